@@ -1,0 +1,49 @@
+"""textlstm: small, exact, fast text classifiers on a stacked bidirectional LSTM.
+
+Importing the package loads nothing heavy; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BiLSTM": "lstm",
+    "BiLSTMClassifier": "model",
+    "Prediction": "classifier",
+    "TextClassifier": "classifier",
+    "TextLSTMError": "errors",
+    "TextTokenizer": "tokenizer",
+    "TrainSettings": "config",
+    "Vocabulary": "vocabulary",
+    "load_corpus": "data",
+    "train": "pipeline",
+}
+
+__all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from textlstm.classifier import Prediction as Prediction
+    from textlstm.classifier import TextClassifier as TextClassifier
+    from textlstm.config import TrainSettings as TrainSettings
+    from textlstm.data import load_corpus as load_corpus
+    from textlstm.errors import TextLSTMError as TextLSTMError
+    from textlstm.lstm import BiLSTM as BiLSTM
+    from textlstm.model import BiLSTMClassifier as BiLSTMClassifier
+    from textlstm.pipeline import train as train
+    from textlstm.tokenizer import TextTokenizer as TextTokenizer
+    from textlstm.vocabulary import Vocabulary as Vocabulary
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'textlstm' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"textlstm.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

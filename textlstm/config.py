@@ -1,0 +1,178 @@
+"""Every setting of textlstm, defined once (see `textlstm.options`).
+
+The names are the same as flags of the command line (`--vocab-size`), keys of a `--config`
+file (`vocab_size`) and keyword arguments in Python (`vocab_size=`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from textlstm.errors import ConfigError
+from textlstm.options import Settings, build, names_of, option, reject_unknown
+
+TOKENIZERS = (
+    "word",
+    "basic_english",
+    "whitespace",
+    "char",
+    "bpe",
+    "wordpiece",
+    "unigram",
+)
+TRUNCATIONS = ("head", "tail", "both")
+POOLINGS = ("final", "max", "mean", "attention")
+SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+MONITORS = ("macro_f1", "accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class DataConfig(Settings):
+    """Where texts and labels are found in the data."""
+
+    text_column: tuple[str, ...] = option(
+        (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
+    )
+    label_column: str | None = option(
+        None, "column with the label; guessed if not given", metavar="COLUMN"
+    )
+    dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
+    dataset_revision: str | None = option(
+        None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
+    )
+    validation_fraction: float = option(
+        0.1, "share of train cut off for validation where there is none", low=0.001, high=0.9
+    )
+
+
+@dataclass(frozen=True)
+class TokenizerConfig(Settings):
+    """How a text becomes ids."""
+
+    tokenizer: str = option(
+        "word", f"{', '.join(TOKENIZERS)}, or a tokenizer.json", metavar="KIND|FILE"
+    )
+    vocab: str | None = option(
+        None, "vocabulary file (text or JSON) to use instead of counting train", metavar="FILE"
+    )
+    vocab_size: int = option(30_000, "most entries, <pad> and <unk> included", low=3)
+    min_frequency: int = option(2, "least count in train of an entry", low=1)
+    max_length: int = option(400, "most tokens read of a text", low=1)
+    truncation: str = option("both", "which tokens of a longer text are read", choices=TRUNCATIONS)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Settings):
+    """The shape of the network and its dropout."""
+
+    embedding_size: int = option(100, "numbers per token", low=1)
+    hidden_size: int = option(128, "LSTM units per direction", low=1)
+    num_layers: int = option(2, "stacked LSTM layers", low=1)
+    bidirectional: bool = option(True, "read the text from both ends")
+    pooling: str = option("final", "how states become one vector", choices=POOLINGS)
+    word_dropout: float = option(0.05, "share of tokens read as <unk>", low=0, high=0.99)
+    embedding_dropout: float = option(0.3, "dropout on embeddings", low=0, high=0.99)
+    dropout: float = option(0.3, "dropout between LSTM layers", low=0, high=0.99)
+    output_dropout: float = option(0.3, "dropout before the linear layer", low=0, high=0.99)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Settings):
+    """How the weights are found."""
+
+    epochs: int = option(10, "most passes over train", low=1)
+    batch_size: int = option(64, "texts a step", low=1)
+    learning_rate: float = option(2e-3, "peak learning rate of AdamW", low=1e-9)
+    weight_decay: float = option(0.01, "decoupled weight decay of AdamW", low=0)
+    clip_norm: float = option(1.0, "largest norm of the gradient", low=1e-9)
+    schedule: str = option("one-cycle", "course of the learning rate", choices=SCHEDULES)
+    monitor: str = option(
+        "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
+    )
+    patience: int = option(3, "epochs without a better figure before stopping", low=1)
+    class_weights: tuple[str, ...] = option(
+        (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
+    )
+    label_smoothing: float = option(0.0, "share of a label given to all labels", low=0, high=0.9)
+    max_minutes: float | None = option(None, "stop in good order after this many minutes", low=0)
+    checkpoint_minutes: float = option(5.0, "minutes between checkpoints in an epoch", low=0)
+    seed: int = option(1, "seed of everything random", low=0, high=2**31 - 1)
+    threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
+    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
+
+
+@dataclass(frozen=True)
+class PredictionConfig(Settings):
+    """What `predict` reads and adds."""
+
+    text_column: tuple[str, ...] = option(
+        (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
+    )
+    label_column: str = option("label", "name of the added label column", metavar="COLUMN")
+    score_column: str = option("score", "name of the added score column", metavar="COLUMN")
+    top_k: int = option(1, "how many labels a row gets, best first", low=1)
+    probabilities: bool = option(False, "add the probability of every label")
+    batch_size: int = option(64, "texts a step", low=1)
+    threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
+    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything `train` can be told.
+
+    Args:
+        data: where texts and labels are.
+        tokenizer: how a text becomes ids.
+        model: the network.
+        training: how its weights are found.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @classmethod
+    def from_options(cls, **options: Any) -> TrainSettings:
+        """Make settings from flat option names, as the command line and TOML give them.
+
+        Args:
+            **options: any of `TRAIN_OPTIONS`; what is absent takes its default.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigError: a name is unknown or a value is bad.
+        """
+        reject_unknown(options, TRAIN_OPTIONS)
+        parts = {
+            part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
+            for part, kind in TRAIN_PARTS.items()
+        }
+        return cls(**parts)  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Give the settings for JSON, one table per part."""
+        return {part: getattr(self, part).to_dict() for part in TRAIN_PARTS}
+
+    @classmethod
+    def from_dict(cls, tables: dict[str, dict[str, Any]]) -> TrainSettings:
+        """Make settings from what `to_dict` gave; raises `ConfigError` for unknown names."""
+        reject_unknown(tables, TRAIN_PARTS)
+        for part, table in tables.items():
+            if not isinstance(table, dict):
+                raise ConfigError(f"{part} = {table!r}: must be a table of options")
+        parts = {part: build(kind, tables.get(part, {})) for part, kind in TRAIN_PARTS.items()}
+        return cls(**parts)  # type: ignore[arg-type]
+
+
+TRAIN_PARTS: dict[str, type[Settings]] = {
+    "data": DataConfig,
+    "tokenizer": TokenizerConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+}
+TRAIN_OPTIONS: list[str] = names_of(*TRAIN_PARTS.values())

@@ -1,0 +1,203 @@
+"""Options defined once: a frozen dataclass field is the flag, the TOML key and the argument.
+
+A settings class declares each option with `option(default, help, ...)`. From that one
+definition come the check of its value, the command line's flag, the key in a `--config` file
+and the keyword in Python; all four have the same name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from textlstm.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Declare a field of a settings class.
+
+    Args:
+        default: the value where none is given.
+        help: one line for `--help`, lower case, without a full stop.
+        choices: the only strings allowed.
+        low: the least number allowed.
+        high: the greatest number allowed.
+        metavar: how `--help` names the value.
+
+    Returns:
+        A dataclass field that carries all of this.
+    """
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "metavar": metavar}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Settings:
+    """Base of the settings classes: values are checked when an object is made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in _fields(self):
+            value = _coerce(field.name, getattr(self, field.name), hints[field.name])
+            object.__setattr__(self, field.name, value)
+            _check_range(field, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the settings as plain values for JSON (tuples become lists)."""
+        return {
+            field.name: list(value) if isinstance(value, tuple) else value
+            for field in _fields(self)
+            for value in [getattr(self, field.name)]
+        }
+
+
+def names_of(*classes: type[Settings]) -> list[str]:
+    """Give the names of all options of `classes`, in the order of their definition."""
+    return [field.name for cls in classes for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def build(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Make a settings object from `values`.
+
+    Args:
+        cls: a settings class.
+        values: option names and values; what is absent takes its default.
+
+    Returns:
+        The object.
+
+    Raises:
+        ConfigError: a name is unknown (the closest known one is named) or a value is bad.
+    """
+    reject_unknown(values, names_of(cls))  # type: ignore[arg-type]
+    return cls(**values)
+
+
+def reject_unknown(values: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a `ConfigError` that lists every name of `values` that is not in `known`."""
+    known = list(known)
+    complaints = []
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            complaints.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    if complaints:
+        raise ConfigError(f"unknown option {', '.join(complaints)}; known are {', '.join(known)}")
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], title: str) -> None:
+    """Add a flag for every option of `cls` to `parser`; a flag not given sets nothing.
+
+    Args:
+        parser: where the flags go, under a heading of their own.
+        cls: a settings class.
+        title: the heading.
+    """
+    group = parser.add_argument_group(title)
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        kind, many = _base_type(hints[field.name])
+        help_text = f"{field.metadata['help']} ({_default_text(field)})".replace("%", "%%")
+        flag = "--" + field.name.replace("_", "-")
+        common: dict[str, Any] = {
+            "dest": field.name,
+            "default": argparse.SUPPRESS,
+            "help": help_text,
+        }
+        if kind is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
+            continue
+        if many:
+            common["nargs"] = "+"
+        if field.metadata["choices"]:
+            common["metavar"] = "{" + ",".join(field.metadata["choices"]) + "}"
+        else:
+            common["metavar"] = field.metadata["metavar"] or {int: "N", float: "X"}.get(kind, "S")
+        group.add_argument(flag, type=_NAMED[kind], **common)
+
+
+def _number(kind: type) -> Any:
+    def parse(text: str) -> Any:
+        return kind(text)
+
+    parse.__name__ = {int: "whole number", float: "number"}[kind]  # argparse prints this name
+    return parse
+
+
+_NAMED = {int: _number(int), float: _number(float), str: str}
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    default = field.default
+    if default is None or default == ():
+        return "default: none"
+    if isinstance(default, tuple):
+        return "default: " + " ".join(map(str, default))
+    if isinstance(default, bool):
+        return "default: yes" if default else "default: no"
+    return f"default: {default}"
+
+
+def _fields(settings: Settings) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(settings)  # type: ignore[arg-type]
+
+
+def _base_type(hint: Any) -> tuple[type, bool]:
+    """Give (element type, whether it is a tuple of them); `X | None` counts as `X`."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """Bring a value from TOML, JSON or Python to the declared type, or say what is wrong."""
+    kind, many = _base_type(hint)
+    optional = type(None) in typing.get_args(hint)
+    if value is None and optional:
+        return None
+    if many:
+        if isinstance(value, str):
+            value = (value,)
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{name} = {value!r}: must be a list of {_words(kind)}s")
+        return tuple(_coerce(name, item, kind) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{name} = {value!r}: must be a {_words(kind)}")
+    return value
+
+
+def _words(kind: type) -> str:
+    return {int: "whole number", float: "number", str: "string", bool: "true or false"}[kind]
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    if value is None:
+        return
+    choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
+    for item in value if isinstance(value, tuple) else (value,):
+        if choices and item not in choices:
+            close = difflib.get_close_matches(str(item), choices, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{field.name} = {item!r}: must be one of {', '.join(choices)}{hint}")
+        if low is not None and not item >= low:
+            raise ConfigError(f"{field.name} = {item!r}: must be at least {low:g}")
+        if high is not None and not item <= high:
+            raise ConfigError(f"{field.name} = {item!r}: must be at most {high:g}")
