@@ -12,7 +12,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from textlstm.errors import ConfigError
@@ -99,17 +99,26 @@ def reject_unknown(values: Iterable[str], known: Iterable[str]) -> None:
         raise ConfigError(f"unknown option {', '.join(complaints)}; known are {', '.join(known)}")
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[Settings], title: str) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser,
+    cls: type[Settings],
+    title: str,
+    *,
+    only: Collection[str] | None = None,
+) -> None:
     """Add a flag for every option of `cls` to `parser`; a flag not given sets nothing.
 
     Args:
         parser: where the flags go, under a heading of their own.
         cls: a settings class.
         title: the heading.
+        only: the names of the options wanted; all if not given.
     """
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if only is not None and field.name not in only:
+            continue
         kind, many = _base_type(hints[field.name])
         help_text = f"{field.metadata['help']} ({_default_text(field)})".replace("%", "%%")
         flag = "--" + field.name.replace("_", "-")

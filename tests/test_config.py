@@ -1,0 +1,86 @@
+"""The settings of training: names are unique, tables read back, mistakes are named."""
+
+import dataclasses
+import json
+
+import pytest
+
+from textlstm.config import (
+    TRAIN_OPTIONS,
+    TRAIN_PARTS,
+    DataConfig,
+    PredictionConfig,
+    TokenizerConfig,
+    TrainSettings,
+)
+from textlstm.errors import ConfigError
+
+
+def test_every_option_of_training_has_a_name_of_its_own():
+    # Flat names are flags and keywords, so two parts must not share one.
+    assert len(TRAIN_OPTIONS) == len(set(TRAIN_OPTIONS))
+
+
+def test_flat_options_land_in_their_part():
+    settings = TrainSettings.from_options(vocab_size=100, hidden_size=8, epochs=2)
+    assert settings.tokenizer.vocab_size == 100
+    assert settings.model.hidden_size == 8
+    assert settings.training.epochs == 2
+    assert settings.data == DataConfig()
+
+
+def test_an_unknown_option_is_named_with_the_closest_known_one():
+    with pytest.raises(ConfigError, match=r"'hiden_size'.*did you mean 'hidden_size'"):
+        TrainSettings.from_options(hiden_size=8)
+
+
+def test_settings_come_back_equal_from_json():
+    settings = TrainSettings.from_options(
+        text_column=["title", "body"], class_weights=["good=2"], max_minutes=1.5, tokenizer="char"
+    )
+    tables = json.loads(json.dumps(settings.to_dict()))
+    assert TrainSettings.from_dict(tables) == settings
+
+
+def test_parts_absent_from_a_table_take_their_defaults():
+    assert TrainSettings.from_dict({}) == TrainSettings()
+
+
+def test_an_unknown_table_or_key_is_named():
+    with pytest.raises(ConfigError, match=r"'modell'.*did you mean 'model'"):
+        TrainSettings.from_dict({"modell": {}})
+    with pytest.raises(ConfigError, match=r"'poling'.*did you mean 'pooling'"):
+        TrainSettings.from_dict({"model": {"poling": "max"}})
+
+
+def test_a_part_that_is_no_table_is_refused():
+    with pytest.raises(ConfigError, match=r"model = 3: must be a table"):
+        TrainSettings.from_dict({"model": 3})
+
+
+@pytest.mark.parametrize("part", [*TRAIN_PARTS.values(), PredictionConfig])
+def test_every_option_has_a_help_line(part):
+    for field in dataclasses.fields(part):
+        text = field.metadata["help"]
+        assert text
+        assert not text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_length": 0}, "max_length = 0"),
+        ({"truncation": "middle"}, "truncation = 'middle'.*head, tail, both"),
+        ({"vocab_size": 2}, "vocab_size = 2: must be at least 3"),
+        ({"dropout": 1.0}, "dropout = 1.0: must be at most 0.99"),
+        ({"epochs": 0}, "epochs = 0"),
+        ({"learning_rate": 0}, "learning_rate = 0.0"),
+    ],
+)
+def test_values_outside_their_range_are_refused(options, said):
+    with pytest.raises(ConfigError, match=said):
+        TrainSettings.from_options(**options)
+
+
+def test_the_tokenizer_may_be_a_file():
+    assert TokenizerConfig(tokenizer="my/tokenizer.json").tokenizer == "my/tokenizer.json"
