@@ -19,11 +19,15 @@ UNK_ID = 1
 class BiLSTMClassifier(nn.Module):
     """Token ids and lengths in, logits out.
 
+    `compute_dtype` may be set to `torch.bfloat16` to run the LSTM in bf16; weights stay fp32.
+
     Args:
         config: sizes, pooling and dropout.
         vocab_size: entries of the vocabulary (V), `<pad>` and `<unk>` included.
         num_classes: labels (C).
     """
+
+    compute_dtype: torch.dtype = torch.float32
 
     def __init__(self, config: ModelConfig, *, vocab_size: int, num_classes: int) -> None:
         super().__init__()
@@ -57,10 +61,10 @@ class BiLSTMClassifier(nn.Module):
         config = self.config
         if self.training and config.word_dropout:
             ids = _word_dropout(ids, config.word_dropout)
-        x = self.embedding(ids)  # [B, T, E]
+        x = self.embedding(ids.t()).transpose(0, 1)  # [B, T, E], time-major as the LSTM reads it
         x = nn.functional.dropout(x, config.embedding_dropout, self.training)
-        output, _ = self.lstm(x, lengths)  # [B, T, F]
-        pooled = self.pooling(output, lengths)  # [B, F]
+        output = self.lstm.read(x.to(self.compute_dtype), lengths)  # [B, T, F]
+        pooled = self.pooling(output, lengths).float()  # [B, F]
         pooled = nn.functional.dropout(pooled, config.output_dropout, self.training)
         logits: Tensor = self.linear(pooled)  # [B, C]
         return logits
@@ -108,11 +112,13 @@ class Pooling(nn.Module):
         if self.kind == "max":
             return output.masked_fill(outside, -torch.inf).amax(dim=1)  # [B, F]
         if self.kind == "mean":
-            total = output.masked_fill(outside, 0.0).sum(dim=1)  # [B, F]
+            total = output.masked_fill(outside, 0.0).sum(dim=1, dtype=torch.float32)  # [B, F]
             return total / lengths[:, None]
+        output = output.float()
         scores = self.score(torch.tanh(self.hidden(output)))  # [B, T, 1]
         weights = scores.masked_fill(outside, -torch.inf).softmax(dim=1)
-        return (weights * output).sum(dim=1)  # [B, F]
+        pooled: Tensor = (weights * output).sum(dim=1)  # [B, F]
+        return pooled
 
 
 def _word_dropout(ids: Tensor, share: float) -> Tensor:
