@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from textlstm.dropout import dropout
 from textlstm.errors import ConfigError
 
 States = tuple[Tensor, Tensor]
@@ -158,8 +159,8 @@ class BiLSTM(nn.LSTM):
         layer_input = x.transpose(0, 1).contiguous()  # [T, B, E]
         ends: list[States] = []
         for layer in range(self.num_layers):
-            if layer and self.dropout:
-                layer_input = nn.functional.dropout(layer_input, self.dropout, self.training)
+            if layer:
+                layer_input = dropout(layer_input, self.dropout, self.training)
             outputs = []
             for direction in range(directions):
                 number = layer * directions + direction

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
+from textlstm.dropout import dropout
 from textlstm.lstm import BiLSTM
 
 PAD_ID = 0
@@ -62,10 +63,10 @@ class BiLSTMClassifier(nn.Module):
         if self.training and config.word_dropout:
             ids = _word_dropout(ids, config.word_dropout)
         x = self.embedding(ids.t()).transpose(0, 1)  # [B, T, E], time-major as the LSTM reads it
-        x = nn.functional.dropout(x, config.embedding_dropout, self.training)
+        x = dropout(x, config.embedding_dropout, self.training)
         output = self.lstm.read(x.to(self.compute_dtype), lengths)  # [B, T, F]
         pooled = self.pooling(output, lengths).float()  # [B, F]
-        pooled = nn.functional.dropout(pooled, config.output_dropout, self.training)
+        pooled = dropout(pooled, config.output_dropout, self.training)
         logits: Tensor = self.linear(pooled)  # [B, C]
         return logits
 
