@@ -1,0 +1,42 @@
+"""Freed memory stays with the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from textlstm.allocator import keep_freed_memory
+
+PROGRAM = """
+import random, resource, torch
+from textlstm.allocator import keep_freed_memory
+if {keep}:
+    assert keep_freed_memory()
+random.seed(0)
+def rounds(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        blocks = [torch.ones(random.randint(1, 8_000_000)) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+rounds(20)
+print(rounds(20))
+"""
+
+
+def page_faults(keep):
+    program = PROGRAM.format(keep=keep)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is a matter of Linux")
+def test_large_tensors_of_many_sizes_cost_few_fresh_pages_once_memory_is_kept():
+    if not keep_freed_memory():
+        pytest.skip("this C library is not glibc")
+    assert page_faults(keep=True) * 5 < page_faults(keep=False)
+
+
+def test_asking_again_gives_the_same_answer():
+    assert keep_freed_memory() is keep_freed_memory()

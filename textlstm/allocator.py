@@ -1,0 +1,34 @@
+"""Keeping freed memory, so that a training step does not pay for fresh pages again and again.
+
+A step over long texts frees and takes hundreds of megabytes in blocks that glibc gives back to
+the system each time; the system then hands them out anew, cleared, page by page. On a CPU that
+costs the fused LSTM a third of its training time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import sys
+
+# From glibc's malloc.h; see mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_NEVER = 2**31 - 1
+
+
+@functools.lru_cache(maxsize=1)
+def keep_freed_memory() -> bool:
+    """Have the C library keep the memory that this process frees for its next use.
+
+    Training and the command line call it. Call it yourself before training with `BiLSTM` alone.
+    It holds for the whole process until its end, whose size then stays at its peak.
+
+    Returns:
+        Whether it was done: True with glibc on Linux, False elsewhere.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
