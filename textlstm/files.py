@@ -35,8 +35,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     temporary = Path(name)
     try:
-        temporary.chmod(0o666 & ~_umask())
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp and safetensors keep others from reading
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)

@@ -1,0 +1,52 @@
+"""Class weights mean what they say, and wrong ones are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from textlstm.config import TrainingConfig
+from textlstm.errors import ConfigError
+from textlstm.loss import class_weights, make_loss
+
+NAMES = ("bad", "good", "a=b")
+LABELS = np.array([0, 0, 0, 1])
+
+
+def test_balanced_is_n_over_labels_present_times_count():
+    assert class_weights(("balanced",), LABELS, NAMES).tolist() == [4 / (2 * 3), 4 / (2 * 1), 1.0]
+
+
+def test_weights_go_by_name_and_the_others_are_one():
+    assert class_weights(("good=2.5",), LABELS, NAMES).tolist() == [1.0, 2.5, 1.0]
+    assert class_weights(("a=b=3", "bad=1e-3"), LABELS, NAMES).tolist() == [0.001, 1.0, 3.0]
+    assert class_weights((), LABELS, NAMES) is None
+
+
+@pytest.mark.parametrize("text", ["good", "good=", "good=x", "good=0", "good=-1", "good=nan", "3"])
+def test_a_malformed_weight_is_named(text):
+    with pytest.raises(ConfigError, match=f"class_weights = {text!r}: must be"):
+        class_weights((text,), LABELS, NAMES)
+
+
+def test_balanced_stands_alone():
+    with pytest.raises(ConfigError, match="'balanced': must be 'balanced' alone"):
+        class_weights(("balanced", "good=2"), LABELS, NAMES)
+
+
+def test_an_unknown_label_is_named_with_the_labels():
+    with pytest.raises(ConfigError, match="'god' is not a label; labels are bad, good, a=b"):
+        class_weights(("god=2",), LABELS, NAMES)
+
+
+def test_the_loss_is_weighted_and_smoothed_cross_entropy():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0]])
+    targets = torch.tensor([0, 1])
+    logs = logits.log_softmax(dim=1)
+    plain = make_loss(TrainingConfig(), LABELS, NAMES)
+    assert plain(logits, targets).item() == pytest.approx(-(logs[0, 0] + logs[1, 1]).item() / 2)
+    weighted = make_loss(TrainingConfig(class_weights=("good=3",)), LABELS, NAMES)
+    expected = -(logs[0, 0] + 3 * logs[1, 1]).item() / 4
+    assert weighted(logits, targets).item() == pytest.approx(expected)
+    smoothed = make_loss(TrainingConfig(label_smoothing=0.3), LABELS, NAMES)
+    expected = -(0.7 * (logs[0, 0] + logs[1, 1]) + 0.1 * logs.sum()).item() / 2
+    assert smoothed(logits, targets).item() == pytest.approx(expected)

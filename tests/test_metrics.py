@@ -1,0 +1,178 @@
+"""Figures are those worked out by hand; what is printed lines up."""
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from textlstm.errors import DataError
+from textlstm.metrics import evaluate_probabilities, format_metrics
+
+# true a a a a b b b c; predicted a a a b b b a c; 'd' never occurs
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+NAMES = ["a", "b", "c", "d"]
+PROBABILITIES = np.array(
+    [
+        [0.7, 0.1, 0.1, 0.1],
+        [0.7, 0.1, 0.1, 0.1],
+        [0.7, 0.1, 0.1, 0.1],
+        [0.2, 0.5, 0.2, 0.1],
+        [0.2, 0.5, 0.2, 0.1],
+        [0.2, 0.5, 0.2, 0.1],
+        [0.6, 0.2, 0.1, 0.1],
+        [0.05, 0.03, 0.9, 0.02],
+    ],
+    np.float32,
+)
+
+
+@pytest.fixture
+def figures():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a label that is absent is no cause for one
+        return evaluate_probabilities(LABELS, PROBABILITIES, NAMES)
+
+
+def test_figures_worked_out_by_hand(figures):
+    f1_a = 2 * 3 / (2 * 3 + 1 + 1)  # 3 found, 1 missed, 1 too many
+    f1_b = 2 * 2 / (2 * 2 + 1 + 1)
+    assert figures["n"] == 8
+    assert figures["accuracy"] == pytest.approx(6 / 8)
+    assert figures["micro_f1"] == pytest.approx(6 / 8)
+    assert figures["balanced_accuracy"] == pytest.approx((3 / 4 + 2 / 3 + 1) / 3)
+    assert figures["macro_f1"] == pytest.approx((f1_a + f1_b + 1) / 3)
+    assert figures["weighted_f1"] == pytest.approx((4 * f1_a + 3 * f1_b + 1) / 8)
+
+
+def test_per_label_figures_worked_out_by_hand(figures):
+    rows = figures["per_label"]
+    assert rows["a"] == pytest.approx({"precision": 0.75, "recall": 0.75, "f1": 0.75, "support": 4})
+    assert rows["b"] == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3}
+    )
+    assert rows["d"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+
+
+def test_the_matrix_has_a_row_for_each_true_label(figures):
+    assert figures["confusion_matrix"] == [[3, 1, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert figures["labels"] == NAMES
+
+
+def test_log_loss_is_the_mean_of_minus_log_of_the_true_label(figures):
+    losses = -np.log([0.7, 0.7, 0.7, 0.2, 0.5, 0.5, 0.2, 0.9])
+    assert figures["log_loss"] == pytest.approx(losses.mean(), rel=1e-6)
+
+
+def test_log_loss_stays_finite_where_a_probability_is_zero():
+    figures = evaluate_probabilities(
+        np.array([0]), np.array([[0.0, 1.0]], np.float32), ["no", "yes"]
+    )
+    assert figures["log_loss"] == pytest.approx(23 * math.log(2), rel=1e-6)
+
+
+def test_calibration_error_worked_out_by_hand(figures):
+    # bins of 1/15: 0.7 three times all right, 0.5 three times two right, 0.6 wrong, 0.9 right;
+    # 0.6 is the upper end of (8/15, 9/15], so float32's 0.6000000238 falls into the next
+    gaps = 3 * abs(1 - 0.7) + 3 * abs(2 / 3 - 0.5) + abs(0 - 0.6) + abs(1 - 0.9)
+    assert figures["ece"] == pytest.approx(gaps / 8, abs=1e-6)
+
+
+def test_confidence_that_is_right_as_often_as_it_says_has_no_calibration_error():
+    labels = np.array([0, 0, 0, 1])
+    probabilities = np.tile([0.75, 0.25], (4, 1))
+    assert evaluate_probabilities(labels, probabilities, ["a", "b"])["ece"] == pytest.approx(0)
+
+
+def test_errors_in_one_bin_cancel_and_in_two_do_not():
+    labels = np.array([0, 1])
+    apart = np.array([[0.99, 0.01], [0.55, 0.45]])
+    figures = evaluate_probabilities(labels, apart, ["a", "b"])
+    assert figures["ece"] == pytest.approx((abs(1 - 0.99) + abs(0 - 0.55)) / 2)
+    together = np.array([[0.95, 0.05], [0.94, 0.06]])
+    figures = evaluate_probabilities(labels, together, ["a", "b"])
+    assert figures["ece"] == pytest.approx(abs((1 - 0.95 + 0 - 0.94) / 2))
+
+
+def test_certainty_falls_into_the_last_bin():
+    figures = evaluate_probabilities(np.array([0]), np.array([[1.0, 0.0]]), ["a", "b"])
+    assert figures["ece"] == 0
+
+
+def test_the_result_is_json(figures):
+    assert json.loads(json.dumps(figures)) == figures
+    assert list(figures) == [
+        "n",
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "micro_f1",
+        "weighted_f1",
+        "log_loss",
+        "ece",
+        "per_label",
+        "confusion_matrix",
+        "labels",
+    ]
+
+
+def test_nothing_to_judge_is_an_error():
+    with pytest.raises(DataError, match="0 texts"):
+        evaluate_probabilities(np.zeros(0, np.int64), np.zeros((0, 2), np.float32), ["a", "b"])
+
+
+def test_probabilities_that_are_not_finite_are_an_error():
+    with pytest.raises(DataError, match="not finite"):
+        evaluate_probabilities(np.array([0]), np.array([[np.nan, 0.5]]), ["a", "b"])
+
+
+def test_the_table_lines_up(figures):
+    assert format_metrics(figures) == "\n".join(
+        [
+            "texts                   8",
+            "accuracy           0.7500",
+            "balanced accuracy  0.8056",
+            "macro F1           0.8056",
+            "micro F1           0.7500",
+            "weighted F1        0.7500",
+            f"log loss           {figures['log_loss']:.4f}",
+            f"calibration error  {figures['ece']:.4f}",
+            "",
+            "label  precision  recall      F1  texts",
+            "a         0.7500  0.7500  0.7500      4",
+            "b         0.6667  0.6667  0.6667      3",
+            "c         1.0000  1.0000  1.0000      1",
+            "d         0.0000  0.0000  0.0000      0",
+            "",
+            "true \\ predicted  a  b  c  d",
+            "a                 3  1  0  0",
+            "b                 1  2  0  0",
+            "c                 0  0  1  0",
+            "d                 0  0  0  0",
+        ]
+    )
+
+
+def table(names):
+    count = len(names)
+    labels = np.arange(count)
+    return format_metrics(evaluate_probabilities(labels, np.eye(count), names)).splitlines()
+
+
+def test_a_wide_matrix_has_numbered_columns():
+    lines = table([f"a rather long label {i}" for i in range(20)])
+    assert max(map(len, lines)) <= 100
+    assert lines[-21].split() == ["true", "\\", "predicted", *map(str, range(1, 21))]
+    assert lines[-1].startswith("20 a rather long label 19")
+
+
+def test_a_matrix_too_large_is_left_out_with_a_word():
+    lines = table([str(i) for i in range(21)])
+    assert lines[-1].startswith("(the confusion matrix of 21 labels is left out")
+
+
+def test_a_label_that_is_long_or_has_line_ends_keeps_to_its_cell():
+    lines = table(["x" * 50, "two\nlines"])
+    assert any(line.startswith("x" * 29 + "…  ") for line in lines)
+    assert any(line.startswith("two lines  ") for line in lines)

@@ -1,0 +1,55 @@
+"""Device, threads and seed."""
+
+import pytest
+import torch
+
+from textlstm.errors import ConfigError
+from textlstm.runtime import cpu_threads, pick_device, seed_everything
+
+
+@pytest.mark.parametrize("name", ["tpu", "gpu", "mps", "cuda:x", "", "CPU"])
+def test_a_device_that_does_not_exist_is_named(name):
+    with pytest.raises(ConfigError, match=f"device = {name!r}: must be auto, cpu"):
+        pick_device(name)
+
+
+def test_a_gpu_that_is_not_there_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"device = 'cuda'.* sees 0 CUDA.*choose auto or cpu"):
+        pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match=r"device = 'cuda:2'.* sees 2 CUDA"):
+        pick_device("cuda:2")
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto") == torch.device("cuda")
+
+
+def test_threads_are_put_back_after_an_error_too():
+    before = torch.get_num_threads()
+
+    def fail():
+        with cpu_threads(before + 1):
+            assert torch.get_num_threads() == before + 1
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail()
+    assert torch.get_num_threads() == before
+    with cpu_threads(None):
+        assert torch.get_num_threads() == before
+
+
+def test_the_seed_decides_what_torch_draws():
+    seed_everything(3)
+    one = torch.rand(2)
+    seed_everything(3)
+    assert torch.equal(torch.rand(2), one)
+    seed_everything(4)
+    assert not torch.equal(torch.rand(2), one)

@@ -1,0 +1,98 @@
+"""Which texts form a batch, and their ids as one padded tensor.
+
+Shapes: B batch, T tokens of the longest text of a batch, N texts, K tokens of a batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.encoded import EncodedTexts
+from textlstm.vocabulary import PAD_ID
+
+_WINDOW = 100  # batches that are sorted by length together
+_NOISE = 0.1  # a length counts as up to this share more or less, so that epochs differ
+
+
+def collate(encoded: EncodedTexts, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Read some texts as one padded batch.
+
+    Args:
+        encoded: where they are.
+        rows: which ones, in the order wanted, int64 [B].
+
+    Returns:
+        ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
+    """
+    starts = encoded.offsets[rows]
+    lengths = encoded.offsets[rows + 1] - starts
+    before = np.cumsum(lengths) - lengths  # tokens of the batch ahead of each text, [B]
+    index = np.repeat(starts - before, lengths) + np.arange(lengths.sum())  # [K]
+    return pad(encoded.ids[index], lengths)
+
+
+def pad(ids: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Pad texts that lie one after the other to a batch.
+
+    Args:
+        ids: the ids of all texts, flat, [K].
+        lengths: tokens of each text, [B]; their sum is K.
+
+    Returns:
+        ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
+    """
+    lengths = np.asarray(lengths, np.int64)
+    longest = int(lengths.max(initial=0))
+    padded = np.full((len(lengths), longest), PAD_ID, np.int64)  # [B, T]
+    padded[np.arange(longest) < lengths[:, None]] = ids  # row by row, as they lie
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def train_batches(
+    lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """Divide rows into batches of like length, in random order.
+
+    Rows are shuffled, sorted by slightly noisy length inside windows of 100 batches, cut into
+    batches, and the batches shuffled. Like lengths save the work on padding; the noise keeps
+    the same texts from meeting in every epoch. Batches differ by at most one row in size, so
+    that none is left over with a few texts and a wild gradient.
+
+    Args:
+        lengths: tokens of each row, [N].
+        batch_size: most rows of a batch.
+        seed: of the order.
+        epoch: counted from 0; each has its own order.
+
+    Returns:
+        Arrays of row numbers, int64 [B]. Every row is in exactly one. The same arguments
+        always give the same batches, so that a resumed run goes on where it was.
+    """
+    n = len(lengths)
+    random = np.random.default_rng([seed, epoch])
+    count = -(-n // batch_size)
+    cuts = np.arange(count + 1) * n // max(1, count)
+    window = np.repeat(np.arange(count) // _WINDOW, np.diff(cuts))  # [N]
+    order = random.permutation(n)
+    noisy = lengths[order] * random.uniform(1 - _NOISE, 1 + _NOISE, n)
+    order = order[np.lexsort((noisy, window))]
+    batches = np.split(order, cuts[1:-1]) if n else []
+    return [batches[i] for i in random.permutation(count)]
+
+
+def sorted_batches(lengths: np.ndarray, *, batch_size: int) -> list[np.ndarray]:
+    """Divide rows into batches by length, longest first, for evaluation and prediction.
+
+    The longest first: if memory does not suffice, that shows at once.
+
+    Args:
+        lengths: tokens of each row, [N].
+        batch_size: rows of a batch; the last may have fewer.
+
+    Returns:
+        Arrays of row numbers, int64 [B]. Every row is in exactly one.
+    """
+    order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,0 +1,162 @@
+"""All the state of a training run in one file that is always whole.
+
+The file is safetensors: tensors in groups ('model/…', 'best/…', 'optimizer/…', 'random/…'),
+everything else as JSON in its metadata. It is written beside the old one and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from textlstm.errors import ModelFolderError, TrainingError
+from textlstm.files import atomic_path
+
+FORMAT = "textlstm checkpoint 1"
+_GROUPS = ("model", "best", "optimizer", "random")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run.
+
+    Args:
+        tensors: group -> name -> tensor; the groups are 'model' (weights as they are), 'best'
+            (weights of the best epoch, empty before the first), 'optimizer' and 'random'.
+        state: everything else, as plain values.
+    """
+
+    tensors: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; at any moment the file is the old one or the new one.
+
+    Args:
+        path: the file.
+        checkpoint: what to write.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    flat = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous()
+        for group, tensors in checkpoint.tensors.items()
+        for name, tensor in tensors.items()
+    }
+    metadata = {"format": FORMAT, "state": json.dumps(checkpoint.state)}
+    data = save(flat, metadata)  # not save_file, which leaves a file of its own when it is killed
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What was saved, on the CPU, in memory of its own.
+
+    Raises:
+        ModelFolderError: the file is missing, cut short or not a checkpoint of this version.
+    """
+    if not path.is_file():
+        raise ModelFolderError(f"no checkpoint {path}: there is nothing to resume; train anew")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # copies, since what is read is a view of the file
+            flat = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(
+            f"{path} is damaged ({error}): train anew with --overwrite"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ModelFolderError(
+            f"{path} is not a checkpoint of this version (its format is "
+            f"{metadata.get('format')!r}, not {FORMAT!r}): train anew with --overwrite"
+        )
+    tensors: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
+    for key, tensor in flat.items():
+        group, _, name = key.partition("/")
+        tensors[group][name] = tensor
+    return Checkpoint(tensors, json.loads(metadata["state"]))
+
+
+def require_same(path: Path, saved: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Check that a run goes on as it began.
+
+    Args:
+        path: the checkpoint, for the message.
+        saved: what the run was made of when it was saved.
+        here: the same now.
+
+    Raises:
+        TrainingError: some differ; each is named.
+    """
+    differ = [
+        f"{name} was {_brief(saved.get(name))} and is {_brief(here.get(name))}"
+        for name in {**saved, **here}
+        if saved.get(name) != here.get(name)
+    ]
+    if differ:
+        raise TrainingError(
+            f"{path} can't be resumed: {'; '.join(differ)}; "
+            "use the same settings and data, or train anew with --overwrite"
+        )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def shapes_of(model: nn.Module) -> dict[str, Any]:
+    """Give 'weight NAME' -> shape for every tensor of a model, for `require_same`."""
+    return {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Give an optimizer's state as 'parameter number.key' -> tensor."""
+    return {
+        f"{number}.{key}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take over what `optimizer_tensors` gave; settings such as the rate stay as they are."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Give the state of torch's generators: the CPU's, and that of the GPU in use."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Take over what `random_states` gave."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,189 @@
+"""Token ids of many texts, in one memory-mapped file.
+
+Shapes: N texts (rows), T tokens of one text.
+
+The file, all little-endian: the ids of all texts one after the other (int32), zero bytes up to
+a multiple of 8, the N + 1 offsets at which texts begin and end (int64), then a footer of the
+number of texts and of ids (int64 each) and eight bytes of magic. The footer stands last, so
+that ids can be written while texts are still being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from textlstm.errors import DataError
+from textlstm.files import atomic_path
+from textlstm.vocabulary import UNK_ID
+
+SUFFIX = ".tokens"
+_MAGIC = b"txtlstm1"
+_ID = np.dtype("<i4")
+_OFFSET = np.dtype("<i8")
+_FOOTER_BYTES = 3 * 8
+_CHUNK = 1 << 20  # ids looked at together where all are read
+
+
+class EncodedTexts:
+    """Token ids of N texts.
+
+    Args:
+        ids: the ids of all texts one after the other, int32, flat; usually a memory map.
+        offsets: where each text begins in `ids`, and the end of the last, int64 [N + 1].
+    """
+
+    def __init__(self, ids: np.ndarray, offsets: np.ndarray) -> None:
+        self.ids = ids
+        self.offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, int64 [N]."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def write(
+        cls, folder: Path, name: str, batches: Iterable[tuple[np.ndarray, np.ndarray]]
+    ) -> EncodedTexts:
+        """Write texts to a file as they come; only their offsets are held in memory.
+
+        Args:
+            folder: where the file goes.
+            name: its name without suffix, e.g. 'train'.
+            batches: (ids flat, lengths) of some texts each, every length at least 1.
+
+        Returns:
+            The texts, read from the new file.
+
+        Raises:
+            OutputError: the file can't be written.
+        """
+        total = 0
+        parts = [np.zeros(1, _OFFSET)]
+        path = Path(folder) / (name + SUFFIX)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            for ids, lengths in batches:
+                parts.append(_ends(ids, lengths) + total)
+                total += len(ids)
+                file.write(np.ascontiguousarray(ids, _ID).data)
+            offsets = np.concatenate(parts)
+            file.write(b"\0" * (-file.tell() % 8))
+            file.write(offsets.data)
+            file.write(np.array([len(offsets) - 1, total], _OFFSET).data)
+            file.write(_MAGIC)
+        return cls.open(folder, name)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> EncodedTexts:
+        """Open what `write` wrote, as a memory map.
+
+        Args:
+            folder: where the file lies.
+            name: its name without suffix.
+
+        Returns:
+            The texts.
+
+        Raises:
+            DataError: the file is missing, cut short or something else.
+        """
+        path = Path(folder) / (name + SUFFIX)
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                file.seek(max(0, size - _FOOTER_BYTES))
+                footer = file.read()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}; encode the texts again") from (
+                error
+            )
+        layout = _layout(footer, size)
+        if layout is None:
+            raise DataError(
+                f"{path} is cut short or was not written by textlstm: delete it and encode again"
+            )
+        ids = np.zeros(0, _ID)
+        if layout.ids:  # an empty region can't be mapped
+            ids = np.memmap(path, _ID, "r", 0, (layout.ids,))
+        return cls(ids, np.memmap(path, _OFFSET, "r", layout.offsets_at, (layout.rows + 1,)))
+
+    @classmethod
+    def from_batches(cls, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> EncodedTexts:
+        """Hold texts in memory, for small inputs.
+
+        Args:
+            batches: (ids flat, lengths) of some texts each, every length at least 1.
+
+        Returns:
+            The texts.
+        """
+        total = 0
+        ids, ends = [np.zeros(0, _ID)], [np.zeros(1, _OFFSET)]
+        for batch_ids, lengths in batches:
+            ids.append(np.asarray(batch_ids, _ID))
+            ends.append(_ends(batch_ids, lengths) + total)
+            total += len(batch_ids)
+        return cls(np.concatenate(ids), np.concatenate(ends))
+
+    def unknown_share(self) -> float:
+        """Give the share of ids that are the unknown token; 0 where there are no ids."""
+        unknown = sum(
+            np.count_nonzero(self.ids[start : start + _CHUNK] == UNK_ID)
+            for start in range(0, len(self.ids), _CHUNK)
+        )
+        return unknown / max(1, len(self.ids))
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts and the label id of each.
+
+    Args:
+        texts: N texts.
+        labels: their label ids, int64 [N].
+    """
+
+    texts: EncodedTexts
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.labels):
+            raise DataError(
+                f"{len(self.texts)} texts and {len(self.labels)} labels: must be as many"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    rows: int
+    ids: int
+    offsets_at: int  # byte
+
+
+def _layout(footer: bytes, size: int) -> _Layout | None:
+    """Read the footer; None if it is not ours or does not fit the size of the file."""
+    if len(footer) != _FOOTER_BYTES or footer[-len(_MAGIC) :] != _MAGIC:
+        return None
+    rows, ids = np.frombuffer(footer, _OFFSET, count=2).tolist()
+    offsets_at = -(-ids * _ID.itemsize // 8) * 8
+    if rows < 0 or ids < 0 or offsets_at + (rows + 1) * 8 + _FOOTER_BYTES != size:
+        return None
+    return _Layout(rows, ids, offsets_at)
+
+
+def _ends(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Give where each text of a batch ends, int64 [n]."""
+    ends = np.cumsum(lengths, dtype=_OFFSET)
+    assert len(lengths) == 0 or (lengths.min() >= 1 and ends[-1] == len(ids))
+    return ends

@@ -1,0 +1,178 @@
+"""How good probabilities are: figures by scikit-learn, and a table of them for a terminal.
+
+Shapes: N texts, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics as sk
+
+from textlstm.errors import DataError
+
+ECE_BINS = 15
+_LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
+_MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
+_WIDTH = 100  # columns of a terminal
+_NAME_WIDTH = 30
+
+
+def evaluate_probabilities(
+    labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+) -> dict[str, Any]:
+    """Compare probabilities with the true labels.
+
+    Args:
+        labels: true label ids, int64 [N].
+        probabilities: of each label, [N, C]; a row sums to 1.
+        names: label names, C of them.
+
+    Returns:
+        Plain values, ready for JSON:
+        n: texts judged.
+        accuracy, balanced_accuracy (mean recall over the labels present), macro_f1, micro_f1,
+        weighted_f1: as scikit-learn gives them, so a label that is neither present nor
+        predicted does not count.
+        log_loss: mean negative log probability of the true label, natural logarithm,
+        probabilities clipped at 2**-23.
+        ece: expected calibration error, 15 bins of equal width (Guo et al. 2017).
+        per_label: for each name precision, recall, f1 (0 where undefined) and support.
+        confusion_matrix: counts, C lists of C; rows are true labels, columns predicted ones.
+        labels: the names, in the order of the matrix.
+
+    Raises:
+        DataError: there is nothing to judge, or a probability is not finite.
+    """
+    n, classes = probabilities.shape
+    if n == 0:
+        raise DataError("0 texts to judge: evaluation needs at least one text with a label")
+    if not np.isfinite(probabilities).all():
+        raise DataError(
+            "probabilities are not finite: the model's weights are damaged; train it again"
+        )
+    assert labels.shape == (n,)
+    assert classes == len(names)
+    predicted = probabilities.argmax(axis=1)  # [N]
+    every = np.arange(classes)
+    precision, recall, f1, support = sk.precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0
+    )
+    return {
+        "n": n,
+        "accuracy": float(sk.accuracy_score(labels, predicted)),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        **{
+            f"{average}_f1": float(sk.f1_score(labels, predicted, average=average, zero_division=0))
+            for average in ("macro", "micro", "weighted")
+        },
+        "log_loss": _log_loss(labels, probabilities),
+        "ece": expected_calibration_error(labels, probabilities),
+        "per_label": {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, name in enumerate(names)
+        },
+        "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=every).tolist(),
+        "labels": list(names),
+    }
+
+
+def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Measure how far confidence is from accuracy (Guo et al. 2017, equation 3).
+
+    Texts are put into 15 bins of equal width by the probability of the predicted label; the
+    result is the mean of |accuracy - mean confidence| over bins, weighted by their texts.
+
+    Args:
+        labels: true label ids, [N].
+        probabilities: [N, C].
+
+    Returns:
+        From 0 (a label given 80% is right 8 times in 10) to 1.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)  # [N]
+    right = probabilities.argmax(axis=1) == labels
+    # bin m is (m/15, (m+1)/15], as in the paper
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    gaps = np.bincount(bins, right - confidence, ECE_BINS)  # sums over the texts of a bin
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    clipped = np.clip(probabilities.astype(np.float64), _LEAST, None)
+    clipped /= clipped.sum(axis=1, keepdims=True)  # float32 sums are too rough for scikit-learn
+    return float(sk.log_loss(labels, clipped, labels=np.arange(probabilities.shape[1])))
+
+
+def format_metrics(metrics: dict[str, Any]) -> str:
+    """Lay out what `evaluate_probabilities` gave as a plain-text table.
+
+    Args:
+        metrics: its result.
+
+    Returns:
+        Lines without a final line end: overall figures, a row per label, and the confusion
+        matrix, which is left out with a word for more than 20 labels.
+    """
+    parts = [_overall(metrics), _per_label(metrics)]
+    if len(metrics["labels"]) <= _MOST_IN_MATRIX:
+        parts.append(_matrix(metrics))
+    else:
+        parts.append(
+            f"(the confusion matrix of {len(metrics['labels'])} labels is left out here; "
+            "the JSON form has it)"
+        )
+    return "\n\n".join(parts)
+
+
+def _overall(metrics: dict[str, Any]) -> str:
+    rows = [["texts", str(metrics["n"])]]
+    for key in ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"):
+        rows.append([key.replace("_f1", " F1").replace("_", " "), f"{metrics[key]:.4f}"])
+    rows.append(["log loss", f"{metrics['log_loss']:.4f}"])
+    rows.append(["calibration error", f"{metrics['ece']:.4f}"])
+    return _table(rows)
+
+
+def _per_label(metrics: dict[str, Any]) -> str:
+    rows = [["label", "precision", "recall", "F1", "texts"]]
+    for name, row in metrics["per_label"].items():
+        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
+        rows.append([_short(name), *figures, str(row["support"])])
+    return _table(rows)
+
+
+def _matrix(metrics: dict[str, Any]) -> str:
+    """Lay out the confusion matrix; columns are numbered where their names take too much room."""
+    names = [_short(name) for name in metrics["labels"]]
+    counts = [[str(count) for count in row] for row in metrics["confusion_matrix"]]
+    head = "true \\ predicted"
+    table = _table([[head, *names], *([n, *row] for n, row in zip(names, counts, strict=True))])
+    if max(map(len, table.splitlines())) <= _WIDTH:
+        return table
+    numbers = [str(i + 1) for i in range(len(names))]
+    numbered = [f"{i:>2} {name}" for i, name in zip(numbers, names, strict=True)]
+    rows = ([n, *row] for n, row in zip(numbered, counts, strict=True))
+    return _table([[head, *numbers], *rows])
+
+
+def _short(name: str) -> str:
+    """Give a label name for a cell: one line, at most 30 characters."""
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…"
+
+
+def _table(rows: list[list[str]]) -> str:
+    """Align columns: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,63 @@
+"""What a process settles before it computes: device, threads, seed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from textlstm.errors import ConfigError
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn the option `device` into a device that is there.
+
+    Args:
+        name: 'auto' (CUDA where there is a GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: no such device, or this machine or this torch does not have it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device = {name!r}: must be auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ConfigError(
+                f"device = {name!r}: torch {torch.__version__} sees {count} CUDA devices here; "
+                "choose auto or cpu, or install a torch built for this GPU"
+            )
+    return device
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with `count` CPU threads inside the block; None leaves torch's own number.
+
+    Sums are split among threads, so another number may change the last bits of a result.
+    """
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed what this library draws from: torch on the CPU and on every GPU.
+
+    Call it before a model is made; the order of batches has its own seed and generator.
+    """
+    torch.manual_seed(seed)
