@@ -11,7 +11,7 @@ from textlstm.embedding import RowEmbedding
 
 def pair(rows=12, size=5):
     torch.manual_seed(0)
-    ours = RowEmbedding(rows, size)
+    ours = RowEmbedding(rows, size, padding_idx=0, sparse=True)
     plain = nn.Embedding(rows, size, padding_idx=0)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
@@ -54,3 +54,11 @@ def test_without_gradients_it_is_a_plain_lookup():
         assert torch.equal(ours(ids), ours.weight[ids])
     ours.weight.requires_grad_(False)
     assert not ours(ids).requires_grad
+
+
+def test_the_gradient_is_dense_for_any_optimizer_unless_sparse_is_asked_for():
+    ours, plain = pair()
+    ours.sparse = False
+    for embedding in (ours, plain):
+        embedding(torch.tensor([0, 2, 2])).sum().backward()
+    assert torch.equal(ours.weight.grad, plain.weight.grad)

@@ -1,4 +1,4 @@
-"""Weight decay reaches matrices only, and AdamW does what its paper says."""
+"""Weight decay reaches matrices only, AdamW does what its paper says, rows rest when unread."""
 
 import pytest
 import torch
@@ -6,8 +6,9 @@ from torch import nn
 
 from textlstm import optimizer as optimizer_module
 from textlstm.config import ModelConfig, TrainingConfig
+from textlstm.embedding import RowEmbedding
 from textlstm.model import BiLSTMClassifier
-from textlstm.optimizer import make_optimizer
+from textlstm.optimizer import clip_gradients, make_optimizer, unique_rows
 
 
 def decayed(model):
@@ -66,3 +67,61 @@ def test_a_torch_without_the_fused_kernel_will_do(monkeypatch):
 
     monkeypatch.setattr(optimizer_module, "AdamW", without_fused)
     assert one_step([1.0, 2.0], [0.5, -3.0]) == pytest.approx(fused)
+
+
+def embeddings(steps, sparse):
+    """Weights after some steps that each read all rows, or some (`None` reads none)."""
+    torch.manual_seed(0)
+    model = RowEmbedding(6, 3, padding_idx=0)
+    optimizer = make_optimizer(model, TrainingConfig(learning_rate=0.1))
+    model.sparse = sparse
+    weights = torch.randn(6, 3)
+    for ids in steps:
+        optimizer.zero_grad()
+        (model(torch.tensor(ids)) * weights[torch.tensor(ids)]).sum().backward()
+        clip_gradients(model.parameters(), 1.0)
+        optimizer.step()
+    return model.weight.detach()
+
+
+def test_rows_that_every_batch_reads_move_as_under_plain_adamw():
+    steps = [[1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 1], [1, 2, 3, 4, 5, 5, 0]]
+    torch.testing.assert_close(embeddings(steps, sparse=True), embeddings(steps, sparse=False))
+
+
+def test_rows_that_a_batch_does_not_read_stay_where_they_are():
+    before = embeddings([[1, 2], [1, 2, 3]], sparse=True)
+    after = embeddings([[1, 2], [1, 2, 3], [3, 4]], sparse=True)
+    moved = (before != after).any(dim=1)
+    assert moved.tolist() == [False, False, False, True, True, False]
+
+
+def test_clipping_counts_sparse_and_dense_gradients_together():
+    torch.manual_seed(0)
+    model = nn.Sequential(RowEmbedding(6, 3, padding_idx=0, sparse=True), nn.Linear(3, 2))
+    reference = nn.Sequential(nn.Embedding(6, 3, padding_idx=0), nn.Linear(3, 2))
+    reference.load_state_dict(model.state_dict())
+    for each in (model, reference):
+        each(torch.tensor([[1, 2, 2, 0]])).square().sum().backward()
+        each(torch.tensor([[2, 5]])).square().sum().backward()  # two passes add up
+    norm = clip_gradients(model.parameters(), 0.1)
+    expected = nn.utils.clip_grad_norm_(reference.parameters(), 0.1)
+    torch.testing.assert_close(norm, expected)
+    for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad.to_dense(), theirs.grad)
+
+
+def test_gradients_below_the_limit_are_left_alone():
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([0.3, 0.4])
+    assert clip_gradients([parameter], 1.0).item() == pytest.approx(0.5)
+    torch.testing.assert_close(parameter.grad, torch.tensor([0.3, 0.4]))
+
+
+def test_rows_of_a_gradient_added_from_two_passes_are_merged():
+    gradient = torch.sparse_coo_tensor(
+        [[4, 1, 4]], torch.ones(3, 2), (6, 2), check_invariants=False
+    )
+    rows, values = unique_rows(gradient)
+    assert rows.tolist() == [1, 4]
+    assert values.tolist() == [[1, 1], [2, 2]]

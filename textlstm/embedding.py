@@ -16,21 +16,15 @@ from torch import Tensor, nn
 
 
 class RowEmbedding(nn.Embedding):
-    """An `nn.Embedding` with a sparse gradient: each row that was read once, padding never.
+    """An `nn.Embedding` whose sparse gradient holds each row that was read once, padding never.
 
-    Args:
-        num_embeddings: rows of the table (V).
-        embedding_dim: numbers per row (E).
-        padding_idx: the row that is never changed, default 0.
+    The gradient is dense, for any optimizer, until `sparse` is set, as `make_optimizer` does.
     """
-
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int = 0) -> None:
-        super().__init__(num_embeddings, embedding_dim, padding_idx=padding_idx)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look ids up: int64 of any shape [...] gives [..., E]."""
-        if not (self.weight.requires_grad and torch.is_grad_enabled()):
-            return nn.functional.embedding(ids, self.weight)
+        if not (self.sparse and self.weight.requires_grad and torch.is_grad_enabled()):
+            return nn.functional.embedding(ids, self.weight, self.padding_idx)
         found = _LookUp.apply(self.weight, ids, self.padding_idx)  # type: ignore[no-untyped-call]
         return cast(Tensor, found)
 

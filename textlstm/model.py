@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
 from textlstm.dropout import dropout
+from textlstm.embedding import RowEmbedding
 from textlstm.lstm import BiLSTM
 
 PAD_ID = 0
@@ -33,7 +34,7 @@ class BiLSTMClassifier(nn.Module):
     def __init__(self, config: ModelConfig, *, vocab_size: int, num_classes: int) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=PAD_ID)
+        self.embedding = RowEmbedding(vocab_size, config.embedding_size, padding_idx=PAD_ID)
         nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():
             self.embedding.weight[PAD_ID].zero_()

@@ -37,7 +37,7 @@ from textlstm.errors import DataError, TrainingError
 from textlstm.files import write_text
 from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
-from textlstm.optimizer import make_optimizer
+from textlstm.optimizer import clip_gradients, make_optimizer
 from textlstm.predictor import to_probabilities
 from textlstm.runtime import cpu_threads, pick_device, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule
@@ -279,7 +279,7 @@ class Trainer:
         logits = self.model(ids.to(self.device), lengths)  # [B, C]
         loss = self._loss(logits, targets.to(self.device))
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        norm = clip_gradients(self.model.parameters(), self.config.clip_norm)
         value, size = torch.stack([loss.detach(), norm]).tolist()  # the step's one read-back
         if not (math.isfinite(value) and math.isfinite(size)):
             raise self._diverged(f"loss {value}, gradient norm {size}")
