@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from textlstm import data as data_module
+from textlstm.config import DataConfig
+from textlstm.data import Split, load_corpus, load_split, load_texts
+from textlstm.errors import DataError
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROWS = "text,label\n" + "".join(f"text {i},{'pos' if i % 3 else 'neg'}\n" for i in range(30))
+CLASSES = datasets.Features(
+    {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg", "odd"])}
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+def texts(split: Split, batch_size: int = 1000) -> list[str]:
+    return list(itertools.chain.from_iterable(split.texts(batch_size)))
+
+
+def pairs(split: Split, labels: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(text, labels[i]) for text, i in zip(texts(split), split.labels, strict=True)]
+
+
+def of(labels: list[Any], **more: tuple[list[str], list[Any]]) -> Any:
+    return {"train": ([f"text {i}" for i in range(len(labels))], labels), **more}
+
+
+def test_a_corpus_holds_every_row_with_its_label(tmp_path: Path) -> None:
+    write(tmp_path / "d", train=ROWS, dev="text,label\nx,neg\n", test="text,label\ny,pos\n")
+    corpus = load_corpus(tmp_path / "d")
+    assert corpus.labels == ("neg", "pos")
+    assert pairs(corpus.train, corpus.labels) == [
+        (f"text {i}", "pos" if i % 3 else "neg") for i in range(30)
+    ]
+    assert corpus.test is not None
+    assert pairs(corpus.validation, corpus.labels) == [("x", "neg")]
+    assert pairs(corpus.test, corpus.labels) == [("y", "pos")]
+    assert corpus.train.labels.dtype == np.int64
+    assert corpus.source == str(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["b", "a", "B", "é"], ("B", "a", "b", "é")),
+        ([10, 9, -1], ("-1", "9", "10")),
+        (["10", "9", "x"], ("10", "9", "x")),
+        ([1.0, 0.0, float("nan")], ("0", "1")),
+        ([True, False], ("false", "true")),
+        ([1, "1", True, "x"], ("1", "true", "x")),
+    ],
+)
+def test_labels_of_any_kind_have_a_fixed_order(labels: list[Any], names: tuple[str, ...]) -> None:
+    for order in (labels, labels[::-1]):
+        assert load_corpus(of(order * 2)).labels == names
+
+
+def test_class_labels_keep_their_order_and_lose_what_train_does_not_have(tmp_path: Path) -> None:
+    rows = {"text": ["a", "b"] * 5 + ["c"], "label": [0, 1] * 5 + [-1]}
+    data = datasets.Dataset.from_dict(rows, CLASSES)
+    pq.write_table(data.data.table, tmp_path / "a.parquet")
+    for source in (data, tmp_path / "a.parquet"):
+        corpus = load_corpus(source)
+        assert corpus.labels == ("pos", "neg")
+        assert any("odd" in note for note in corpus.notes)
+        assert any("1 without a label" in note for note in corpus.notes)
+        kept = pairs(corpus.train, corpus.labels) + pairs(corpus.validation, corpus.labels)
+        assert set(kept) == {("a", "pos"), ("b", "neg")}
+
+
+def test_whole_floats_of_csv_files_count_as_integers_only_together(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    write(folder, train="text,label\na,1.0\nb,0.0\nc,\n", dev="text,label\nd,1\n")
+    assert load_corpus(folder).labels == ("0", "1")
+    write(folder, train="text,label\na,1.0\nb,0.5\n", dev="text,label\nd,1.0\n")
+    corpus = load_corpus(folder)
+    assert corpus.labels == ("0.5", "1.0")
+    assert pairs(corpus.validation, corpus.labels) == [("d", "1.0")]
+
+
+def test_null_rows_are_left_out_and_counted_and_empty_texts_kept(tmp_path: Path) -> None:
+    lines = '{"text": null, "label": "a"}\n{"text": "", "label": "a"}\n{"text": "x", "label": ""}\n'
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train.jsonl").write_text(lines + '{"text": "y", "label": "b"}\n')
+    write(tmp_path / "d", dev="text,label\n,a\nz,\n")
+    corpus = load_corpus(tmp_path / "d")
+    assert pairs(corpus.train, corpus.labels) == [("", "a"), ("y", "b")]
+    assert pairs(corpus.validation, corpus.labels) == [("", "a")]
+    assert "1 without a text, 1 without a label (of 4)" in " ".join(corpus.notes)
+    assert "dev.csv: rows left out: 1 without a label (of 2)" in " ".join(corpus.notes)
+
+
+def test_several_text_columns_are_joined_by_a_space(tmp_path: Path) -> None:
+    write(tmp_path, a="title,body,label\nA,b c,1\n,d,0\nE,,1\nF,g,0\n")
+    config = DataConfig(text_column=("title", "body"))
+    corpus = load_corpus(tmp_path / "a.csv", config)
+    assert sorted(texts(corpus.train) + texts(corpus.validation)) == [" d", "A b c", "E ", "F g"]
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.1, 0.3, 0.9])
+def test_a_cut_takes_its_share_of_each_label_once(fraction: float) -> None:
+    labels = ["a"] * 100 + ["b"] * 10 + ["c"] * 2 + ["d"]
+    corpus = load_corpus(of(labels), DataConfig(validation_fraction=fraction))
+    found = texts(corpus.train) + texts(corpus.validation)
+    assert sorted(found) == sorted(f"text {i}" for i in range(113))
+    counts = np.bincount(corpus.validation.labels, minlength=4)
+    assert counts.tolist() == [max(1, round(100 * fraction)), max(1, round(10 * fraction)), 1, 0]
+    for split in (corpus.train, corpus.validation):
+        for text, label in pairs(split, corpus.labels):
+            assert label == labels[int(text.split()[1])]
+    note = f"validation: {counts.sum()} of 113 rows cut off train (stratified, seed 1)"
+    assert note in corpus.notes
+
+
+def test_a_cut_depends_on_the_seed_and_on_nothing_else() -> None:
+    source = of(["a", "b"] * 50)
+    cuts = [texts(load_corpus(source, seed=seed).validation) for seed in (1, 1, 2)]
+    assert cuts[0] == cuts[1] != cuts[2]
+    # A fixed point: a library's other random numbers must not change old runs.
+    assert cuts[0][:4] == ["text 2", "text 9", "text 16", "text 36"]
+
+
+def test_batches_are_of_the_size_asked_for_unless_texts_are_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = of(["a", "b"] * 50)
+    train = load_corpus(source).train
+    assert [len(batch) for batch in train.texts(40)] == [40, 40, 10]
+    monkeypatch.setattr(data_module, "_LIST_BYTES", 60)
+    short = load_corpus(source).train
+    assert max(len(batch) for batch in short.texts(40)) < 10
+    assert texts(short) == texts(train)
+
+
+def test_selected_rows_keep_their_order_and_labels(tmp_path: Path) -> None:
+    lines = '{"text": null, "label": 0}\n' + "".join(
+        f'{{"text": "{i}", "label": {i}}}\n' for i in range(1, 9)
+    )
+    (tmp_path / "test.jsonl").write_text(lines)
+    names = [str(i) for i in range(1, 9)]
+    split, _ = load_split(tmp_path / "test.jsonl", None, DataConfig(), names)
+    assert texts(split) == names
+    for rows in ([5, 0, 3], [2, 3, 4], [1, 3, 4], [0, 7], [4, 4], []):
+        chosen = split.select(np.array(rows, np.int64))
+        assert texts(chosen, 2) == [names[row] for row in rows]
+        assert chosen.labels.tolist() == rows
+    again = split.select(np.array([7, 6, 5])).select(np.array([2, 0]))
+    assert texts(again) == ["6", "8"]
+
+
+def test_the_fingerprint_follows_the_data_and_not_the_file(tmp_path: Path) -> None:
+    one = load_corpus(write(tmp_path / "a", train=ROWS)).fingerprint
+    assert load_corpus(write(tmp_path / "b", train=ROWS)).fingerprint == one
+    assert load_corpus(tmp_path / "a", seed=2).fingerprint == one
+    changed = [
+        ROWS.replace("text 7", "text x"),
+        ROWS.replace("text 7,pos", "text 7,neg"),
+        ROWS + "more,pos\n",
+        ROWS.replace("pos", "yes"),
+    ]
+    for text in changed:
+        assert load_corpus(write(tmp_path / "a", train=text)).fingerprint != one
+    write(tmp_path / "b", test="text,label\nx,pos\n")
+    assert load_corpus(tmp_path / "b").fingerprint != one
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (of(["a", "a"]), "has only the label 'a': training needs at least two"),
+        (of([None, None]), r"no row with a text and a label \(2 rows\)"),
+        (of([]), r"no row with a text and a label \(0 rows\)"),
+        (of(["a", "b"]), "one row per label: too few to cut"),
+        (of(["a", "b"], dev=(["x", "y"], ["c", "d"])), "label 'c' and 1 other labels of dev of"),
+        (of(["a", "b"], dev=(["x"], ["a"]), test=(["x"], ["z"])), "label 'z' of test of .* a, b"),
+        ({"test": (["a"], [1])}, "has no split 'train'; it has test"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_is_refused(source: Any, what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        load_corpus(source)
+
+
+def test_a_test_split_without_labels_counts_as_none(tmp_path: Path) -> None:
+    data = datasets.Dataset.from_dict({"text": ["a", "b"] * 5, "label": [0, 1] * 5}, CLASSES)
+    unlabelled = datasets.Dataset.from_dict({"text": ["c"], "label": [-1]}, CLASSES)
+    corpus = load_corpus(datasets.DatasetDict({"train": data, "test": unlabelled}))
+    assert corpus.test is None
+    assert any(note.startswith("test left out") for note in corpus.notes)
+    write(tmp_path / "d", train=ROWS, test="id,text\n1,a\n")
+    corpus = load_corpus(tmp_path / "d")
+    assert corpus.test is None
+    assert any("has no column 'label'" in note for note in corpus.notes)
+
+
+def test_a_validation_split_without_labels_is_replaced_by_a_cut() -> None:
+    corpus = load_corpus(of(["a", "b"] * 10, validation=(["x"], [None])))
+    assert len(corpus.validation) == 2
+    assert any(note.startswith("validation left out") for note in corpus.notes)
+
+
+def test_a_column_missing_in_validation_is_named_there(tmp_path: Path) -> None:
+    write(tmp_path / "d", train=ROWS, dev="text,lable\nx,pos\n")
+    with pytest.raises(
+        DataError, match=r"'label' is not in .*dev\.csv; its columns are text, lable"
+    ):
+        load_corpus(tmp_path / "d")
+
+
+def test_a_dataset_with_its_own_order_and_format_reads_the_same() -> None:
+    data = datasets.Dataset.from_dict({"text": [f"t{i}" for i in range(20)], "label": [0, 1] * 10})
+    shuffled = data.select(list(range(19, -1, -1))).with_format("numpy")
+    corpus = load_corpus(datasets.DatasetDict({"train": shuffled, "validation": shuffled}))
+    assert texts(corpus.train) == [f"t{i}" for i in range(19, -1, -1)]
+    assert corpus.train.labels.tolist() == [1, 0] * 10
+
+
+def test_a_single_file_is_judged_whole(tmp_path: Path) -> None:
+    write(tmp_path, some="text,label\na,pos\nb,neg\nc,\n")
+    split, notes = load_split(tmp_path / "some.csv", "test", DataConfig(), ["pos", "neg"])
+    assert pairs(split, ("pos", "neg")) == [("a", "pos"), ("b", "neg")]
+    assert "1 without a label" in " ".join(notes)
+
+
+def test_a_split_is_taken_by_any_of_its_names(tmp_path: Path) -> None:
+    write(tmp_path / "d", train=ROWS, dev="text,label\nx,pos\n", test="text,label\ny,pos\n")
+    for name, text in (("val", "x"), ("validation", "x"), ("test", "y"), (None, "y")):
+        split, _ = load_split(tmp_path / "d", name, DataConfig(), ["neg", "pos"])
+        assert texts(split) == [text]
+    with pytest.raises(DataError, match="no split 'extra'; it has train, validation, test"):
+        load_split(tmp_path / "d", "extra", DataConfig(), ["neg", "pos"])
+
+
+def test_labels_that_the_model_does_not_have_are_named(tmp_path: Path) -> None:
+    write(tmp_path, a="text,label\na,pos\nb,odd\nc,odd\n")
+    with pytest.raises(DataError, match=r"'odd' of .*a\.csv \(2 rows\) is not one of the model's"):
+        load_split(tmp_path / "a.csv", None, DataConfig(), ["neg", "pos"])
+    write(tmp_path, a="text,label\na,\n")
+    with pytest.raises(DataError, match=r"a\.csv has no row with a text and a label"):
+        load_split(tmp_path / "a.csv", None, DataConfig(), ["neg", "pos"])
+
+
+def test_numbers_spelled_as_floats_find_the_model_labels(tmp_path: Path) -> None:
+    write(tmp_path, a="text,label\na,1.0\nb,0.0\n")
+    for labels in (("0", "1"), ("0.0", "1.0")):
+        split, _ = load_split(tmp_path / "a.csv", None, DataConfig(), labels)
+        assert split.labels.tolist() == [1, 0]
+    split, _ = load_split(tmp_path / "a.csv", None, DataConfig(), ("0", "1", "1.0"))
+    assert split.labels.tolist() == [2, 0]
+
+
+def test_texts_are_read_without_labels_as_often_as_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": null}\n{"text": "c"}\n')
+    read, notes = load_texts(tmp_path / "a.jsonl")
+    assert [list(read()), list(read())] == [[["a", "c"]], [["a", "c"]]]
+    assert "1 without a text" in " ".join(notes)
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n')
+    with pytest.raises(DataError, match="no row with a text"):
+        load_texts(tmp_path / "a.jsonl", DataConfig(text_column=("text",)))
+
+
+def test_the_texts_of_a_file_stay_on_disk(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n' * 9)
+    allocated = pa.total_allocated_bytes()
+    corpus = load_corpus(tmp_path / "a.jsonl")
+    assert len(corpus.train) == 16
+    assert pa.total_allocated_bytes() - allocated < 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "train", "validation"),
+    [
+        ("sst2", ("negative", "positive"), 6920, 872),
+        (
+            "trec",
+            ("description", "entity", "abbreviation", "human", "location", "numeric"),
+            4907,
+            545,
+        ),
+        ("imdb", ("neg", "pos"), 22500, 2500),
+    ],
+)
+def test_real_corpora_load_whole(
+    name: str, labels: tuple[str, ...], train: int, validation: int
+) -> None:
+    if not (SHARED / name).is_dir():
+        pytest.skip(f"{SHARED / name} is not there")
+    corpus = load_corpus(SHARED / name)
+    assert corpus.labels == labels
+    assert (len(corpus.train), len(corpus.validation), corpus.test) == (train, validation, None)
+    assert sum(len(batch) for batch in corpus.train.texts()) == train
+    whole = load_corpus(SHARED / name / "train.parquet")
+    assert len(whole.train) + len(whole.validation) == train

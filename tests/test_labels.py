@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from textlstm.errors import DataError
+from textlstm.labels import LabelCodes, label_name, order_names, whole_number
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("pos", "pos"),
+        (" pos", " pos"),
+        (3, "3"),
+        (-1, "-1"),
+        (3.0, "3"),
+        (-0.0, "0"),
+        (True, "true"),
+        (False, "false"),
+        (np.int64(3), "3"),
+        (np.bool_(True), "true"),
+        (10**40, "1" + "0" * 40),
+        (None, None),
+        (float("nan"), None),
+        ("", None),
+        (" \t", None),
+    ],
+)
+def test_a_label_has_a_name(value: object, name: str | None) -> None:
+    assert label_name(value) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (0.5, "0.5 has a fraction"),
+        (float("inf"), "inf has a fraction"),
+        ([1], "is a list"),
+        ({"a": 1}, "of type dict"),
+        ("caf\udce9", "not UTF-8"),
+    ],
+)
+def test_what_cannot_be_a_label_is_named(value: object, what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        label_name(value)
+
+
+def test_whole_numbers_are_ordered_by_value_and_strings_by_code_point() -> None:
+    assert order_names({"10", "9", "-2", "0"}) == ["-2", "0", "9", "10"]
+    assert order_names({"10", "9", "b"}) == ["10", "9", "b"]
+    assert order_names({"é", "z", "Z"}) == ["Z", "z", "é"]
+    assert order_names({"007", "1", "10"}) == ["007", "1", "10"]
+    assert order_names({"true", "false"}) == ["false", "true"]
+
+
+def test_only_a_zero_fraction_is_dropped_from_a_spelled_number() -> None:
+    names = ["1.0", "-0.0", "12.00", "1.5", "v1.0", "3"]
+    assert [whole_number(name) for name in names] == ["1", "0", "12", "1.5", "v1.0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("array", "names", "codes"),
+    [
+        (pa.array(["b", "a", None, "b", ""]), ["b", "a"], [0, 1, -1, 0, -1]),
+        (pa.array([2, 2, None, 0]), ["2", "0"], [0, 0, -1, 1]),
+        (pa.array([1.0, float("nan"), None]), ["1"], [0, -1, -1]),
+        (pa.array([True, False, None]), ["true", "false"], [0, 1, -1]),
+        (pa.array(["x", None, "x"]).dictionary_encode(), ["x"], [0, -1, 0]),
+        (pa.array([None, None]), [], [-1, -1]),
+        (pa.array([], pa.string()), [], []),
+    ],
+)
+def test_labels_of_any_type_get_codes(array: Any, names: list[str], codes: list[int]) -> None:
+    labels = LabelCodes(None)
+    assert labels.encode(array).tolist() == codes
+    assert labels.names == names
+
+
+def test_codes_stay_the_same_from_batch_to_batch() -> None:
+    labels = LabelCodes(None)
+    labels.encode(pa.array(["b", "a"]))
+    assert labels.encode(pa.array(["c", "a", "b"])).tolist() == [2, 1, 0]
+
+
+def test_class_labels_are_numbers_even_if_their_names_look_like_others() -> None:
+    labels = LabelCodes(("1", "2", "0"))
+    assert labels.encode(pa.array([1, 0, -1, 2])).tolist() == [0, 1, -1, 2]
+    assert labels.names == ["2", "1", "0"]
+    with pytest.raises(DataError, match="label 3 has no name"):
+        labels.encode(pa.array([3]))
+
+
+def test_labels_that_are_not_utf8_are_refused() -> None:
+    raw = pa.array([b"caf\xe9"], pa.binary())
+    with pytest.raises(DataError, match="not UTF-8"):
+        LabelCodes(None).encode(pa.Array.from_buffers(pa.string(), 1, raw.buffers()))

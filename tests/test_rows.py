@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textlstm import rows as rows_module
+from textlstm.errors import DataError
+from textlstm.rows import Row, bad_text, read_columns, read_rows, row_text
+
+
+def read(tmp_path: Path, name: str, data: bytes | str) -> list[Row]:
+    path = tmp_path / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return list(read_rows(path))
+
+
+def texts(rows: list[Row]) -> list[Any]:
+    return [row.values.get("text", row.error) for row in rows]
+
+
+def test_csv_rows_are_numbered_from_one_without_the_header(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", "text,label\ngood,pos\nbad,neg\n")
+    assert rows == [
+        Row(1, {"text": "good", "label": "pos"}),
+        Row(2, {"text": "bad", "label": "neg"}),
+    ]
+
+
+def test_a_quoted_field_holds_line_ends_commas_and_quotes(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'text,label\r\n"a\r\nb, ""c""\n",pos\r\nlast,neg')
+    assert rows == [
+        Row(1, {"text": 'a\r\nb, "c"\n', "label": "pos"}),
+        Row(2, {"text": "last", "label": "neg"}),
+    ]
+
+
+def test_tsv_is_separated_by_tabs(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.tsv", "text\tlabel\nwell, yes\tpos\n")
+    assert rows == [Row(1, {"text": "well, yes", "label": "pos"})]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, name: str) -> None:
+    data = {"a.csv": b"text\nx\n", "a.jsonl": b'{"text": "x"}\n'}[name]
+    assert texts(read(tmp_path, name, b"\xef\xbb\xbf" + data)) == ["x"]
+
+
+def test_blank_lines_are_no_rows_but_empty_fields_are(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'text,label\n\n,pos\n\n"",neg\n\n')
+    assert rows == [
+        Row(1, {"text": "", "label": "pos"}),
+        Row(2, {"text": "", "label": "neg"}),
+    ]
+
+
+def test_a_wrong_number_of_fields_spoils_its_row_only(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", "text,label\na,b,c\nonly\nx,y\n")
+    assert rows == [
+        Row(1, {}, "3 fields instead of 2"),
+        Row(2, {}, "1 field instead of 2"),
+        Row(3, {"text": "x", "label": "y"}),
+    ]
+
+
+def test_a_quote_left_open_costs_one_line_and_not_the_rest_of_the_file(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'text,label\na,1\n"open,1\nb,2\nc,3\n')
+    assert texts(rows) == ["a", "a quote is opened and never closed", "b", "c"]
+    assert [row.number for row in rows] == [1, 2, 3, 4]
+
+
+def test_a_quote_closed_by_a_later_stray_one_costs_the_first_line_only(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", 'text,label\n"open,1\nb,2\n"c"d,3\ne,4\n')
+    assert [row.error is None for row in rows] == [False, True, False, True]
+    assert rows[1].values == {"text": "b", "label": "2"}
+    assert "closing quote" in str(rows[2].error)
+    assert rows[3] == Row(4, {"text": "e", "label": "4"})
+
+
+def test_a_nul_byte_spoils_its_row_only(tmp_path: Path) -> None:
+    assert texts(read(tmp_path, "a.csv", "text,label\na\0b,1\nc,2\n")) == ["a NUL byte", "c"]
+
+
+def test_bytes_that_are_not_utf8_are_seen_cell_by_cell(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", b"text,label\ncaf\xe9,1\ncaf\xc3\xa9,2\n")
+    assert [bad_text(row.values["text"]) for row in rows] == ["not UTF-8", None]
+    assert rows[1].values["text"] == "café"
+    rows = read(tmp_path, "a.jsonl", b'{"text": "caf\xe9"}\n{"text": "caf\xc3\xa9"}\n')
+    assert [bad_text(row.values["text"]) for row in rows] == ["not UTF-8", None]
+
+
+def test_fields_of_megabytes_are_read(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.csv", f"text,label\n{'x' * 2_000_000},1\n")
+    assert len(rows[0].values["text"]) == 2_000_000
+
+
+def test_a_quote_left_open_does_not_take_all_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "_LONGEST_FIELD", 1000)
+    before = csv.field_size_limit(1000)
+    try:
+        rows = read(tmp_path, "a.csv", 'text,label\n"open,1\n' + "a,2\n" * 2000)
+    finally:
+        csv.field_size_limit(before)
+    assert len(rows) == 2001
+    assert "over 1,000 characters" in str(rows[0].error)
+    assert {row.values["text"] for row in rows[1:]} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.csv", ""), ("a.csv", "\n\n"), ("a.jsonl", ""), ("a.jsonl", "\n \n"), ("a.parquet", "")],
+)
+def test_a_file_without_anything_is_an_error(tmp_path: Path, name: str, data: str) -> None:
+    with pytest.raises(DataError, match=r"a\.\w+ is empty"):
+        read(tmp_path, name, data)
+
+
+def test_a_csv_of_a_header_has_columns_and_no_rows(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.csv", "text,label") == []
+    assert read_columns(tmp_path / "a.csv") == ["text", "label"]
+
+
+@pytest.mark.parametrize(
+    ("header", "what"),
+    [
+        (b"text,label,text\n", "two columns named 'text'"),
+        (b"t\xe9xt,label\n", "column 1 is not UTF-8"),
+        (b'"text,label\n', "first line does not parse"),
+    ],
+)
+def test_a_bad_header_is_an_error_of_the_file(tmp_path: Path, header: bytes, what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        read(tmp_path, "a.csv", header + b"x,y\n")
+    with pytest.raises(DataError, match=what):
+        read_columns(tmp_path / "a.csv")
+
+
+def test_json_lines_keep_their_line_numbers_and_types(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.jsonl", '{"text": "a", "n": [1, null]}\n\n{"text": null}\r\n')
+    assert rows == [Row(1, {"text": "a", "n": [1, None]}), Row(3, {"text": None})]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{oops", "not JSON: .* at character 2"),
+        ("[1, 2]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ('{"n": ' + "1" * 5000 + "}", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        (b'{"caf\xe9": 1}', "column name is not UTF-8"),
+    ],
+)
+def test_a_bad_json_line_spoils_its_row_only(
+    tmp_path: Path, line: str | bytes, reason: str
+) -> None:
+    data = line if isinstance(line, bytes) else line.encode()
+    rows = read(tmp_path, "a.jsonl", b'{"text": "a"}\n' + data + b'\n{"text": "b"}')
+    assert [row.number for row in rows] == [1, 2, 3]
+    assert rows[1].values == {}
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(rows[1].error)
+    assert rows[2].values == {"text": "b"}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_array_is_not_taken_for_json_lines(tmp_path: Path, indent: int | None) -> None:
+    data = json.dumps([{"text": "a"}, {"text": "b"}], indent=indent)
+    with pytest.raises(DataError, match="one JSON array"):
+        read(tmp_path, "a.json", data)
+
+
+def test_columns_of_json_lines_are_those_of_the_first_good_row(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('oops\n{"b": 1, "a": 2}\n{"c": 3}\n')
+    assert read_columns(tmp_path / "a.jsonl") == ["b", "a"]
+    (tmp_path / "b.jsonl").write_text("oops\n")
+    assert read_columns(tmp_path / "b.jsonl") == []
+
+
+def test_parquet_rows_keep_their_types_across_row_groups(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"t{i}" for i in range(25)], "n": [[i] for i in range(25)]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=10)
+    rows = list(read_rows(tmp_path / "a.parquet"))
+    assert rows[24] == Row(25, {"text": "t24", "n": [24]})
+    assert [row.number for row in rows] == list(range(1, 26))
+    assert read_columns(tmp_path / "a.parquet") == ["text", "n"]
+    only = list(read_rows(tmp_path / "a.parquet", columns=["text"]))
+    assert only[3] == Row(4, {"text": "t3"})
+
+
+def test_bad_cells_of_parquet_spoil_their_rows_only(tmp_path: Path) -> None:
+    raw = pa.array([b"ok", b"caf\xe9", None], pa.binary())
+    broken = pa.Array.from_buffers(pa.string(), 3, raw.buffers())
+    days = pa.array([0, 1, 2**40], pa.timestamp("s"))
+    pq.write_table(pa.table({"text": broken, "day": days}), tmp_path / "a.parquet")
+    rows = list(read_rows(tmp_path / "a.parquet"))
+    assert rows[0].values == {"text": "ok", "day": datetime.datetime(1970, 1, 1)}
+    assert bad_text(rows[1].values["text"]) == "not UTF-8"
+    assert rows[2].values == {}
+    assert "column 'day' cannot be read" in str(rows[2].error)
+
+
+def test_a_parquet_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="two columns named 'text'"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", None),
+        ("naïve 😀", None),
+        (None, "null"),
+        (float("nan"), "null"),
+        (3, "not a string"),
+        (b"bytes", "not a string"),
+        (["a"], "not a string"),
+        ("\udce9", "not UTF-8"),
+        ("half a pair \ud83d", "not UTF-8"),
+    ],
+)
+def test_bad_text_tells_why_a_cell_is_no_text(value: object, reason: str | None) -> None:
+    assert bad_text(value) == reason
+
+
+def test_texts_of_several_columns_are_joined_by_a_space() -> None:
+    columns = ("title", "body")
+    assert row_text({"title": "a", "body": "b"}, columns) == ("a b", None)
+    assert row_text({"title": None, "body": "b"}, columns) == (" b", None)
+    assert row_text({"body": ""}, columns) == (" ", None)
+    assert row_text({"title": None}, columns) == (None, "null")
+    assert row_text({"title": 1, "body": "b"}, columns) == (None, "not a string (column 'title')")
+    assert row_text({"title": "a"}, ("title",)) == ("a", None)
+    assert row_text({"title": 1}, ("title",)) == (None, "not a string")
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(path: Path) -> int:
+        tracemalloc.start()
+        for _ in read_rows(path):
+            pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    line = "some words of a text " * 10
+    (tmp_path / "small.csv").write_text("text,label\n" + f"{line},1\n" * 3000)
+    (tmp_path / "large.csv").write_text("text,label\n" + f"{line},1\n" * 15000)
+    assert peak(tmp_path / "large.csv") < peak(tmp_path / "small.csv") + 100_000
+
+
+def test_few_long_texts_of_parquet_are_held_at_a_time(tmp_path: Path) -> None:
+    texts = [f"text {i} " * 20_000 for i in range(100)]  # 160 kB each
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    del texts
+    tracemalloc.start()
+    assert sum(1 for _ in read_rows(tmp_path / "a.parquet")) == 100
+    _, highest = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert highest < 10e6
+
+
+def records(data: bytes, suffix: str) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        path.write_bytes(data)
+        yield from read_rows(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
+def test_what_the_csv_module_writes_reads_back_equal(pairs: list[tuple[str, str]]) -> None:
+    pairs = [(a, b) for a, b in pairs if "\0" not in a + b]
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([("x", "y"), *pairs])
+    try:
+        data = out.getvalue().encode()
+    except UnicodeEncodeError:
+        return
+    rows = list(records(data, ".csv"))
+    assert [(row.values["x"], row.values["y"]) for row in rows] == pairs
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([b'"', b",", b"\n", b"\r", b"\0", b"\xe9", b"a", b'{"a":'])))
+def test_no_bytes_stop_the_reading_of_rows(parts: list[bytes]) -> None:
+    rows = list(records(b"text,label\n" + b"".join(parts), ".csv"))
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    rows = list(records(b'{"a":1}\n' + b"".join(parts), ".jsonl"))
+    numbers = [row.number for row in rows]
+    assert numbers == sorted(set(numbers))

@@ -1,0 +1,129 @@
+"""Files of rows → memory-mapped Arrow files in the cache folder of `datasets`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from textlstm.errors import DataError, OutputError
+from textlstm.files import atomic_path
+from textlstm.labels import label_name
+from textlstm.rows import Row, bad_text, read_rows
+
+_CACHE_FORMAT = 1
+_BATCH_ROWS = 1000
+_BATCH_CHARACTERS = 2**24
+_STALE_SECONDS = 24 * 3600
+
+
+def import_files(
+    files: Sequence[Path], text_columns: Sequence[str], label_column: str | None
+) -> datasets.Dataset:
+    """Open files of rows by way of an Arrow file in the cache, made if it isn't there yet.
+
+    Args:
+        files: the files, whose rows follow one another.
+        text_columns: columns that hold texts.
+        label_column: the column that holds the label, if it is wanted; its values become names
+            (`label_name`).
+
+    Returns:
+        A dataset of these columns, all of them strings.
+
+    Raises:
+        DataError: a row doesn't parse, or a text or label in it can't be used; names file and
+            row.
+        OutputError: the cache folder can't be written to.
+    """
+    places = [str(file.resolve()) for file in files]
+    stats = [file.stat() for file in files]
+    # Size and times alone would miss a file replaced by a copy with its old time (cp -p).
+    state = [[s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats]
+    where = _hash([places, list(text_columns), label_column])
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "textlstm"
+    target = folder / f"{where}-{_hash([_CACHE_FORMAT, state])}.arrow"
+    if not target.is_file():
+        try:
+            with atomic_path(target) as temporary:
+                _write_arrow(temporary, _batches(files, text_columns, label_column))
+        except OutputError as error:
+            raise OutputError(f"{error}: set HF_DATASETS_CACHE to a folder with room") from error
+        _remove_stale(folder, where, target)
+    return datasets.Dataset.from_file(str(target))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=12).hexdigest()
+
+
+def _remove_stale(folder: Path, where: str, target: Path) -> None:
+    """Remove imports of older states of the same files, and what killed imports left behind."""
+    old = [path for path in folder.glob(f"{where}-*.arrow") if path != target]
+    long_ago = time.time() - _STALE_SECONDS
+    for path in folder.glob(".*.arrow"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < long_ago:
+                old.append(path)
+    for path in old:
+        with contextlib.suppress(OSError):  # another process may be at it too
+            path.unlink()
+
+
+def _write_arrow(path: Path, batches: Iterable[dict[str, list[str | None]]]) -> None:
+    writer = None
+    with pa.OSFile(str(path), "wb") as sink:
+        for batch in batches:
+            schema = pa.schema([(column, pa.large_string()) for column in batch])
+            writer = writer or pa.ipc.new_stream(sink, schema)
+            writer.write_batch(pa.RecordBatch.from_pydict(batch, schema=schema))
+        assert writer is not None  # the last batch comes even if it is empty
+        writer.close()
+
+
+def _batches(
+    files: Sequence[Path], text_columns: Sequence[str], label_column: str | None
+) -> Iterator[dict[str, list[str | None]]]:
+    """Read texts and label names in batches that are limited in rows and in characters."""
+    columns = [*text_columns, *([] if label_column is None else [label_column])]
+    batch: dict[str, list[str | None]] = {column: [] for column in columns}
+    characters = 0
+    for file in files:
+        for row in read_rows(file, columns=columns):
+            if row.error:
+                raise DataError(f"row {row.number} of {file} does not parse: {row.error}")
+            for column in text_columns:
+                text = _text_cell(row.values.get(column), column, file, row.number)
+                characters += len(text or "")
+                batch[column].append(text)
+            if label_column is not None:
+                batch[label_column].append(_label_cell(row, label_column, file))
+            if len(batch[columns[0]]) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
+                yield batch
+                batch = {column: [] for column in columns}
+                characters = 0
+    yield batch
+
+
+def _text_cell(value: Any, column: str, file: Path, number: int) -> str | None:
+    reason = bad_text(value)
+    if reason is None:
+        return str(value)
+    if reason == "null":
+        return None
+    remedy = "save the file as UTF-8" if reason == "not UTF-8" else "pass --text-column"
+    raise DataError(f"row {number} of {file}: column {column!r} is {reason}: {remedy}")
+
+
+def _label_cell(row: Row, column: str, file: Path) -> str | None:
+    try:
+        return label_name(row.values.get(column))
+    except DataError as error:
+        raise DataError(f"row {row.number} of {file}: {error}") from None

@@ -1,0 +1,351 @@
+"""Texts and labels for training and evaluation, from anywhere `textlstm.sources` can find them.
+
+Shapes: N rows of a split, C labels. Texts stay on disk; only labels and row numbers are held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from textlstm.config import DataConfig
+from textlstm.errors import DataError
+from textlstm.labels import are_whole_numbers, order_names, whole_number
+from textlstm.scanning import Scan, joined_texts, scan_table
+from textlstm.sources import SPLIT_NAMES, Found, Source, canonical_split, find_tables
+from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
+
+__all__ = ["SPLIT_NAMES", "Corpus", "Source", "Split", "load_corpus", "load_split", "load_texts"]
+
+_DEFAULTS = DataConfig()
+_LIST_BYTES = 2**25
+
+
+class Split:
+    """The usable rows of one split; their texts are read from disk when asked for.
+
+    Args:
+        dataset: the rows, memory-mapped.
+        columns: the text columns, joined by a space.
+        labels: int64 [N], the label of each row as its index in the label names.
+        rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
+    """
+
+    def __init__(
+        self,
+        dataset: datasets.Dataset,
+        columns: Sequence[str],
+        labels: np.ndarray,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self.labels = labels
+        self._columns = tuple(columns)
+        self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
+        self._rows = rows
+        row_bytes = self._dataset.data.nbytes // max(1, self._dataset.data.num_rows)
+        self._most_rows = max(1, _LIST_BYTES // max(1, row_bytes))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def texts(self, batch_size: int = 1000) -> Iterator[list[str]]:
+        """Read all texts in order.
+
+        Args:
+            batch_size: the longest list; a list of very long texts is shorter.
+
+        Yields:
+            Lists of texts.
+        """
+        step = min(batch_size, self._most_rows)
+        for start in range(0, len(self), step):
+            yield from self._lists(start, min(start + step, len(self)))
+
+    def select(self, rows: np.ndarray) -> Split:
+        """Give a split of some of the rows.
+
+        Args:
+            rows: int64 [n], indices into this split, in the order wanted.
+
+        Returns:
+            The smaller split.
+        """
+        own = rows if self._rows is None else self._rows[rows]
+        return Split(self._dataset, self._columns, self.labels[rows], own)
+
+    def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
+        table = self._table(start, stop)
+        if table.nbytes > _LIST_BYTES and stop - start > 1:
+            middle = (start + stop) // 2
+            yield from self._lists(start, middle)
+            yield from self._lists(middle, stop)
+        else:
+            texts: list[str] = []
+            for batch in table.to_batches():
+                texts.extend(joined_texts(batch, self._columns).to_pylist())
+            yield texts
+
+    def _table(self, start: int, stop: int) -> pa.Table:
+        if self._rows is None:
+            return self._dataset[start:stop]
+        rows = self._rows[start:stop]
+        first, last = int(rows[0]), int(rows[-1])
+        if bool(np.all(np.diff(rows) > 0)) and last - first < 2 * len(rows):
+            # A slice costs no copy, and taking from it is faster than gathering row by row.
+            table = self._dataset[first : last + 1]
+            return table if len(table) == len(rows) else table.take(rows - first)
+        return self._dataset[rows.tolist()]
+
+
+@dataclass
+class Corpus:
+    """The splits to train on, checked.
+
+    Args:
+        labels: label names [C]; the index of a name is its id.
+        train: the rows to learn from.
+        validation: the rows that pick the best epoch.
+        test: the rows for the final figures, if there are any.
+        notes: what was guessed, left out and cut, for the user to read.
+        source: what was asked for.
+        fingerprint: a hash of all texts and labels that changes when one of them does.
+    """
+
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split | None = None
+    notes: list[str] = field(default_factory=list)
+    source: str = ""
+    fingerprint: str = ""
+
+
+def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1) -> Corpus:
+    """Load the splits for a training.
+
+    Rows without a text or a label are left out, with a note. Where there is no validation
+    split, one is cut off train: `config.validation_fraction` of the rows of each label.
+
+    Args:
+        source: `sample`; a csv, tsv, json lines or parquet file; a folder of such files by
+            split, or one written by `save_to_disk`; the name of a Hub dataset; a `Dataset` or
+            `DatasetDict`; or {'train': (texts, labels), ...}.
+        config: which columns to take.
+        seed: decides which rows are cut off for validation.
+
+    Returns:
+        The splits, with the labels in their order: that of a `ClassLabel`, false before true,
+        whole numbers by value, strings by code point.
+
+    Raises:
+        DataError: the data can't be found, read or learned from; says what and where.
+    """
+    found = find_tables(source, config)
+    scans, notes = _scan_splits(found, config)
+    _read_whole_numbers(list(scans.values()))
+    labels = _labels_of_train(scans["train"], notes)
+    for scan in scans.values():
+        _check_known(scan, labels, "in train")
+    splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
+    if "validation" not in splits:
+        whole = splits["train"]
+        cut = _cut(whole.labels, config.validation_fraction, seed)
+        if not len(cut):
+            raise DataError(
+                f"{found.name} has one row per label: too few to cut a validation split off; "
+                "add rows or a validation split"
+            )
+        splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
+        splits["validation"] = whole.select(cut)
+        notes.append(
+            f"validation: {len(cut):,} of {len(whole):,} rows cut off train "
+            f"(stratified, seed {seed})"
+        )
+    return Corpus(
+        labels=labels,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits.get("test"),
+        notes=notes,
+        source=source if isinstance(source, str) else found.name,
+        fingerprint=_fingerprint(scans, labels),
+    )
+
+
+def load_split(
+    source: Source, split: str | None, config: DataConfig, labels: Sequence[str]
+) -> tuple[Split, list[str]]:
+    """Load one split to judge a model on.
+
+    Args:
+        source: as for `load_corpus`; a single file or `Dataset` is taken whole.
+        split: its name; if None, test, else validation, else the first there is.
+        config: which columns to take.
+        labels: the model's label names [C].
+
+    Returns:
+        (the split, notes on what was guessed and left out).
+
+    Raises:
+        DataError: as `load_corpus`, or there is no such split, or a label is not the model's.
+    """
+    found = find_tables(source, config)
+    if found.single:
+        table = found.tables["train"]
+    elif split is not None:
+        table = _table_of(found, canonical_split(split))
+    else:
+        names = [name for name in ("test", "validation", *found.tables) if name in found.tables]
+        table = found.tables[names[0]]
+    text, label, notes = choose_columns(table, config)
+    scan = scan_table(table, text, label)
+    if not len(scan.rows):
+        raise DataError(f"{table.name} has no row with a text and a label")
+    if table.spelled:
+        scan.names = [
+            name if name in labels or whole_number(name) not in labels else whole_number(name)
+            for name in scan.names
+        ]
+    _check_known(scan, labels, "one of the model's")
+    return _split_of(scan, labels), found.notes + notes + scan.notes()
+
+
+def load_texts(
+    source: Source, config: DataConfig = _DEFAULTS
+) -> tuple[Callable[[], Iterator[list[str]]], list[str]]:
+    """Find the texts of train, or of a single file, whether they have labels or not.
+
+    Args:
+        source: as for `load_corpus`.
+        config: which columns to take.
+
+    Returns:
+        (a function that reads all texts in lists each time it is called, notes on what was
+        guessed and left out).
+
+    Raises:
+        DataError: the data can't be found or read, or holds no text.
+    """
+    found = find_tables(source, config)
+    table = _table_of(found, "train")
+    columns, notes = choose_text_columns(table, config)
+    scan = scan_table(table, columns, None)
+    if not len(scan.rows):
+        raise DataError(f"{table.name} has no row with a text ({len(scan.dataset)} rows)")
+    rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
+    texts = Split(scan.dataset, columns, scan.codes, rows)
+    return texts.texts, found.notes + notes + scan.notes()
+
+
+def _scan_splits(found: Found, config: DataConfig) -> tuple[dict[str, Scan], list[str]]:
+    """Scan train and, where they hold usable rows, validation and test; collect the notes."""
+    train = _table_of(found, "train")
+    text, label, notes = choose_columns(train, config)
+    notes = found.notes + notes
+    scans = {}
+    for split in dict.fromkeys(SPLIT_NAMES.values()):
+        table = found.tables.get(split)
+        if table is None:
+            continue
+        if split == "test" and label not in table.kinds:
+            notes.append(f"test left out: {table.name} has no column {label!r}")
+            continue
+        check_columns(table, text, label)
+        scan = scan_table(table, text, label)
+        notes.extend(scan.notes())
+        if split == "train" or len(scan.rows):
+            scans[split] = scan
+        else:
+            notes.append(f"{split} left out: {table.name} has no row with a text and a label")
+    return scans, notes
+
+
+def _table_of(found: Found, split: str) -> Table:
+    if split not in found.tables:
+        raise DataError(f"{found.name} has no split {split!r}; it has {', '.join(found.tables)}")
+    return found.tables[split]
+
+
+def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, scan in scans.items():
+        facts = [name, scan.digest, scan.names, list(labels)]
+        digest.update(json.dumps(facts).encode())
+        digest.update(scan.codes.tobytes())
+    return digest.hexdigest()
+
+
+def _read_whole_numbers(scans: Sequence[Scan]) -> None:
+    """Read labels like '1.0' in csv files as '1' if all labels of all of them are so."""
+    spelled = [scan for scan in scans if scan.table.spelled]
+    if are_whole_numbers({name for scan in spelled for name in scan.names}):
+        for scan in spelled:
+            scan.names = [whole_number(name) for name in scan.names]
+
+
+def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
+    """Give the label names in their order; a class name without a row in train is left out."""
+    name = scan.table.name
+    if not len(scan.rows):
+        raise DataError(f"{name} has no row with a text and a label ({len(scan.dataset)} rows)")
+    used = set(scan.names)
+    if scan.class_names:
+        labels = tuple(label for label in scan.class_names if label in used)
+        unused = [label for label in scan.class_names if label not in used]
+        if unused:
+            notes.append(f"labels without a row in {name} left out: {', '.join(unused)}")
+    else:
+        labels = tuple(order_names(used))
+    if len(labels) < 2:
+        raise DataError(f"{name} has only the label {labels[0]!r}: training needs at least two")
+    return labels
+
+
+def _split_of(scan: Scan, labels: Sequence[str]) -> Split:
+    """Make a split of the usable rows, their labels as indices into `labels`."""
+    ids = {name: index for index, name in enumerate(labels)}
+    lookup = np.array([ids[name] for name in scan.names], dtype=np.int64)
+    rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
+    return Split(scan.dataset, scan.columns, lookup[scan.codes], rows)
+
+
+def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:
+    known = set(labels)
+    unknown = [name for name in scan.names if name not in known]
+    if not unknown:
+        return
+    count = int(np.sum(scan.codes == scan.names.index(unknown[0])))
+    more = f" and {len(unknown) - 1} other labels" if len(unknown) > 1 else ""
+    listing = ", ".join(list(labels)[:20]) + (" ..." if len(labels) > 20 else "")
+    raise DataError(
+        f"label {unknown[0]!r}{more} of {scan.table.name} ({count:,} rows) is not {where}, which "
+        f"has {listing}: correct the label or remove these rows"
+    )
+
+
+def _cut(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Choose the rows for validation: a share of each label, the same for the same seed.
+
+    Args:
+        labels: int64 [N].
+        fraction: share of the rows of each label; at least one row, if a label has two.
+        seed: decides which.
+
+    Returns:
+        int64 [n], ascending; a label with a single row keeps it in train.
+    """
+    order = np.argsort(
+        np.random.Generator(np.random.PCG64(seed)).random(len(labels)), kind="stable"
+    )
+    chosen = []
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+        chosen.append(rows[:count])
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *chosen]))

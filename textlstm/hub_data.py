@@ -1,0 +1,101 @@
+"""Datasets of the Hub: from the network or the cache, never by running code of others."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+
+import datasets
+import huggingface_hub
+
+from textlstm.config import DataConfig
+from textlstm.errors import DataError
+from textlstm.row_files import first_line
+
+_UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError"}
+_PROBE_SECONDS = 10.0
+_FALLBACK = "use `sample` or local files (csv, tsv, jsonl, parquet)"
+
+
+def load_hub(name: str, config: DataConfig) -> Mapping[str, datasets.Dataset]:
+    """Load a dataset from the Hub or, where that is out of reach, from its cached copy.
+
+    Args:
+        name: 'owner/name' or 'name'.
+        config: its configuration and revision.
+
+    Returns:
+        Split to dataset, memory-mapped.
+
+    Raises:
+        DataError: the Hub is out of reach, has no such dataset or can't give it.
+    """
+    try:
+        with quiet(), _cache_only(not _hub_answers(name)):
+            data = datasets.load_dataset(
+                name, config.dataset_config, revision=config.dataset_revision
+            )
+    except Exception as error:  # load_dataset lets through whatever its many layers raise
+        raise DataError(_hub_reason(name, error)) from error
+    if not isinstance(data, datasets.DatasetDict):
+        raise DataError(f"the Hub dataset {name} came as {type(data).__name__}: {_FALLBACK}")
+    splits: Mapping[str, datasets.Dataset] = data
+    return splits
+
+
+def _hub_answers(name: str) -> bool:
+    """Ask the Hub once: `load_dataset` alone repeats its request for 20 seconds and more."""
+    try:
+        huggingface_hub.HfApi().dataset_info(name, timeout=_PROBE_SECONDS)
+    except Exception as error:
+        return not _UNREACHABLE & {kind.__name__ for kind in type(error).__mro__}
+    return True
+
+
+@contextlib.contextmanager
+def _cache_only(on: bool) -> Iterator[None]:
+    """Have `datasets` look into its cache only, as under HF_HUB_OFFLINE=1."""
+    names = [name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if on]
+    before = {name: getattr(datasets.config, name, False) for name in names}
+    try:
+        for setting in names:
+            setattr(datasets.config, setting, True)
+        yield
+    finally:
+        for setting, value in before.items():
+            setattr(datasets.config, setting, value)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the progress bars and the retry messages of the libraries off the terminal."""
+    disabled = datasets.utils.are_progress_bars_disabled()
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        hub.setLevel(logging.ERROR)
+        datasets.utils.disable_progress_bars()
+        try:
+            yield
+        finally:
+            hub.setLevel(level)
+            if not disabled:
+                datasets.utils.enable_progress_bars()
+
+
+def _hub_reason(name: str, error: Exception) -> str:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if _UNREACHABLE & kinds or "LocalEntryNotFoundError" in kinds:
+        return f"no such local file or folder: {name}; and the Hub is out of reach: {_FALLBACK}"
+    if "DatasetNotFoundError" in kinds or "HFValidationError" in kinds:
+        return (
+            f"no such local file or folder: {name}; nor is it on the Hub or open to you "
+            f"({first_line(error)}): check the name, or {_FALLBACK}"
+        )
+    cause = error.__cause__ if "DatasetGenerationError" in kinds and error.__cause__ else error
+    message = " ".join(str(cause).split())
+    hint = "; pass --dataset-config" if "config" in message.lower() else ""
+    return f"the Hub dataset {name} cannot be loaded ({message[:400]}){hint}, or {_FALLBACK}"

@@ -1,0 +1,133 @@
+"""Label values of any kind → names, and the order that makes names ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from textlstm.errors import DataError
+from textlstm.rows import bad_text
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_WHOLE_FLOAT = re.compile(r"(-?0|-?[1-9][0-9]*)\.0+")
+
+
+def label_name(value: Any) -> str | None:
+    """Give the name of a label.
+
+    Args:
+        value: a string, whole number, boolean, or a float without fraction (which is how
+            pandas writes whole numbers beside a missing one).
+
+    Returns:
+        The string itself, '3', 'true' or 'false'; None for None, NaN and blank strings.
+
+    Raises:
+        DataError: the value can't be a label; the message says what it is.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if bad_text(value):
+            raise DataError("the label is not UTF-8")
+        return value if value.strip() else None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if value != value:
+            return None
+        if value.is_integer():
+            return str(int(value))
+        raise DataError(f"label {value!r} has a fraction: a label is a string or a whole number")
+    if isinstance(value, list | tuple | np.ndarray):
+        raise DataError("the label is a list: each row needs one label")
+    kind = type(value).__name__
+    raise DataError(f"the label is of type {kind}: a label is a string, whole number or boolean")
+
+
+def order_names(names: Collection[str]) -> list[str]:
+    """Put label names in order: by value if all are whole numbers, else by code point."""
+    if all(_WHOLE.fullmatch(name) for name in names):
+        return sorted(names, key=int)
+    return sorted(names)
+
+
+def are_whole_numbers(names: Collection[str]) -> bool:
+    """Tell whether all names, as spelled in a csv, are whole numbers like '3' or '3.0'."""
+    return all(_WHOLE.fullmatch(name) or _WHOLE_FLOAT.fullmatch(name) for name in names)
+
+
+def whole_number(name: str) -> str:
+    """Give '3' for '3.0' and any other name as it is."""
+    match = _WHOLE_FLOAT.fullmatch(name)
+    return str(int(match.group(1))) if match else name
+
+
+class LabelCodes:
+    """Codes for the label names of a split, in the order in which they turn up.
+
+    Args:
+        class_names: the names that whole-number labels stand for (a `ClassLabel`), or None.
+    """
+
+    def __init__(self, class_names: Sequence[str] | None) -> None:
+        self.names: list[str] = []
+        self._class_names = class_names
+        self._codes: dict[str, int] = {}
+
+    def encode(self, array: Any) -> np.ndarray:
+        """Give the code of each label of an Arrow array.
+
+        Args:
+            array: labels [N] of any Arrow type.
+
+        Returns:
+            int64 [N], indices into `names`; -1 where the label is null.
+
+        Raises:
+            DataError: a value can't be a label.
+        """
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        try:
+            encoded = array.dictionary_encode()
+            values = encoded.dictionary.to_pylist()
+        except UnicodeDecodeError:
+            raise DataError("a label is not UTF-8") from None
+        except pa.ArrowNotImplementedError:
+            raise DataError(f"labels of type {array.type} cannot be read") from None
+        codes = np.array([self._code(value) for value in values] + [-1], dtype=np.int64)
+        indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        result: np.ndarray = codes[indices]
+        return result
+
+    def _code(self, value: Any) -> int:
+        name = label_name(value)
+        if name is None:
+            return -1
+        if self._class_names is not None:
+            if name == "-1":  # the mark of unlabelled rows in a ClassLabel column
+                return -1
+            name = self._class_name(name, self._class_names)
+        if name not in self._codes:
+            self._codes[name] = len(self.names)
+            self.names.append(name)
+        return self._codes[name]
+
+    @staticmethod
+    def _class_name(name: str, names: Sequence[str]) -> str:
+        """Give the name behind a number; a name itself stays, unless it is a number too."""
+        if _WHOLE.fullmatch(name) and 0 <= int(name) < len(names):
+            return names[int(name)]
+        if _WHOLE.fullmatch(name) or name not in names:
+            raise DataError(f"label {name} has no name; the names are {', '.join(names[:20])}")
+        return name

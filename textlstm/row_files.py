@@ -1,0 +1,146 @@
+"""Opening files of rows: the format told by the name, decompression, errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from textlstm.errors import DataError
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
+COMPRESSIONS = (".gz", ".zst")
+
+_SIGNATURES = {
+    b"\x1f\x8b": "it is gzip: add .gz to its name",
+    b"\x28\xb5\x2f\xfd": "it is zstd: add .zst to its name",
+    b"PAR1\x15": "it is parquet: name it .parquet",
+    b"PK\x03\x04": "it is a zip archive or an Excel workbook: save its table as csv",
+    b"\xff\xfe": "it is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16: save it as UTF-8",
+}
+
+
+def file_format(path: str | os.PathLike[str]) -> str:
+    """Tell the format of a file from its name.
+
+    Args:
+        path: the file, which need not exist.
+
+    Returns:
+        'csv', 'tsv', 'jsonl' or 'parquet'.
+
+    Raises:
+        DataError: the name ends in nothing that is known.
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in SUFFIXES:
+        return SUFFIXES[suffixes[-1]]
+    raise DataError(
+        f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}, "
+        f"each also with {' or '.join(COMPRESSIONS)}"
+    )
+
+
+def check_file(path: str | os.PathLike[str], format: str | None) -> tuple[Path, str]:
+    """Check that a file is there; give its path and format (told from the name if None)."""
+    path = Path(path)
+    known = sorted(set(SUFFIXES.values()))
+    if format is not None and format not in known:
+        raise DataError(f"format {format!r}: must be one of {', '.join(known)}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
+    if not path.exists():
+        raise DataError(f"no such file: {path}")
+    return path, format or file_format(path)
+
+
+@contextlib.contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn what the libraries raise for an unreadable file into a `DataError`."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged or ends too early: {first_line(error)}") from error
+    except pa.ArrowException as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's message, or its type's name if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for buffered reading, decompressed if its name says so."""
+    with contextlib.ExitStack() as stack:
+        stream: Any
+        if path.suffix.lower() == ".gz":
+            stream = stack.enter_context(gzip.open(path, "rb"))
+        elif path.suffix.lower() == ".zst":
+            source = stack.enter_context(pa.OSFile(str(path)))
+            stream = stack.enter_context(pa.CompressedInputStream(source, "zstd"))
+        else:
+            stream = stack.enter_context(path.open("rb", buffering=0))
+        yield stack.enter_context(io.BufferedReader(stream, buffer_size=2**18))
+
+
+@contextlib.contextmanager
+def open_lines(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that should be UTF-8 text, and refuse what is known to be something else."""
+    with open_binary(path) as stream:
+        head = cast(io.BufferedReader, stream).peek(8)
+        for signature, remedy in _SIGNATURES.items():
+            if head.startswith(signature):
+                raise DataError(f"{path} is not plain text: {remedy}")
+        yield stream
+
+
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file; undecodable bytes become lone surrogates, line ends stay as they are."""
+    with open_lines(path) as stream:
+        yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+@contextlib.contextmanager
+def open_parquet(path: Path) -> Iterator[Any]:
+    """Open a parquet file; a compressed one is unpacked into a file without a name first."""
+    with contextlib.ExitStack() as stack:
+        source: Any = str(path)
+        if path.suffix.lower() in COMPRESSIONS:
+            source = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(stack.enter_context(open_binary(path)), source, 2**20)
+            source.seek(0)
+        elif path.stat().st_size == 0:
+            raise DataError(f"{path} is empty")
+        try:
+            # Pages come through a buffer; a whole column of a row group never lies in memory.
+            file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path} is not a whole parquet file: {first_line(error)}") from error
+        yield stack.enter_context(file)

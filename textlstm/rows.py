@@ -1,0 +1,364 @@
+"""Streaming readers of files of rows: csv, tsv, json lines and parquet, plain, gzip or zstd.
+
+One bad row never stops the reading: it comes as a `Row` with an error, under its own number.
+What to do with it is the caller's choice: training refuses it, prediction keeps it with its
+reason. Memory is constant: a batch of a parquet file or a record of a text file at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import pyarrow as pa
+
+from textlstm.errors import DataError
+from textlstm.row_files import (
+    check_file,
+    clear_errors,
+    file_format,
+    first_line,
+    open_lines,
+    open_parquet,
+    open_text,
+)
+
+__all__ = ["Row", "bad_text", "file_format", "read_columns", "read_rows", "row_text"]
+
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+# The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
+_LONGEST_FIELD = 2**26
+_BATCH_BYTES = 4 * 2**20
+_BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file.
+
+    Args:
+        number: place among the data rows of its file, from 1 (csv: records, the header and
+            blank lines not counted; json lines: the line's number).
+        values: column name to value (csv: strings; json lines and parquet: any); empty if the
+            row can't be read.
+        error: why the row can't be read, else None.
+    """
+
+    number: int
+    values: dict[str, Any]
+    error: str | None = None
+
+
+def read_rows(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Row]:
+    """Read a file row by row.
+
+    A csv record with a quote that never closes, or with text after a closing quote, is bad
+    up to the end of its first line; reading goes on with the next line.
+
+    Args:
+        path: a csv, tsv, json lines or parquet file, plain or ending in .gz or .zst.
+        format: 'csv', 'tsv', 'jsonl' or 'parquet'; told from the name if not given.
+        columns: the only columns wanted of a parquet file, which spares reading the others;
+            rows of other formats always hold all of theirs.
+
+    Returns:
+        An iterator of all rows in order, good and bad.
+
+    Raises:
+        DataError: the file is missing, empty, damaged or not of its format. What lies within
+            the file is found while iterating.
+    """
+    path, kind = check_file(path, format)
+    if kind == "parquet":
+        return _read_parquet(path, columns)
+    if kind == "jsonl":
+        return _read_json_lines(path)
+    return _read_csv(path, kind)
+
+
+def read_columns(path: str | os.PathLike[str], *, format: str | None = None) -> list[str]:
+    """Give the names of the columns of a file.
+
+    Args:
+        path: as for `read_rows`.
+        format: as for `read_rows`.
+
+    Returns:
+        The names in the order of the file; for json lines those of the first good row, so
+        none if no row is good.
+
+    Raises:
+        DataError: as for `read_rows`.
+    """
+    path, kind = check_file(path, format)
+    if kind == "jsonl":
+        return next((list(row.values) for row in _read_json_lines(path) if not row.error), [])
+    with clear_errors(path):
+        if kind == "parquet":
+            with open_parquet(path) as file:
+                return _unique(path, file.schema_arrow.names)
+        with open_text(path) as text:
+            return _read_header(path, _records(text, _DELIMITERS[kind]))
+
+
+def bad_text(value: Any) -> str | None:
+    """Tell why a cell is no usable text.
+
+    Args:
+        value: what a row holds in a text column.
+
+    Returns:
+        'null' (also for NaN), 'not a string' or 'not UTF-8'; None if it is a good text. The
+        empty string is one.
+    """
+    if isinstance(value, str):
+        if value.isascii():
+            return None
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:  # bytes that were no UTF-8 came in as lone surrogates
+            return "not UTF-8"
+        return None
+    if value is None or (isinstance(value, float) and value != value):
+        return "null"
+    return "not a string"
+
+
+def row_text(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[str | None, str | None]:
+    """Take the text of a row from one or several columns.
+
+    Args:
+        values: column name to value; a column that is absent counts as null.
+        columns: the text columns, joined by a space.
+
+    Returns:
+        (text, None), or (None, reason) with a reason of `bad_text` and, where there are several
+        columns, the name of the bad one. A null beside a good text counts as empty.
+    """
+    if len(columns) == 1:
+        value = values.get(columns[0])
+        reason = bad_text(value)
+        return (None, reason) if reason else (value, None)
+    parts: list[str] = []
+    nulls = 0
+    for column in columns:
+        value = values.get(column)
+        reason = bad_text(value)
+        if reason == "null":
+            nulls += 1
+        elif reason:
+            return None, f"{reason} (column {column!r})"
+        parts.append("" if value is None or reason else value)
+    return (None, "null") if nulls == len(columns) else (" ".join(parts), None)
+
+
+def _read_csv(path: Path, kind: str) -> Iterator[Row]:
+    with clear_errors(path), open_text(path) as text:
+        records = _records(text, _DELIMITERS[kind])
+        header = _read_header(path, records)
+        for number, record in enumerate(records, 1):
+            if isinstance(record, str):
+                yield Row(number, {}, record)
+            elif len(record) != len(header):
+                fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
+                yield Row(number, {}, f"{fields} instead of {len(header)}")
+            else:
+                yield Row(number, dict(zip(header, record, strict=True)))
+
+
+def _unique(path: Path, columns: list[str]) -> list[str]:
+    for index, column in enumerate(columns):
+        if bad_text(column):
+            raise DataError(
+                f"{path}: the name of column {index + 1} is not UTF-8: save it as UTF-8"
+            )
+        if column in columns[:index]:
+            raise DataError(f"{path} has two columns named {column!r}: rename one of them")
+    return columns
+
+
+def _read_header(path: Path, records: Iterator[list[str] | str]) -> list[str]:
+    header = next(records, None)
+    if header is None:
+        raise DataError(f"{path} is empty: its first line must name the columns")
+    if isinstance(header, str):
+        raise DataError(f"{path}: its first line does not parse: {header}")
+    return _unique(path, header)
+
+
+class _Lines:
+    """The lines of a csv, which can be taken back to the second line of the current record."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._ahead: deque[str] = deque()
+        self._record: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._text)
+        self._record.append(line)
+        if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
+            raise csv.Error("a NUL byte")
+        return line
+
+    def next_record(self) -> None:
+        self._record.clear()
+
+    def rewind(self) -> None:
+        self._ahead.extendleft(reversed(self._record[1:]))
+        self._record.clear()
+
+
+def _records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
+    """Split a csv into records: lists of fields, or the reason why one doesn't parse."""
+    if csv.field_size_limit() < _LONGEST_FIELD:
+        csv.field_size_limit(_LONGEST_FIELD)
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.rewind()
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            yield _csv_reason(error)
+            continue
+        lines.next_record()
+        if record:
+            yield record
+
+
+def _csv_reason(error: csv.Error) -> str:
+    message = str(error)
+    if "unexpected end of data" in message:
+        return "a quote is opened and never closed"
+    if "expected after" in message:
+        return "text after a closing quote (a quote within quotes is written twice)"
+    if "field limit" in message:
+        return f"a field of over {_LONGEST_FIELD:,} characters (a quote left open?)"
+    return message
+
+
+def _read_json_lines(path: Path) -> Iterator[Row]:
+    empty = True
+    with clear_errors(path), open_lines(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.strip()
+            if not line:
+                continue
+            row = _parse_json_line(number, line)
+            if empty and row.error and line.startswith(b"["):
+                _refuse_json_array(path, line)
+            empty = False
+            yield row
+    if empty:
+        raise DataError(f"{path} is empty")
+
+
+def _parse_json_line(number: int, line: bytes) -> Row:
+    try:
+        text, decoded = line.decode("utf-8"), True
+    except UnicodeDecodeError:
+        text, decoded = line.decode("utf-8", "surrogateescape"), False
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        return Row(number, {}, f"not JSON: {error.msg} at character {error.pos + 1}")
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, nesting 1,000 deep
+        return Row(number, {}, f"not JSON that can be read: {first_line(error)}")
+    if not isinstance(values, dict):
+        return Row(number, {}, "not a JSON object")
+    if not decoded and any(bad_text(name) for name in values):
+        return Row(number, {}, "a column name is not UTF-8")
+    return Row(number, values)
+
+
+def _refuse_json_array(path: Path, line: bytes) -> None:
+    """Raise for a file that is one JSON array of rows rather than a row a line."""
+    with contextlib.suppress(ValueError, RecursionError):
+        items = json.loads(line)
+        if not (isinstance(items, list) and items and isinstance(items[0], dict)):
+            return
+    raise DataError(f"{path} is one JSON array: write one object a line (json lines)")
+
+
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+    number = 0
+    with clear_errors(path), open_parquet(path) as file:
+        names = _unique(path, file.schema_arrow.names)
+        if columns is not None:
+            names = [name for name in names if name in columns]
+        batches = file.iter_batches(_parquet_batch_rows(file.metadata), columns=names)
+        for batch in batches:
+            cells = [_cells(column) for column in batch.columns]
+            for row in zip(*cells, strict=True) if cells else [()] * batch.num_rows:
+                number += 1
+                bad = [
+                    f"column {name!r} cannot be read: {value.reason}"
+                    for name, value in zip(names, row, strict=True)
+                    if type(value) is _Unreadable
+                ]
+                if bad:
+                    yield Row(number, {}, bad[0])
+                else:
+                    yield Row(number, dict(zip(names, row, strict=True)))
+
+
+def _parquet_batch_rows(metadata: Any) -> int:
+    """Choose how many rows to hold at a time, so that long texts don't add up."""
+    rows = _BATCH_ROWS
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        row_bytes = group.total_byte_size // max(1, group.num_rows)
+        rows = min(rows, _BATCH_BYTES // max(1, row_bytes))
+    return max(1, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A cell with no Python value, such as a date after the year 9999."""
+
+    reason: str
+
+
+def _cells(column: Any) -> list[Any]:
+    """Give the values of an Arrow array, cell by cell where one of them is bad."""
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (ValueError, OverflowError):
+        pass
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+        return [
+            None if value is None else value.decode("utf-8", "surrogateescape")
+            for value in column.cast(binary).to_pylist()
+        ]
+    return [_cell(value) for value in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return _Unreadable(first_line(error))

@@ -1,0 +1,184 @@
+"""One pass over a split before training: which rows are usable, their labels, a hash of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from textlstm.errors import DataError
+from textlstm.labels import LabelCodes
+from textlstm.tables import Table
+
+_SCAN_ROWS = 1000
+
+
+@dataclass
+class Scan:
+    """What one pass over a split found.
+
+    Args:
+        table: the split.
+        dataset: its rows, memory-mapped.
+        columns: its text columns.
+        rows: int64 [N], the rows with a text and a label.
+        codes: int64 [N], indices into `names`.
+        names: the names of the labels of these rows.
+        class_names: all names of a `ClassLabel` in their order, if the label column is one.
+        digest: hash of the texts kept.
+        null_texts: rows left out for want of a text.
+        null_labels: rows left out for want of a label.
+    """
+
+    table: Table
+    dataset: datasets.Dataset
+    columns: tuple[str, ...]
+    rows: np.ndarray
+    codes: np.ndarray
+    names: list[str]
+    class_names: tuple[str, ...] | None
+    digest: str
+    null_texts: int
+    null_labels: int
+
+    def notes(self) -> list[str]:
+        """Tell how many rows are left out and why."""
+        reasons = [
+            f"{count:,} without a {what}"
+            for count, what in ((self.null_texts, "text"), (self.null_labels, "label"))
+            if count
+        ]
+        if not reasons:
+            return []
+        return [
+            f"{self.table.name}: rows left out: {', '.join(reasons)} (of {len(self.dataset):,})"
+        ]
+
+
+def scan_table(table: Table, text_columns: tuple[str, ...], label_column: str | None) -> Scan:
+    """Read a split once: find the usable rows, collect labels, check and hash the texts.
+
+    Args:
+        table: the split.
+        text_columns: the columns with the texts.
+        label_column: the column with the label; if None, rows need none.
+
+    Returns:
+        What was found.
+
+    Raises:
+        DataError: a row can't be read or a label can't be one; says where.
+    """
+    dataset = table.open(text_columns, label_column)
+    class_names = table.class_names.get(label_column) if label_column else None
+    labels = LabelCodes(class_names)
+    digest = _TextDigest()
+    rows, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    null_texts = null_labels = position = 0
+    for batch in _batches(dataset):
+        texts = _checked(batch, text_columns, table.name, position)
+        batch_codes = np.zeros(len(batch), np.int64)
+        if label_column is not None:
+            try:
+                batch_codes = labels.encode(batch.column(label_column))
+            except DataError as error:
+                place = f"rows {position + 1:,} to {position + len(batch):,} of {table.name}"
+                raise DataError(f"column {label_column!r} in {place}: {error}") from None
+        has_text = texts.is_valid().to_numpy(zero_copy_only=False)
+        usable = has_text & (batch_codes >= 0)
+        null_texts += int(np.sum(~has_text))
+        null_labels += int(np.sum(has_text & ~usable))
+        digest.update(texts if usable.all() else texts.filter(pa.array(usable)))
+        rows.append(np.flatnonzero(usable) + position)
+        codes.append(batch_codes[usable])
+        position += len(batch)
+    all_codes = np.concatenate(codes)
+    # A name seen only in rows without a text is no label of this split.
+    used, all_codes = np.unique(all_codes, return_inverse=True)
+    return Scan(
+        table,
+        dataset,
+        text_columns,
+        np.concatenate(rows),
+        all_codes.astype(np.int64).reshape(-1),
+        [labels.names[code] for code in used] if label_column is not None else [],
+        class_names,
+        digest.hexdigest(),
+        null_texts,
+        null_labels,
+    )
+
+
+def _batches(dataset: datasets.Dataset) -> Iterator[Any]:
+    rows = dataset.with_format("arrow")
+    for start in range(0, len(dataset), _SCAN_ROWS):
+        yield from rows[start : start + _SCAN_ROWS].to_batches()
+
+
+class _TextDigest:
+    """A hash of a sequence of texts, however they are cut into batches."""
+
+    def __init__(self) -> None:
+        self._lengths = hashlib.blake2b(digest_size=16)
+        self._bytes = hashlib.blake2b(digest_size=16)
+
+    def update(self, texts: Any) -> None:
+        """Add an Arrow array of large strings without nulls."""
+        _, offset_buffer, data = texts.buffers()
+        if len(texts) == 0:
+            return
+        offsets = np.frombuffer(offset_buffer, dtype=np.int64)
+        offsets = offsets[texts.offset : texts.offset + len(texts) + 1]
+        self._lengths.update(np.diff(offsets).tobytes())
+        if data is not None:
+            self._bytes.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])
+
+    def hexdigest(self) -> str:
+        return self._lengths.hexdigest() + self._bytes.hexdigest()
+
+
+def _checked(batch: Any, columns: Sequence[str], name: str, position: int) -> Any:
+    """Give the texts of a batch; raise for the first one that is not UTF-8."""
+    texts = joined_texts(batch, columns)
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        for index, text in enumerate(texts):
+            try:
+                text.as_py()
+            except UnicodeDecodeError:
+                row = position + index + 1
+                raise DataError(f"row {row} of {name}: the text is not UTF-8") from None
+        raise
+    return texts
+
+
+def joined_texts(batch: Any, columns: Sequence[str]) -> Any:
+    """Join the text columns of an Arrow batch by spaces.
+
+    Args:
+        batch: a record batch of N rows.
+        columns: its text columns, of strings or nulls.
+
+    Returns:
+        A large-string array [N]; null only where all of the columns are.
+    """
+    parts = []
+    for column in columns:
+        part = batch.column(column)
+        if pa.types.is_dictionary(part.type):
+            part = part.dictionary_decode()
+        parts.append(part.cast(pa.large_string()))
+    if len(parts) == 1:
+        return parts[0]
+    joined = pc.binary_join_element_wise(
+        *parts, pa.scalar(" ", pa.large_string()), null_handling="replace", null_replacement=""
+    )
+    all_null = np.all([part.is_null().to_numpy(zero_copy_only=False) for part in parts], axis=0)
+    return pc.if_else(pa.array(all_null), pa.scalar(None, pa.large_string()), joined)
