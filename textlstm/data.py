@@ -45,7 +45,7 @@ class Split:
         rows: np.ndarray | None = None,
     ) -> None:
         self.labels = labels
-        self._columns = tuple(columns)
+        self.columns = tuple(columns)
         self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
         self._rows = rows
         row_bytes = self._dataset.data.nbytes // max(1, self._dataset.data.num_rows)
@@ -77,7 +77,7 @@ class Split:
             The smaller split.
         """
         own = rows if self._rows is None else self._rows[rows]
-        return Split(self._dataset, self._columns, self.labels[rows], own)
+        return Split(self._dataset, self.columns, self.labels[rows], own)
 
     def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
         table = self._table(start, stop)
@@ -88,7 +88,7 @@ class Split:
         else:
             texts: list[str] = []
             for batch in table.to_batches():
-                texts.extend(joined_texts(batch, self._columns).to_pylist())
+                texts.extend(joined_texts(batch, self.columns).to_pylist())
             yield texts
 
     def _table(self, start: int, stop: int) -> pa.Table:
