@@ -248,15 +248,12 @@ def test_the_best_epoch_need_not_be_the_last():
 
 
 def test_the_history_has_a_record_for_each_epoch(tmp_path):
-    result = trainer(tmp_path, epochs=2, schedule="constant").run()
+    result = trainer(tmp_path, epochs=2, schedule="cosine").run()
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == result.history
     record = result.history[1]
-    assert {key: record[key] for key in ("epoch", "steps", "learning_rate")} == {
-        "epoch": 2,
-        "steps": 12,
-        "learning_rate": 0.05,
-    }
+    assert (record["epoch"], record["steps"]) == (2, 12)
+    assert record["learning_rate"] == Schedule("cosine", 0.05, 12).rate(11)  # of the last step
     assert set(record) == {
         "epoch",
         "steps",
@@ -267,6 +264,30 @@ def test_the_history_has_a_record_for_each_epoch(tmp_path):
         "validation_macro_f1",
         *TIMES,
     }
+
+
+def test_a_history_left_behind_is_brought_in_line_with_the_checkpoint(tmp_path):
+    result = trainer(tmp_path, epochs=2).run()
+    path = tmp_path / "history.jsonl"
+    path.write_text("of another time\n")
+    again = trainer(tmp_path, epochs=2)
+    again.resume()
+    again.run()
+    assert list(map(json.loads, path.read_text().splitlines())) == result.history
+    anew = StopAt(step=1)
+    anew.trainer = trainer(tmp_path, observer=anew)
+    anew.trainer.run()
+    assert path.read_text() == ""
+
+
+def test_the_plateau_schedule_slows_down_after_an_epoch_that_is_not_better():
+    result = trainer(schedule="plateau", learning_rate=0.5, epochs=9, patience=9).run()
+    rate, best = 0.5, -1.0
+    for record in result.history:
+        assert record["learning_rate"] == rate
+        rate = rate if record["validation_macro_f1"] > best else rate / 2
+        best = max(best, record["validation_macro_f1"])
+    assert rate < 0.5
 
 
 def test_train_loss_is_the_mean_over_texts():
@@ -319,6 +340,14 @@ def test_a_stop_before_any_evaluation_leaves_the_weights_as_they_are(tmp_path):
     assert result.best_metrics == {}
     saved = load_checkpoint(tmp_path / "checkpoint.safetensors")
     assert equal(weights(run.model), saved.tensors["model"])
+    assert not run.model.training
+
+
+def test_a_stop_in_an_evaluation_breaks_it_off(tmp_path):
+    stop = StopAt(evaluation=2)
+    stop.trainer = trainer(tmp_path, observer=stop)
+    result = stop.trainer.run()
+    assert (result.reason, result.steps, len(result.history)) == ("interrupted", 12, 1)
 
 
 def test_when_the_time_is_over_the_unfinished_epoch_is_judged_and_can_be_resumed(
@@ -338,6 +367,8 @@ def test_when_the_time_is_over_the_unfinished_epoch_is_judged_and_can_be_resumed
     result = trainer(folder, max_minutes=8.0, observer=Clock()).run()
     assert (result.reason, result.steps) == ("max minutes", 8)
     assert [record["steps"] for record in result.history] == [6, 8]
+    saved = load_checkpoint(folder / "checkpoint.safetensors")
+    assert saved.state["progress"]["step"] == 8
     monkeypatch.undo()
     again = trainer(folder)
     again.resume()
