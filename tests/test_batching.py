@@ -117,6 +117,12 @@ def test_equal_lengths_are_shuffled_too():
     assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
 
 
+def test_texts_of_unlike_length_do_not_always_meet_the_same_neighbours():
+    lengths = np.arange(1, 1001)
+    first, second = batches_of(1, 0, lengths), batches_of(1, 1, lengths)
+    assert not {frozenset(rows) for rows in first} & {frozenset(rows) for rows in second}
+
+
 def test_windows_bound_what_is_sorted_together(monkeypatch):
     monkeypatch.setattr("textlstm.batching._WINDOW", 2)
     batches = train_batches(RANDOM_LENGTHS, batch_size=32, seed=1, epoch=0)
@@ -132,3 +138,22 @@ def test_sorted_batches_begin_with_the_longest():
 def test_no_rows_give_no_batches(make):
     seeds = {"seed": 1, "epoch": 0} if make is train_batches else {}
     assert make(np.zeros(0, np.int64), batch_size=4, **seeds) == []
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.integers(1, 400))
+def test_batches_stay_within_the_token_budget_and_hold_every_row(lengths, batch_size, budget):
+    batches = train_batches(lengths, batch_size=batch_size, seed=1, epoch=0, batch_tokens=budget)
+    assert sorted(np.concatenate([[], *batches])) == list(range(len(lengths)))
+    for rows in batches:
+        assert 0 < len(rows) <= batch_size
+        assert len(rows) == 1 or len(rows) * lengths[rows].max() <= budget
+
+
+def test_a_budget_that_is_never_reached_changes_nothing():
+    lengths = np.random.default_rng(0).integers(1, 50, 200)
+    free, bounded = (
+        train_batches(lengths, batch_size=16, seed=1, epoch=3, batch_tokens=tokens)
+        for tokens in (0, 16 * 50)
+    )
+    assert [rows.tolist() for rows in free] == [rows.tolist() for rows in bounded]

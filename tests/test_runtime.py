@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from textlstm.errors import ConfigError
-from textlstm.runtime import cpu_threads, pick_device, seed_everything
+from textlstm.runtime import (
+    _native_bf16,
+    cpu_threads,
+    pick_device,
+    pick_precision,
+    seed_everything,
+)
 
 
 @pytest.mark.parametrize("name", ["tpu", "gpu", "mps", "cuda:x", "", "CPU"])
@@ -53,3 +59,30 @@ def test_the_seed_decides_what_torch_draws():
     assert torch.equal(torch.rand(2), one)
     seed_everything(4)
     assert not torch.equal(torch.rand(2), one)
+
+
+def test_precision_is_what_was_asked_for_and_auto_asks_the_hardware(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert pick_precision("fp32", cpu) == torch.float32
+    assert pick_precision("bf16", cpu) == torch.bfloat16
+    for native, dtype in [(True, torch.bfloat16), (False, torch.float32)]:
+        monkeypatch.setattr("textlstm.runtime._native_bf16", lambda native=native: native)
+        assert pick_precision("auto", cpu) == dtype
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda native=native: native)
+        assert pick_precision("auto", gpu) == dtype
+
+
+@pytest.mark.parametrize(
+    ("flags", "native"),
+    [
+        ("fpu avx512f avx512_bf16 vaes", True),
+        ("fpu amx_bf16", True),
+        ("fpu avx512f xavx512_bf16x", False),
+        (None, False),
+    ],
+)
+def test_a_cpu_has_native_bf16_if_its_flags_say_so(flags, native, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags:
+        cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
+    assert _native_bf16(cpuinfo) is native

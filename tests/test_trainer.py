@@ -570,3 +570,31 @@ def test_names_of_the_labels_are_those_of_the_metrics():
 
 if __name__ == "__main__":
     die_many_deaths(Path(sys.argv[1]))
+
+
+def test_training_computes_in_the_asked_precision_and_judges_in_fp32():
+    seen = set()
+
+    class Watched(TinyModel):
+        def forward(self, ids, lengths):
+            seen.add((self.training, self.compute_dtype))
+            return super().forward(ids, lengths)
+
+    trained = trainer(model=Watched(), epochs=1, precision="bf16")
+    trained.run()
+    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+    assert trained.model.compute_dtype == torch.float32
+
+
+def test_no_step_reads_more_tokens_than_its_budget():
+    sizes = []
+
+    class Watched(TinyModel):
+        def forward(self, ids, lengths):
+            if self.training:
+                sizes.append(ids.shape)
+            return super().forward(ids, lengths)
+
+    trainer(model=Watched(), epochs=1, batch_tokens=14).run()
+    assert sum(rows for rows, _ in sizes) == len(TRAIN)
+    assert all(rows == 1 or rows * longest <= 14 for rows, longest in sizes)

@@ -51,20 +51,23 @@ def pad(ids: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def train_batches(
-    lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int
+    lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, batch_tokens: int = 0
 ) -> list[np.ndarray]:
     """Divide rows into batches of like length, in random order.
 
     Rows are shuffled, sorted by slightly noisy length inside windows of 100 batches, cut into
     batches, and the batches shuffled. Like lengths save the work on padding; the noise keeps
     the same texts from meeting in every epoch. Batches differ by at most one row in size, so
-    that none is left over with a few texts and a wild gradient.
+    that none is left over with a few texts and a wild gradient. A batch of more tokens than the
+    budget is cut into equal parts within it.
 
     Args:
         lengths: tokens of each row, [N].
         batch_size: most rows of a batch.
         seed: of the order.
         epoch: counted from 0; each has its own order.
+        batch_tokens: most tokens of a batch, padding included; a longer text is a batch by
+            itself. 0, the default, is no limit.
 
     Returns:
         Arrays of row numbers, int64 [B]. Every row is in exactly one. The same arguments
@@ -79,7 +82,15 @@ def train_batches(
     noisy = lengths[order] * random.uniform(1 - _NOISE, 1 + _NOISE, n)
     order = order[np.lexsort((noisy, window))]
     batches = np.split(order, cuts[1:-1]) if n else []
-    return [batches[i] for i in random.permutation(count)]
+    if batch_tokens:
+        batches = [part for rows in batches for part in _within(rows, lengths, batch_tokens)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _within(rows: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Cut a batch into as many like parts as its padded size needs."""
+    most = max(1, budget // int(lengths[rows].max()))  # rows of a part
+    return np.array_split(rows, -(-len(rows) // most))
 
 
 def sorted_batches(lengths: np.ndarray, *, batch_size: int) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ TOKENIZERS = (
 TRUNCATIONS = ("head", "tail", "both")
 POOLINGS = ("final", "max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+PRECISIONS = ("auto", "fp32", "bf16")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
@@ -82,7 +83,10 @@ class TrainingConfig(Settings):
     """How the weights are found."""
 
     epochs: int = option(10, "most passes over train", low=1)
-    batch_size: int = option(64, "texts a step", low=1)
+    batch_size: int = option(64, "most texts a step", low=1)
+    batch_tokens: int = option(
+        32_768, "most tokens a step, padding included; 0 for no limit", low=0
+    )
     learning_rate: float = option(2e-3, "peak learning rate of AdamW", low=1e-9)
     weight_decay: float = option(0.01, "decoupled weight decay of AdamW", low=0)
     clip_norm: float = option(1.0, "largest norm of the gradient", low=1e-9)
@@ -97,6 +101,9 @@ class TrainingConfig(Settings):
     label_smoothing: float = option(0.0, "share of a label given to all labels", low=0, high=0.9)
     max_minutes: float | None = option(None, "stop in good order after this many minutes", low=0)
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints in an epoch", low=0)
+    precision: str = option(
+        "auto", "numbers that the LSTM computes with; auto is bf16 where native", choices=PRECISIONS
+    )
     seed: int = option(1, "seed of everything random", low=0, high=2**31 - 1)
     threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
@@ -114,6 +121,7 @@ class PredictionConfig(Settings):
     top_k: int = option(1, "how many labels a row gets, best first", low=1)
     probabilities: bool = option(False, "add the probability of every label")
     batch_size: int = option(64, "texts a step", low=1)
+    precision: str = option("fp32", "numbers that the LSTM computes with", choices=PRECISIONS)
     threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
 

@@ -1,9 +1,12 @@
-"""What a process settles before it computes: device, threads, seed."""
+"""What a process settles before it computes: device, precision, threads, seed."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -38,6 +41,35 @@ def pick_device(name: str) -> torch.device:
                 "choose auto or cpu, or install a torch built for this GPU"
             )
     return device
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """Turn the option `precision` into the dtype that the LSTM computes in.
+
+    Args:
+        name: 'fp32', 'bf16', or 'auto': bf16 where the processor or GPU multiplies it natively.
+        device: where the model lies.
+
+    Returns:
+        `torch.float32` or `torch.bfloat16`. Weights are fp32 in either case.
+    """
+    if name == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _native_bf16()
+        name = "bf16" if native else "fp32"
+    return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+@functools.lru_cache(maxsize=1)
+def _native_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether this CPU has bf16 products: AVX-512 BF16 or AMX.
+
+    Linux says so in a file; elsewhere, and on other kinds of processor, the answer is no.
+    """
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return re.search(r"\b(avx512_bf16|amx_bf16)\b", text) is not None
 
 
 @contextlib.contextmanager

@@ -13,12 +13,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textlstm.allocator import keep_freed_memory
 from textlstm.batching import collate, sorted_batches, train_batches
 from textlstm.checkpoint import (
     Checkpoint,
@@ -39,7 +40,7 @@ from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
 from textlstm.optimizer import clip_gradients, make_optimizer
 from textlstm.predictor import to_probabilities
-from textlstm.runtime import cpu_threads, pick_device, seed_everything
+from textlstm.runtime import cpu_threads, pick_device, pick_precision, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule
 
 logger = logging.getLogger(__name__)
@@ -199,6 +200,7 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train until the epochs or the patience run out, the time is over or `stop` was called.
 
+        Memory that the process frees stays with it from now on (see `textlstm.allocator`).
         `max_minutes` counts from this call. When it is over in the middle of an epoch, the
         weights are judged as they are; a resumed run trains the epoch to its end.
 
@@ -215,6 +217,7 @@ class Trainer:
         self._ran = True
         if self.config.max_minutes is not None:
             self._deadline = time.monotonic() + 60 * self.config.max_minutes
+        keep_freed_memory()
         with cpu_threads(self.config.threads):
             if self._random is None:
                 seed_everything(self.config.seed)
@@ -242,6 +245,7 @@ class Trainer:
         """Train and judge one epoch, or what is left of it; give the reason if it was cut off."""
         progress = self._progress
         self.model.train()
+        self._compute_in(pick_precision(self.config.precision, self.device))
         for rows in self._batches(progress.epoch)[progress.batch :]:
             if reason := self._interruption():
                 return reason
@@ -261,12 +265,16 @@ class Trainer:
         self._save()
         return None
 
+    def _compute_in(self, dtype: torch.dtype) -> None:
+        cast(Any, self.model).compute_dtype = dtype
+
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return train_batches(
             self.train.texts.lengths,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             epoch=epoch,
+            batch_tokens=self.config.batch_tokens,
         )
 
     def _step(self, rows: np.ndarray) -> float:
@@ -296,6 +304,7 @@ class Trainer:
     def _evaluate(self) -> dict[str, Any] | None:
         """Judge the model on validation; None if `stop` was called meanwhile."""
         self.model.eval()
+        self._compute_in(torch.float32)  # as prediction does
         texts = self.validation.texts
         probabilities = np.empty((len(texts), len(self.labels)), np.float32)
         done = 0
@@ -349,6 +358,7 @@ class Trainer:
         if self._best.weights:
             self.model.load_state_dict(self._best.weights)
         self.model.eval()
+        self._compute_in(torch.float32)
         result = TrainResult(
             self.history, self._early.best_epoch, self._best.metrics, reason, self._progress.step
         )
