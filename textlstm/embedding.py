@@ -25,7 +25,7 @@ class RowEmbedding(nn.Embedding):
         """Look ids up: int64 of any shape [...] gives [..., E]."""
         if not (self.sparse and self.weight.requires_grad and torch.is_grad_enabled()):
             return nn.functional.embedding(ids, self.weight, self.padding_idx)
-        found = _LookUp.apply(self.weight, ids, self.padding_idx)
+        found = _LookUp.apply(self.weight, ids, self.padding_idx)  # type: ignore[no-untyped-call]
         return cast(Tensor, found)
 
 

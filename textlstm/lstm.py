@@ -265,7 +265,7 @@ class _Permute(torch.autograd.Function):
 
 
 def _permute(x: Tensor, order: Tensor) -> Tensor:
-    return cast(Tensor, _Permute.apply(x, order))
+    return cast(Tensor, _Permute.apply(x, order))  # type: ignore[no-untyped-call]
 
 
 def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, list[Tensor]]:
