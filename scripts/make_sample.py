@@ -18,20 +18,16 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sample_grammar import (
+from sample_grammar import APART, CLOSERS, FACTS, GROUP_WEIGHTS, OPENERS, OPINIONS
+from sample_words import (
     ADJECTIVES_ANY,
     ADJECTIVES_STORY,
-    APART,
     ASPECTS_CRAFT,
     ASPECTS_STORY,
-    CLOSERS,
-    FACTS,
+    FAMILIES,
     FILLERS,
     KINDS,
-    LEMMAS,
     NUMBERS,
-    OPENERS,
-    OPINIONS,
     PEOPLE,
     SIDED,
 )
@@ -40,31 +36,28 @@ T = TypeVar("T")
 
 LABELS = ("negative", "positive")
 SEED = 1
-SIZES = {"train": 5000, "validation": 600, "test": 1000}
+SIZES = {"train": 10_000, "validation": 600, "test": 1000}
 FOLDER = Path(__file__).resolve().parents[1] / "textlstm" / "sample"
 
-# Shares of opinion groups, kinds, and sentences, in the order of their tables.
-GROUP_WEIGHTS = {"aspects": 6, "whole": 7, "others": 4, "compare": 4, "expect": 3, "time": 3,
-                 "tally": 2, "advice": 2}  # fmt: skip
+# How often, against the sum of all: a kind of thing reviewed, a number of opinions in a review.
 KIND_WEIGHTS = {"film": 7, "series": 2, "play": 1}
-OPINION_COUNTS = {1: 11, 2: 8, 3: 1}
+OPINION_COUNTS = {1: 12, 2: 7, 3: 1}
+MOST_SENTENCES = 6
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
 _SENTENCE_START = re.compile(r'(^|[.!?]"?\s+)("?)([a-z])')
-_ARTICLE = re.compile(r"\b([Aa]) (?=([\w-]+))")
-# Words that begin with a vowel letter and a consonant sound.
-_CONSONANT_SOUND = re.compile(r"(one|uni[^mn]|us[eu]|eu)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?]+[\"”]?(?=\s|<|$)")
+# None of the words begins with a silent h, or with a vowel that sounds like a consonant.
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
 _CONTRACTIONS = [
     (re.compile(pattern), short)
     for pattern, short in [
-        (r"\b(is|was|were|did|do|does|could|would|have) not\b(?! (?:only|but)\b)", r"\1n't"),
-        (r"\bwill not\b", "won't"),
+        (r"\b(is|was|were|did|do|does|could|would) not\b(?! (?:only|but)\b)", r"\1n't"),
         (r"\bcannot\b", "can't"),
-        (r"\b([Ii]t|[Tt]hat|[Tt]here|[Hh]e|[Ss]he) is (?=[a-z])", r"\1's "),
+        (r"\b(?<!of )(?<!about )([Ii]t|[Tt]hat|[Tt]here|[Hh]e|[Ss]he) is (?=[a-z])", r"\1's "),
         (r"\b([Tt]hey) are (?=[a-z])", r"\1're "),
         (r"\bI (?:would|had) (?=[a-z])", "I'd "),
         (r"\bI will (?=[a-z])", "I'll "),
-        (r"\b([Yy])ou (?:would) (?=[a-z])", r"\1ou'd "),
     ]
 ]
 
@@ -121,8 +114,8 @@ class Review:
         self._used: set[str] = set()
         self._person = PEOPLE[0]
         self._aspects: dict[str, str] = {}
-        self.kind = chance.weighted(KIND_WEIGHTS)
-        names, rivals = KINDS[self.kind]
+        self._kind = chance.weighted(KIND_WEIGHTS)
+        names, rivals = KINDS[self._kind]
         self._name = chance.pick(names)
         self._rival = chance.pick(rivals)
 
@@ -130,18 +123,17 @@ class Review:
         """Write the review."""
         sentences = self._opinions()
         chance = self._chance
-        fillers = [
-            pool["all"] + pool[self.kind] if isinstance(pool, dict) else pool
-            for pool in (OPENERS, FACTS, CLOSERS)
-        ]
-        opener, fact, closer = (chance.happens(share) for share in (0.35, 0.45, 0.25))
+        opener, fact, closer = (
+            self._expand(chance.pick(pool["any"] + pool[self._kind])) if wanted else None
+            for pool, wanted in (
+                (OPENERS, chance.happens(0.35)),
+                (FACTS, chance.happens(0.45)),
+                (CLOSERS, chance.happens(0.25)),
+            )
+        )
         if fact:
-            sentences.insert(chance.below(2), self.expand(chance.pick(fillers[1])))
-        if opener:
-            sentences.insert(0, self.expand(chance.pick(fillers[0])))
-        if closer:
-            sentences.append(self.expand(chance.pick(fillers[2])))
-        return self._style(sentences)
+            sentences.insert(chance.below(2), fact)
+        return _style(" ".join(filter(None, [opener, *sentences, closer])), chance)
 
     def _opinions(self) -> list[str]:
         chance = self._chance
@@ -156,11 +148,11 @@ class Review:
             pattern = chance.pick(OPINIONS[group])
             self._aspects = {}
             sentences.append(
-                self.expand(pattern if isinstance(pattern, str) else pattern[self._label])
+                self._expand(pattern if isinstance(pattern, str) else pattern[self._label])
             )
         return sentences
 
-    def expand(self, pattern: str) -> str:
+    def _expand(self, pattern: str) -> str:
         """Fill the slots of `pattern`; a filler may have slots of its own."""
         while _SLOT.search(pattern):
             pattern = _SLOT.sub(lambda match: self._fill(match[1]), pattern, count=1)
@@ -170,7 +162,7 @@ class Review:
         side = {"F": self._label, "A": 1 - self._label, "P": 1, "N": 0}.get(slot[0])
         if side is not None:
             return self._sided(slot[1:], side)
-        if slot[-1] in "123" and slot[:-1] in ("a", "was", "is"):
+        if slot[-1] in "123":
             return self._aspect(slot[:-1], slot[-1])
         if slot in ("win", "lose"):
             mine = (slot == "win") == (self._label == 1)
@@ -188,25 +180,23 @@ class Review:
 
     def _sided(self, rest: str, side: int) -> str:
         if rest.startswith("."):
-            form = rest[1:]
-            lemma = LEMMAS.get(form, form)
-            words = SIDED[form][side]
-            free = [i for i in range(len(words)) if f"{lemma} {side} {i}" not in self._used]
-            index = self._chance.pick(free)
-            self._used.add(f"{lemma} {side} {index}")
-            return words[index]
+            words = SIDED[rest[1:]][side]
+            family = FAMILIES.get(rest[1:], rest[1:])
+            place = self._fresh([(family, side, place) for place in range(len(words))])[2]
+            return words[place]
         words = ADJECTIVES_ANY[side]
-        if not rest or self._aspect("a", rest) in [a.rstrip("*") for a in ASPECTS_STORY]:
+        if not rest or self._aspect("a", rest) in ASPECTS_STORY:
             words = words + ADJECTIVES_STORY[side]
         return self._fresh(words)
 
     def _aspect(self, word: str, number: str) -> str:
+        """Give aspect `number` of the sentence, or the verb for it."""
         if number not in self._aspects:
             self._aspects[number] = self._fresh(ASPECTS_CRAFT + ASPECTS_STORY)
         aspect = self._aspects[number]
-        plural = aspect.endswith("*")
-        forms = {"a": aspect.rstrip("*"), "was": ("was", "were")[plural], "is": ("is", "are")[plural]}
-        return forms[word]
+        if word == "was":
+            return "were" if aspect.endswith("*") else "was"
+        return aspect.rstrip("*")
 
     def _fresh(self, items: Sequence[T]) -> T:
         free = [item for item in items if str(item) not in self._used]
@@ -215,31 +205,30 @@ class Review:
             self._used.add(str(item))
         return item
 
-    def _style(self, sentences: list[str]) -> str:
-        chance = self._chance
-        text = " ".join(sentences)
-        text = _SENTENCE_START.sub(lambda m: m[1] + m[2] + m[3].upper(), text)
-        text = _ARTICLE.sub(lambda m: m[1] + ("n " if _vowel_sound(m[2]) else " "), text)
-        if chance.happens(0.5):
-            for pattern, short in _CONTRACTIONS:
-                text = pattern.sub(short, text)
-        if chance.happens(0.05):
-            text = re.sub(r"\. (?=[A-Z])", ".<br /><br />", text, count=1)
-        if chance.happens(0.04):
-            text = re.sub(r"\b(not|never|nothing|so)\b", lambda m: m[1].upper(), text, count=1)
-        if chance.happens(0.1):
-            text = re.sub(r'"([^"]*)"', "“\\1”", text).replace("'", "’")
-        if chance.happens(0.08):
-            text = re.sub(r"\.$", "!", text)
-        if chance.happens(0.03):
-            text = text.lower()
-        return text
+
+def _style(text: str, chance: Chance) -> str:
+    """Give plain sentences their capitals and articles, and some the habits of real reviewers."""
+    text = _SENTENCE_START.sub(lambda match: match[1] + match[2] + match[3].upper(), text)
+    text = _ARTICLE.sub(r"\1n ", text)
+    if chance.happens(0.5):
+        for pattern, short in _CONTRACTIONS:
+            text = pattern.sub(short, text)
+    if chance.happens(0.05):
+        text = text.replace(". ", ".<br /><br />", 1)
+    if chance.happens(0.04):
+        text = re.sub(r"\b(not|never|nothing)\b", lambda m: m[1].upper(), text, count=1)
+    if chance.happens(0.1):
+        text = re.sub(r'"([^"]*)"', "“\\1”", text).replace("'", "’")
+    if chance.happens(0.08):
+        text = re.sub(r"\.$", "!", text)
+    if chance.happens(0.03):
+        text = text.lower()
+    return text
 
 
-def _vowel_sound(word: str) -> bool:
-    if word[0].isdigit():
-        return word.startswith(("8", "11", "18"))
-    return word[0].lower() in "aeiou" and not _CONSONANT_SOUND.match(word)
+def count_sentences(text: str) -> int:
+    """Count the sentences of a review."""
+    return len(_SENTENCE_END.findall(text))
 
 
 def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
@@ -261,7 +250,7 @@ def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
             label = len(rows) % 2
             text = Review(chance, label).text()
             key = re.sub(r"[^a-z0-9]+", " ", text.lower().replace("<br />", " "))
-            if key not in seen:
+            if key not in seen and count_sentences(text) <= MOST_SENTENCES:
                 seen.add(key)
                 rows.append((text, label))
         chance.shuffle(rows)
