@@ -1,0 +1,316 @@
+"""Rows out are rows in, in order, with labels; what can't be judged is kept with its reason."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_classifier import tiny_classifier
+
+from textlstm.classify import added_columns, classify_file, classify_lines
+from textlstm.config import PredictionConfig
+from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
+from textlstm.rows import read_rows
+
+LABELS = ("bad", "good", "so so")
+TEXTS = [
+    "the film was bright",
+    "dull",
+    "",
+    'a "very" dull, slow film',
+    "never\nbright",
+    "naïve 映画",
+]
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return tiny_classifier(labels=LABELS)
+
+
+def write_input(path, rows=None, columns=("id", "text")):
+    rows = rows or [{"id": str(i), "text": text} for i, text in enumerate(TEXTS)]
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def classified(classifier, source, target, **options):
+    overwrite = options.pop("overwrite", False)
+    config = PredictionConfig(**options)
+    summary = classify_file(classifier, source, target, config, overwrite=overwrite)
+    return summary, [row.values for row in read_rows(target)]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("in.csv", "out.csv"),
+        ("in.csv", "out.jsonl"),
+        ("in.csv", "out.parquet"),
+        ("in.tsv", "out.csv.gz"),
+        ("in.jsonl", "out.tsv"),
+        ("in.jsonl", "out.parquet"),
+        ("in.parquet", "out.csv"),
+        ("in.parquet", "out.jsonl"),
+    ],
+)
+def test_every_format_becomes_another(classifier, tmp_path, source, target):
+    summary, rows = classified(classifier, write_input(tmp_path / source), tmp_path / target)
+    assert summary.rows == len(TEXTS)
+    assert not summary.failed
+    assert [(row["id"], row["text"]) for row in rows] == [
+        (str(i), text) for i, text in enumerate(TEXTS)
+    ]
+    expected = classifier.predict_proba(TEXTS)
+    assert [row["label"] for row in rows] == [LABELS[i] for i in expected.argmax(axis=1)]
+    scores = np.array([row["score"] for row in rows], np.float32)
+    np.testing.assert_allclose(scores, expected.max(axis=1), atol=1e-6)
+    assert not any(row.get("error") for row in rows)
+
+
+def test_added_columns_follow_those_of_the_input(classifier, tmp_path):
+    _, rows = classified(classifier, write_input(tmp_path / "in.csv"), tmp_path / "out.csv")
+    assert list(rows[0]) == ["id", "text", "label", "score", "error"]
+    _, rows = classified(
+        classifier,
+        tmp_path / "in.csv",
+        tmp_path / "out2.csv",
+        top_k=2,
+        probabilities=True,
+        label_column="l",
+        score_column="s",
+    )
+    assert list(rows[0]) == [
+        *("id", "text", "l", "s", "l_2", "s_2"),
+        *("probability_bad", "probability_good", "probability_so so", "error"),
+    ]
+
+
+def test_top_k_and_probabilities_are_those_of_the_classifier(classifier, tmp_path):
+    source = write_input(tmp_path / "in.jsonl")
+    _, rows = classified(classifier, source, tmp_path / "out.jsonl", top_k=3, probabilities=True)
+    for row, expected in zip(rows, classifier.predict_proba(TEXTS), strict=True):
+        order = np.argsort(-expected, kind="stable")
+        ranked = ["label", "label_2", "label_3"]
+        assert [row[name] for name in ranked] == [LABELS[i] for i in order]
+        ranked = ["score", "score_2", "score_3"]
+        np.testing.assert_allclose([row[name] for name in ranked], expected[order], atol=1e-6)
+        given = [row[f"probability_{label}"] for label in LABELS]
+        np.testing.assert_allclose(given, expected, atol=1e-6)
+
+
+def test_parquet_columns_keep_their_types(classifier, tmp_path):
+    table = pa.table({"n": pa.array([1, None], pa.int8()), "text": ["dull", "bright"]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    classified(classifier, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    out = pq.read_table(tmp_path / "out.parquet")
+    assert out.select(["n", "text"]).equals(table)
+    assert [str(field.type) for field in out.schema][2:] == ["string", "double", "string"]
+
+
+def test_a_parquet_row_that_cannot_be_read_keeps_its_place(classifier, tmp_path):
+    seconds = pa.array([0, 10**12], pa.timestamp("s"))  # the second is after the year 9999
+    schema = pa.schema(
+        [pa.field("text", pa.string()), pa.field("at", seconds.type, nullable=False)]
+    )
+    pq.write_table(pa.table([["dull", "bright"], seconds], schema), tmp_path / "in.parquet")
+    summary, rows = classified(classifier, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    assert summary.rows == 2
+    assert rows[0]["error"] is None
+    assert rows[1]["error"].startswith("row 2: column 'at' cannot be read")
+    assert rows[1]["text"] is None
+
+
+def test_a_bad_row_keeps_its_place_and_gets_a_reason(classifier, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"id,text\n1,dull\n2,caf\xe9\n3\n4,bright\n")
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        summary, rows = classified(classifier, path, tmp_path / name)
+        assert summary.rows == 4
+        assert dict(summary.failed) == {"not UTF-8": 1, "1 field instead of 2": 1}
+        assert [row.get("error") or None for row in rows] == [
+            None,
+            "not UTF-8",
+            "row 3: 1 field instead of 2",
+            None,
+        ]
+        assert [bool(row["label"]) for row in rows] == [True, False, False, True]
+        assert rows[1]["id"] == "2"
+        assert rows[3]["text"] == "bright"
+    assert b"caf\xe9" in (tmp_path / "out.csv").read_bytes()
+
+
+def test_json_rows_without_a_text_are_kept_with_all_they_have(classifier, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(
+        '{"text": "dull", "k": [1]}\n{"text": null}\n{"k": 2}\n{"text": 7}\nnope\n'
+        '{"text": "bright", "late": true}\n'
+    )
+    summary, rows = classified(classifier, path, tmp_path / "out.jsonl")
+    assert summary.rows == 6
+    assert [row.get("error") for row in rows] == [
+        *(None, "null", "null", "not a string"),
+        "row 5: not JSON: Expecting value at character 1",
+        None,
+    ]
+    assert [row["label"] for row in rows][1:5] == [None] * 4
+    assert rows[0]["k"] == [1]
+    assert rows[5]["late"] is True
+    assert "error" not in rows[5]
+    _, rows = classified(classifier, path, tmp_path / "out.csv")
+    assert list(rows[0]) == ["text", "k", "late", "label", "score", "error"]
+
+
+def test_rows_are_the_same_whatever_window_they_fall_in(classifier, tmp_path, monkeypatch):
+    source = write_input(tmp_path / "in.csv", [{"id": i, "text": TEXTS[i % 6]} for i in range(30)])
+    _, whole = classified(classifier, source, tmp_path / "whole.jsonl")
+    monkeypatch.setattr("textlstm.classify.WINDOW_ROWS", 4)
+    told = []
+    classify_file(
+        classifier, source, tmp_path / "cut.jsonl", PredictionConfig(), progress=told.append
+    )
+    cut = [row.values for row in read_rows(tmp_path / "cut.jsonl")]
+    assert [row.pop("score") for row in cut] == pytest.approx([r.pop("score") for r in whole])
+    assert cut == whole
+    assert told == [4, 8, 12, 16, 20, 24, 28, 30]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "said"),
+    [
+        (("text", "label"), {}, r"already has a column 'label'.*--label-column"),
+        (("text", "score"), {}, r"already has a column 'score'.*--score-column"),
+        (("text", "error"), {}, r"already has a column 'error'.*rename it"),
+        (("text", "label_2"), {"top_k": 2}, r"already has a column 'label_2'"),
+        (("text", "probability_bad"), {"probabilities": True}, r"'probability_bad'"),
+        (("text", "x"), {"label_column": "x"}, r"already has a column 'x'"),
+        (("text",), {"label_column": "a", "score_column": "a"}, r"two added .* named 'a'"),
+        (("text",), {"top_k": 4}, r"top_k = 4: the model has 3 labels"),
+        (("a", "b"), {}, r"which column of .*in\.csv holds the text.* a, b: pass --text-column"),
+        (("a", "b"), {"text_column": ("c",)}, r"column 'c' is not in .*its columns are a, b"),
+    ],
+)
+def test_clashes_and_missing_columns_are_errors_before_any_work(
+    classifier, tmp_path, columns, options, said
+):
+    source = write_input(tmp_path / "in.csv", [dict.fromkeys(columns, "x")], columns)
+    with pytest.raises(TextLSTMError, match=said) as error:
+        classified(classifier, source, tmp_path / "out.csv", **options)
+    assert isinstance(error.value, ConfigError | DataError)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_clash_in_a_later_json_row_is_found(classifier, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "dull"}\n{"text": "dull", "label": "mine"}\n')
+    with pytest.raises(ConfigError, match="already has a column 'label'"):
+        classified(classifier, path, tmp_path / "out.jsonl")
+
+
+def test_the_input_is_never_the_output(classifier, tmp_path):
+    source = write_input(tmp_path / "in.csv")
+    before = source.read_bytes()
+    with pytest.raises(OutputError, match=r"in\.csv is the input"):
+        classified(classifier, source, source, overwrite=True)
+    assert source.read_bytes() == before
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(classifier, tmp_path):
+    source = write_input(tmp_path / "in.csv")
+    (tmp_path / "out.csv").write_text("old")
+    with pytest.raises(OutputError, match=r"out\.csv exists: pass --overwrite"):
+        classified(classifier, source, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "old"
+    classified(classifier, source, tmp_path / "out.csv", overwrite=True)
+
+
+def test_columns_are_those_of_the_training_if_they_are_there(tmp_path):
+    trained = tiny_classifier(labels=LABELS, text_column=["title", "body"])
+    rows = [{"title": "dull", "text": "never", "body": "film"}]
+    source = write_input(tmp_path / "in.csv", rows, ("title", "text", "body"))
+    _, judged = classified(trained, source, tmp_path / "1.jsonl")
+    assert judged[0]["score"] == pytest.approx(trained.predict(["dull film"])[0].score, abs=1e-6)
+    _, judged = classified(trained, source, tmp_path / "2.jsonl", text_column=("text",))
+    assert judged[0]["score"] == pytest.approx(trained.predict(["never"])[0].score, abs=1e-6)
+    source = write_input(tmp_path / "in2.csv", [{"text": "dull", "n": 1}], ("text", "n"))
+    _, judged = classified(trained, source, tmp_path / "3.jsonl")
+    assert judged[0]["score"] == pytest.approx(trained.predict(["dull"])[0].score, abs=1e-6)
+
+
+def lines_out(classifier, data, **options):
+    target = io.BytesIO()
+    source = io.BufferedReader(io.BytesIO(data))
+    summary = classify_lines(classifier, source, target, PredictionConfig(**options))
+    return summary, [json.loads(line) for line in target.getvalue().splitlines()]
+
+
+def test_each_line_of_a_stream_is_a_text(classifier):
+    summary, rows = lines_out(classifier, "dull\r\n\nnaïve 映画\nno line end".encode())
+    assert [row["text"] for row in rows] == ["dull", "", "naïve 映画", "no line end"]
+    assert [row["label"] for row in rows] == [
+        prediction.label for prediction in classifier.predict([row["text"] for row in rows])
+    ]
+    assert list(rows[0]) == ["text", "label", "score"]
+    assert summary.rows == 4
+
+
+def test_a_line_that_is_not_utf8_is_kept_with_its_reason(classifier):
+    summary, rows = lines_out(classifier, b"caf\xe9\nbright\n")
+    assert rows[0] == {"text": "caf\ufffd", "label": None, "score": None, "error": "not UTF-8"}
+    assert rows[1]["label"] in LABELS
+    assert dict(summary.failed) == {"not UTF-8": 1}
+
+
+def test_an_empty_stream_gives_no_rows(classifier):
+    summary, rows = lines_out(classifier, b"")
+    assert summary.rows == 0
+    assert rows == []
+
+
+def test_lines_may_be_cut_anywhere_by_the_stream(classifier):
+    class Dribble(io.BytesIO):
+        def read1(self, size=-1):
+            return super().read1(3)
+
+    data = "dull\nnaïve 映画 bright\nvery slow".encode()
+    target = io.BytesIO()
+    classify_lines(classifier, Dribble(data), target, PredictionConfig())
+    _, whole = lines_out(classifier, data)
+    rows = [json.loads(line) for line in target.getvalue().splitlines()]
+    assert [row["text"] for row in rows] == [row["text"] for row in whole]
+    assert [row["score"] for row in rows] == pytest.approx([row["score"] for row in whole])
+
+
+def test_a_line_is_answered_before_the_next_one_comes(classifier):
+    target = io.BytesIO()
+    seen = []
+
+    class Asking(io.BytesIO):
+        def read1(self, size=-1):
+            seen.append(target.getvalue().count(b"\n"))
+            return [b"dull\n", b"bright\n", b""][len(seen) - 1]
+
+    classify_lines(classifier, Asking(), target, PredictionConfig())
+    assert seen == [0, 1, 2]
+
+
+def test_added_columns_are_named_with_their_types():
+    columns = added_columns(LABELS, PredictionConfig(top_k=2))
+    assert {name: str(kind) for name, kind in columns.items()} == {
+        "label": "string",
+        "score": "double",
+        "label_2": "string",
+        "score_2": "double",
+        "error": "string",
+    }

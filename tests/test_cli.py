@@ -1,0 +1,404 @@
+"""The command line: what goes where, which exit code, and one line for every mistake."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tiny_corpus import OPTIONS, flags, rows, write_csv, write_splits
+
+from textlstm import TextClassifier, __version__
+from textlstm.cli import main
+from textlstm.cli.console import clock
+from textlstm.cli.progress import Progress
+from textlstm.export import FORMATS
+from textlstm.metrics import evaluate_probabilities
+from textlstm.vocabulary import Vocabulary
+
+METRIC_KEYS = [
+    *("n", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),
+    *("log_loss", "ece", "per_label", "confusion_matrix", "labels"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_splits(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "model"
+    assert main(["train", str(data), "--out", str(folder), *flags()]) == 0
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def fails(capsys, *arguments):
+    """Run a command that must fail as a user's error; give its one line."""
+    try:
+        code = run(*arguments)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert code == 2
+    assert out == ""
+    assert lines[-1].startswith("textlstm: error: ")
+    assert "Traceback" not in err
+    return lines[-1]
+
+
+def test_help_lists_the_commands_and_the_first_steps(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--help")
+    out, _ = capsys.readouterr()
+    assert stop.value.code == 0
+    for command in ("train", "evaluate", "predict", "export", "vocab", "inspect"):
+        assert f"\n    {command} " in out
+    assert "textlstm train sample --out my-model" in out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"textlstm {__version__}\n"
+
+
+def test_the_help_of_export_names_every_format(capsys):
+    with pytest.raises(SystemExit):
+        run("export", "--help")
+    out, _ = capsys.readouterr()
+    assert all(f"{name}:" in out for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: COMMAND (see textlstm --help)"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "sample"], "required: --out (see textlstm train --help)"),
+        (["train", "--out", "m"], "DATA is missing"),
+        (["train", "sample", "--out", "m", "--epohcs", "3"], "--epohcs 3; did you mean --epochs?"),
+        (["train", "sample", "--out", "m", "--epochs", "x"], "invalid whole number value: 'x'"),
+        (["train", "sample", "--out", "m", "--epochs", "0"], "epochs = 0: must be at least 1"),
+        (["train", "sample", "--out", "m", "--pooling", "avg"], "pooling = 'avg': must be one of"),
+        (["train", "no-such.csv", "--out", "m"], "no-such.csv"),
+        (["train", "--resume", "--out", "m"], "m holds no run to resume"),
+        (["train", "a", "--out", "m", "--resume", "--overwrite"], "exclude each other"),
+        (["evaluate", "no-model", "sample"], "no-model"),
+        (["predict", "no-model", "x.csv", "--out", "y.csv"], "no-model"),
+        (["predict", "no-model", "x.csv"], "--out is missing"),
+        (["export", "no-model", "--format", "vocab", "--out", "v.txt"], "no-model"),
+        (["vocab"], "COMMAND"),
+        (["vocab", "show", "no-such.txt"], "no-such.txt"),
+        (["vocab", "show", "no-such.txt", "--top", "0"], "invalid whole number above 0 value: '0'"),
+        (["inspect", "no-model"], "no-model"),
+    ],
+)
+def test_every_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    assert said in fails(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("textlstm.pipeline.train", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run("train", "sample", "--out", tmp_path / "m")
+
+
+def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_path, capsys):
+    assert run("train", data, "--out", tmp_path / "m", *flags()) == 0
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert any("guessed" in line for line in lines)
+    assert any("of the tokens in validation are unknown" in line for line in lines)
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    for part in ("train loss", "validation loss", "accuracy", "macro F1", "texts/s"):
+        assert part in epochs[0]
+    assert lines[-1] == f"the model is in {tmp_path / 'm'}"
+    assert lines[-2].startswith("test: accuracy")
+
+
+def test_between_epochs_a_line_tells_of_the_steps(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("textlstm.cli.progress.time.monotonic", lambda: now[0])
+    progress = Progress(bar=False)
+    progress.on_start(40, 0, 2)
+    for step in range(1, 21):
+        now[0] += 1
+        progress.on_step(step, 1, 0.5, 8)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "training: at most 2 epochs, 40 steps",
+        "epoch 1/2, step 10/40: loss 0.5000, 8 texts/s, at most 0:30 left",
+        "epoch 1/2, step 20/40: loss 0.5000, 8 texts/s, at most 0:20 left",
+    ]
+
+
+def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left(capsys):
+    progress = Progress(bar=True)
+    progress.on_start(2, 0, 1)
+    progress.on_step(1, 1, 0.5, 8)
+    progress.on_step(2, 1, 0.25, 8)
+    progress._bar.refresh()
+    err = capsys.readouterr().err
+    for part in ("epoch 1/1", "100%", "2/2", "loss 0.48", "texts/s", "left"):
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0:00"), (59.6, "1:00"), (185, "3:05"), (3785, "1:03:05")]
+)
+def test_times_are_shown_as_on_a_clock(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def settings_of(folder):
+    return json.loads((folder / "config.json").read_text())["settings"]
+
+
+def test_options_come_from_a_file_and_flags_win(data, tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'hidden_size = 3\nlearning_rate = 1\ntokenizer = "word"\n'
+        "[training]\nepochs = 2\nbatch_size = 4\n[data]\ntext_column = ['text']\n"
+    )
+    few = ["--embedding-size", 4, "--num-layers", 1, "--min-frequency", 1, "--epochs", 1]
+    config = ["--config", tmp_path / "c.toml"]
+    assert run("train", data, "--out", tmp_path / "m", *config, *few) == 0
+    settings = settings_of(tmp_path / "m")
+    assert settings["model"]["hidden_size"] == 3
+    assert settings["training"]["batch_size"] == 4
+    assert settings["training"]["learning_rate"] == 1.0
+    assert settings["training"]["epochs"] == 1
+    assert settings["data"]["text_column"] == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epochs = ", "is not TOML"),
+        ("epohcs = 3", "'epohcs' (did you mean 'epochs'?)"),
+        ("[model]\nepochs = 3", "unknown option 'epochs'"),
+        ("[trainig]\nepochs = 3", "'trainig' (did you mean 'training'?)"),
+        ("epochs = 3\n[training]\nepochs = 3", "epochs stands there twice"),
+        ("epochs = 'three'", "epochs = 'three': must be a whole number"),
+        ("model = 3", "model"),
+        ("\ud83d".encode("utf-8", "surrogatepass"), "is not TOML"),
+        (None, "no such file"),
+    ],
+)
+def test_a_bad_settings_file_is_named(capsys, tmp_path, text, said):
+    path = tmp_path / "c.toml"
+    if isinstance(text, bytes):
+        path.write_bytes(text)
+    elif text is not None:
+        path.write_text(text)
+    line = fails(capsys, "train", "sample", "--out", tmp_path / "m", "--config", path)
+    assert said in line
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatch, number, code):
+    def stop(self, step, epoch, loss, texts):
+        if step == 8:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Progress, "on_step", stop)
+        assert run("train", data, "--out", tmp_path / "a model", *flags()) == code
+    last = capsys.readouterr().err.splitlines()[-1]
+    again = f"textlstm train --resume --out '{tmp_path}/a model'"
+    assert last == f"to go on: {again}"
+    assert run("train", "--resume", "--out", tmp_path / "a model") == 0
+    assert "beginning at step 8" in capsys.readouterr().err
+    assert run("train", "--resume", "--out", tmp_path / "a model") == 0
+    assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textlstm.classifier.TextClassifier.load", interrupted)
+    assert run("inspect", model) == 130
+    assert capsys.readouterr().err == "textlstm: error: interrupted\n"
+
+
+def test_an_existing_model_needs_resume_or_overwrite(capsys, data, model):
+    assert "--overwrite" in fails(capsys, "train", data, "--out", model, *flags())
+    line = fails(capsys, "train", "--resume", "--out", model, "--hidden-size", 9)
+    assert "hidden_size is 4 there and 9 here" in line
+
+
+def test_evaluate_shows_a_table_and_writes_json(capsys, data, model, tmp_path):
+    assert run("evaluate", model, data, "--json", tmp_path / "m.json") == 0
+    out, _ = capsys.readouterr()
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert list(metrics) == METRIC_KEYS
+    assert metrics["n"] == 16
+    assert metrics["labels"] == ["bad", "good"]
+    assert f"{metrics['accuracy']:.4f}" in out
+    assert run("evaluate", model, data, "--json", "-", "--split", "validation") == 0
+    out, _ = capsys.readouterr()
+    assert list(json.loads(out)) == METRIC_KEYS
+
+
+def test_evaluate_judges_the_split_asked_for_and_a_file_whole(capsys, data, model):
+    classifier = TextClassifier.load(model)
+    for source, split, seed, n in (
+        (data, "test", 2, 16),
+        (data, "train", 0, 48),
+        (data / "validation.csv", "test", 1, 16),
+    ):
+        assert run("evaluate", model, source, "--json", "-", "--split", split) == 0
+        texts, labels = zip(*rows(n, seed), strict=True)
+        ids = [classifier.labels.index(label) for label in labels]
+        expected = evaluate_probabilities(
+            np.array(ids), classifier.predict_proba(texts), classifier.labels
+        )
+        found = json.loads(capsys.readouterr().out)
+        assert found["confusion_matrix"] == expected["confusion_matrix"]
+
+
+def test_evaluate_finds_the_columns_of_the_training_or_guesses(tmp_path, capsys):
+    with (tmp_path / "odd.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["words", "more", "mark"])
+        writer.writerows([text, "", label] for text, label in rows(40))
+    columns = ["--text-column", "words", "more", "--label-column", "mark"]
+    odd, model = tmp_path / "odd.csv", tmp_path / "m"
+    assert run("train", odd, "--out", model, *columns, *flags(epochs=1)) == 0
+    for source in (odd, write_csv(tmp_path / "plain.csv", 10)):
+        assert run("evaluate", model, source) == 0
+    capsys.readouterr()
+    line = fails(capsys, "evaluate", model, odd, "--text-column", "wrods")
+    assert "'wrods'" in line
+    (tmp_path / "bad.csv").write_text("text,label\ndull,ugly\n")
+    line = fails(capsys, "evaluate", model, tmp_path / "bad.csv")
+    assert "words" in line or "ugly" in line
+
+
+def test_predict_labels_a_file(capsys, model, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("id,text\n1,a dull film\n2,a bright film\n")
+    assert run("predict", model, source, "--out", tmp_path / "out.jsonl", "--top-k", 2) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1] == f"2 rows are in {tmp_path / 'out.jsonl'}"
+    labelled = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in labelled] == ["1", "2"]
+    assert list(labelled[0]) == ["id", "text", "label", "score", "label_2", "score_2"]
+    assert "exists" in fails(capsys, "predict", model, source, "--out", tmp_path / "out.jsonl")
+    again = ["--out", tmp_path / "out.jsonl", "--overwrite", "--label-column", "verdict"]
+    assert run("predict", model, source, *again) == 0
+
+
+def test_predict_says_how_many_rows_got_no_label(capsys, model, tmp_path):
+    (tmp_path / "in.csv").write_bytes(b"text\ndull\nx\xff\n")
+    assert run("predict", model, tmp_path / "in.csv", "--out", tmp_path / "out.csv") == 0
+    err = capsys.readouterr().err
+    assert "1 of 2 rows got no label: not UTF-8 (1); see their error" in err
+
+
+def test_predict_reads_lines_from_stdin_and_writes_json_lines_to_stdout(capsys, model, monkeypatch):
+    text = "a dull film\na naïve film\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding="ascii"))
+    assert run("predict", model, "-", "--probabilities") == 0
+    out, _ = capsys.readouterr()
+    labelled = [json.loads(line) for line in out.splitlines()]
+    assert [row["text"] for row in labelled] == ["a dull film", "a naïve film"]
+    assert sum(labelled[0][f"probability_{name}"] for name in ("bad", "good")) == pytest.approx(1)
+
+
+def test_predict_writes_a_file_to_stdout_if_asked(capsys, model, data):
+    line = fails(capsys, "predict", model, data / "test.csv", "--out", "-")
+    assert "already has a column 'label'" in line
+    options = ["--out", "-", "--label-column", "guess"]
+    assert run("predict", model, data / "test.csv", *options) == 0
+    out, _ = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == [t for t, _ in rows(16, 2)]
+
+
+def test_export_writes_vocabulary_and_weights(capsys, model, tmp_path):
+    vocab, weights = tmp_path / "v.txt", tmp_path / "w.safetensors"
+    assert run("export", model, "--format", "vocab", "--out", vocab) == 0
+    assert run("export", model, "--format", "safetensors", "--out", weights) == 0
+    assert Vocabulary.load(vocab) == TextClassifier.load(model).vocabulary
+    assert weights.stat().st_size > 1000
+    assert "exists" in fails(capsys, "export", model, "--format", "vocab", "--out", vocab)
+    assert run("export", model, "--format", "vocab", "--out", vocab, "--overwrite") == 0
+    line = fails(capsys, "export", model, "--format", "vocabb", "--out", tmp_path / "x.txt")
+    assert "did you mean 'vocab'" in line
+
+
+def test_vocab_counts_the_words_of_files_without_labels(capsys, tmp_path):
+    (tmp_path / "x.csv").write_text("text\na b a\nc a b\n")
+    out = tmp_path / "v.txt"
+    build = ["vocab", "build", tmp_path / "x.csv", "--out", out, "--min-frequency", 2]
+    assert run(*build) == 0
+    assert "4 entries, for 83.33% of 6 tokens" in capsys.readouterr().err
+    assert Vocabulary.load(out).get_itos() == ["<pad>", "<unk>", "a", "b"]
+    assert "exists" in fails(capsys, *build)
+    assert run("vocab", "show", out, "--top", 3) == 0
+    shown, err = capsys.readouterr()
+    assert shown == "0\t<pad>\t0\n1\t<unk>\t1\n2\ta\t3\n"
+    assert "the first 3 of 4 entries" in err
+
+
+def test_a_built_vocabulary_is_trained_with(data, tmp_path):
+    out = tmp_path / "v.json"
+    assert run("vocab", "build", data, "--out", out, "--vocab-size", 9) == 0
+    assert run("train", data, "--out", tmp_path / "m", "--vocab", out, *flags(epochs=1)) == 0
+    assert (
+        TextClassifier.load(tmp_path / "m").vocabulary.get_itos() == Vocabulary.load(out).get_itos()
+    )
+
+
+def test_vocab_shows_that_of_a_model(capsys, model):
+    assert run("vocab", "show", model) == 0
+    out, _ = capsys.readouterr()
+    assert [line.split("\t")[1] for line in out.splitlines()] == TextClassifier.load(
+        model
+    ).vocabulary.get_itos()
+
+
+def test_inspect_tells_what_a_model_is(capsys, model):
+    assert run("inspect", model) == 0
+    out, _ = capsys.readouterr()
+    assert "bad, good" in out
+    assert run("inspect", model, "--json") == 0
+    out, _ = capsys.readouterr()
+    assert json.loads(out)["settings"]["model"]["hidden_size"] == OPTIONS["hidden_size"]
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    path = tmp_path / "v.txt"
+    Vocabulary(["<pad>", "<unk>", *(f"token{i}" for i in range(50_000))]).save(path)
+    show = f"{sys.executable} -m textlstm vocab show {path} --top 50000"
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {show} | head -n 1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.stdout == "0\t<pad>\t0\n"
+    assert result.stderr == ""
+    assert result.returncode == 0

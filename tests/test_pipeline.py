@@ -1,0 +1,344 @@
+"""A run from data to model folder: what it leaves, and that a stop or a mistake costs nothing."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from tiny_corpus import OPTIONS, rows, write_csv, write_splits
+
+from textlstm import TextClassifier, train
+from textlstm.encoded import EncodedTexts
+from textlstm.errors import (
+    ConfigError,
+    DataError,
+    ModelFolderError,
+    OutputError,
+    TextLSTMError,
+)
+from textlstm.pipeline import TrainingInterrupted
+from textlstm.trainer import Observer
+
+MODEL_FILES = [
+    "README.md",
+    "config.json",
+    "history.jsonl",
+    "metrics.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "vocab.txt",
+]
+TEXTS = [text for text, _ in rows(12, seed=9)] + ["", "unheard words"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_splits(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def straight(data, tmp_path_factory):
+    """A model folder trained without a stop."""
+    folder = tmp_path_factory.mktemp("straight") / "model"
+    train(data, folder, **OPTIONS)
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(folder):
+    """The files that a run determines; times of day differ in the others."""
+    kept = ("model.safetensors", "tokenizer.json", "vocab.txt", "metrics.json")
+    return {name: (folder / name).read_bytes() for name in kept}
+
+
+class Signals(Observer):
+    """Sends signals to this process at a step."""
+
+    def __init__(self, step, *numbers):
+        self.step = step
+        self.numbers = numbers
+
+    def on_step(self, step, epoch, loss, texts):
+        if step == self.step:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+def interrupt(data, folder, step=8, number=signal.SIGINT, **options):
+    with pytest.raises(TrainingInterrupted) as stop:
+        train(data, folder, observer=Signals(step, number), **{**OPTIONS, **options})
+    assert stop.value.signal_number == number
+
+
+def test_a_run_leaves_the_model_folder_and_nothing_else(straight):
+    assert names(straight) == MODEL_FILES
+
+
+def test_the_saved_model_is_the_one_returned(data, tmp_path):
+    returned = train(data, tmp_path / "model", **OPTIONS)
+    loaded = TextClassifier.load(tmp_path / "model")
+    assert loaded.labels == returned.labels == ("bad", "good")
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), returned.predict_proba(TEXTS))
+    assert loaded.describe() == returned.describe()
+
+
+def test_figures_are_those_of_the_saved_model_on_validation_and_test(data, straight):
+    metrics = json.loads((straight / "metrics.json").read_text())
+    assert list(metrics) == ["validation", "test"]
+    classifier = TextClassifier.load(straight)
+    for seed, split in ((1, "validation"), (2, "test")):
+        texts, labels = zip(*rows(16, seed), strict=True)
+        judged = classifier.evaluate(texts, labels)
+        assert judged["confusion_matrix"] == metrics[split]["confusion_matrix"]
+        assert judged["log_loss"] == pytest.approx(metrics[split]["log_loss"], abs=1e-5)
+
+
+def test_without_a_test_split_there_are_no_test_figures(tmp_path):
+    train(write_csv(tmp_path / "x.csv", 40), tmp_path / "model", **OPTIONS)
+    assert list(json.loads((tmp_path / "model" / "metrics.json").read_text())) == ["validation"]
+
+
+def test_the_record_tells_of_the_data_and_the_run(data, straight):
+    config = json.loads((straight / "config.json").read_text())
+    assert config["data"]["rows"] == {"train": 48, "validation": 16, "test": 16}
+    assert config["settings"]["model"]["hidden_size"] == 4
+    assert config["training"]["ended"] == "finished"
+    assert config["training"]["epochs"] == 3
+    assert len((straight / "history.jsonl").read_text().splitlines()) == 3
+    assert "48" in (straight / "README.md").read_text()
+
+
+def test_the_column_that_was_guessed_is_remembered(tmp_path):
+    texts = "".join(f"{number},{text},{label}\n" for number, (text, label) in enumerate(rows(40)))
+    (tmp_path / "x.csv").write_text(f"id,remark,label\n{texts}")
+    train(tmp_path / "x.csv", tmp_path / "model", **OPTIONS)
+    assert TextClassifier.load(tmp_path / "model").settings.data.text_column == ("remark",)
+
+
+def test_the_seed_decides_the_model(data, straight, tmp_path):
+    train(data, tmp_path / "same", **OPTIONS)
+    train(data, tmp_path / "other", **OPTIONS, seed=2)
+    assert contents(tmp_path / "same") == contents(straight)
+    assert contents(tmp_path / "other") != contents(straight)
+
+
+def test_without_a_folder_the_model_is_kept_in_memory_only(data, straight, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    classifier = train(data, **OPTIONS)
+    expected = TextClassifier.load(straight).predict_proba(TEXTS)
+    np.testing.assert_array_equal(classifier.predict_proba(TEXTS), expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_texts_and_labels_can_be_trained_on():
+    texts, labels = zip(*rows(40), strict=True)
+    classifier = train({"train": (texts, labels)}, **OPTIONS)
+    assert classifier.labels == ("bad", "good")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 8, 12])  # an epoch has 6 steps
+def test_a_stopped_run_resumes_to_the_very_same_model(data, straight, tmp_path, number, step):
+    interrupt(data, tmp_path / "model", step, number)
+    assert "run.json" in names(tmp_path / "model")
+    assert "config.json" not in names(tmp_path / "model")
+    train(None, tmp_path / "model", resume=True)
+    assert names(tmp_path / "model") == MODEL_FILES
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_a_run_is_resumed_from_another_working_directory(data, straight, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    interrupt(data.name, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    train(None, "model", resume=True)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_a_resumed_run_encodes_nothing_again(data, tmp_path, monkeypatch):
+    interrupt(data, tmp_path / "model")
+
+    def refuse(*_):
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(EncodedTexts, "write", refuse)
+    train(None, tmp_path / "model", resume=True)
+
+
+def test_a_lost_cache_is_made_again(data, straight, tmp_path):
+    interrupt(data, tmp_path / "model")
+    for path in (tmp_path / "model" / ".cache").iterdir():
+        path.write_bytes(path.read_bytes()[:-9])  # cut short
+    (tmp_path / "model" / ".cache" / "validation.tokens").unlink()
+    train(None, tmp_path / "model", resume=True)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_a_second_signal_ends_the_run_at_once_and_loses_only_steps(data, straight, tmp_path):
+    observer = Signals(8, signal.SIGINT, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        train(data, tmp_path / "model", observer=observer, **OPTIONS)
+    assert not isinstance(stop.value, TrainingInterrupted)
+    train(None, tmp_path / "model", resume=True)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_signal_handlers_are_put_back(data, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    interrupt(data, tmp_path / "model")
+    train(data, **OPTIONS)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_signals_that_the_caller_handles_are_left_to_it(data, monkeypatch):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        train(data, observer=Signals(2, signal.SIGTERM), **OPTIONS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [signal.SIGTERM]
+
+
+def test_training_works_outside_the_main_thread(data):
+    made = []
+    thread = threading.Thread(target=lambda: made.append(train(data, **OPTIONS)))
+    thread.start()
+    thread.join()
+    assert made[0].labels == ("bad", "good")
+
+
+def test_a_run_whose_time_is_over_leaves_a_model_and_goes_on_to_the_same_end(
+    data, straight, tmp_path
+):
+    class Slow(Observer):
+        def on_step(self, step, epoch, loss, texts):
+            if step == 8:
+                time.sleep(0.1)
+
+    folder = tmp_path / "model"
+    train(data, folder, observer=Slow(), **OPTIONS, max_minutes=0.1 / 60)
+    assert json.loads((folder / "config.json").read_text())["training"]["ended"] == "max minutes"
+    assert len(TextClassifier.load(folder).predict(TEXTS)) == len(TEXTS)
+    train(None, folder, resume=True, max_minutes=60)
+    assert names(folder) == MODEL_FILES
+    assert contents(folder) == contents(straight)
+
+
+def test_a_finished_run_has_nothing_to_resume(straight, tmp_path, caplog):
+    before = {path: path.stat().st_mtime_ns for path in straight.iterdir()}
+    with caplog.at_level("INFO"):
+        classifier = train(None, straight, resume=True)
+    assert "nothing to resume" in caplog.text
+    assert classifier.labels == ("bad", "good")
+    assert {path: path.stat().st_mtime_ns for path in straight.iterdir()} == before
+
+
+def test_resume_begins_a_run_where_there_is_none(data, straight, tmp_path):
+    train(data, tmp_path / "model", resume=True, **OPTIONS)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_resume_without_data_and_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(ModelFolderError, match=r"model holds no run to resume"):
+        train(None, tmp_path / "model", resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_unlike_those_of_the_resumed_run_are_named(data, straight, tmp_path):
+    interrupt(data, tmp_path / "model")
+    for folder in (tmp_path / "model", straight):
+        with pytest.raises(ConfigError, match=r"hidden_size is 4 there and 5 here"):
+            train(None, folder, resume=True, hidden_size=5)
+    train(None, tmp_path / "model", resume=True, hidden_size=4)
+
+
+def test_a_run_is_not_resumed_with_other_data(data, tmp_path):
+    copy = write_splits(tmp_path / "data")
+    interrupt(copy, tmp_path / "model")
+    write_csv(copy / "train.csv", 50)
+    with pytest.raises(DataError, match=r"data has changed"):
+        train(None, tmp_path / "model", resume=True)
+    train(data, tmp_path / "model", resume=True)  # the same texts in another place
+
+
+def test_a_run_on_python_objects_needs_them_again(straight, data, tmp_path):
+    texts, labels = zip(*rows(40), strict=True)
+    objects = {"train": (texts, labels)}
+    interrupt(objects, tmp_path / "model")
+    with pytest.raises(ConfigError, match="pass them again"):
+        train(None, tmp_path / "model", resume=True)
+    classifier = train(objects, tmp_path / "model", resume=True)
+    expected = train(objects, **OPTIONS)
+    np.testing.assert_array_equal(classifier.predict_proba(TEXTS), expected.predict_proba(TEXTS))
+
+
+def test_a_model_is_replaced_only_if_told_so(data, straight, tmp_path):
+    folder = tmp_path / "model"
+    train(data, folder, **OPTIONS, seed=2)
+    before = contents(folder)
+    with pytest.raises(OutputError, match="already holds a model"):
+        train(data, folder, **OPTIONS)
+    assert contents(folder) == before
+    train(data, folder, overwrite=True, **OPTIONS)
+    assert contents(folder) == contents(straight)
+    assert names(folder) == MODEL_FILES
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("no-such.csv", {}),
+        ("data", {"text_column": "txet"}),
+        ("data", {"class_weights": ["ugly=2"]}),
+        ("data", {"tokenizer": "no-such.json"}),
+        ("data", {"vocab": "no-such.txt"}),
+        ("data", {"device": "gpu"}),
+        ("data", {"hidden_size": 0}),
+    ],
+)
+def test_a_run_that_cannot_begin_changes_nothing(
+    data, straight, tmp_path, monkeypatch, source, options
+):
+    monkeypatch.chdir(tmp_path)
+    source = data if source == "data" else source
+    before = contents(straight)
+    for folder, overwrite in ((tmp_path / "new" / "model", False), (straight, True)):
+        with pytest.raises(TextLSTMError):
+            train(source, folder, overwrite=overwrite, **{**OPTIONS, **options})
+    assert list(tmp_path.iterdir()) == []
+    assert names(straight) == MODEL_FILES
+    assert contents(straight) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "source is missing"),
+        ({"out": "m"}, "data is missing"),
+        ({"source": "sample", "resume": True}, "give out"),
+        ({"source": "sample", "overwrite": True}, "give out"),
+        ({"source": "sample", "out": "m", "resume": True, "overwrite": True}, "exclude each other"),
+        ({"source": "sample", "epoch": 3}, "'epoch'.*did you mean 'epochs'"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        train(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_guessed_and_how_much_is_unknown_is_logged(data, caplog):
+    with caplog.at_level("INFO"):
+        train(data, **OPTIONS)
+    assert "guessed" in caplog.text
+    assert "48 train, 16 validation, 16 test; 2 labels: bad, good" in caplog.text
+    assert "% of the tokens in validation are unknown" in caplog.text

@@ -1,0 +1,215 @@
+"""A folder is never lost by accident, and a run in it is found again whenever it died."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
+from textlstm.persistence import write_config
+from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
+
+SETTINGS = TrainSettings.from_options(epochs=3, text_column=["a", "b"])
+REQUEST = RunRequest("sample", SETTINGS, "f00d")
+MODEL_FILES = ["README.md", "config.json", "history.jsonl", "model.safetensors"]
+
+
+def finished(folder: Path) -> RunFolder:
+    """A folder with what stands for a model."""
+    folder.mkdir()
+    for name in MODEL_FILES:
+        (folder / name).write_text("{}")
+    data = {"source": "sample", "fingerprint": "f00d", "rows": {}, "notes": []}
+    config = {"labels": ["a", "b"], "settings": SETTINGS.to_dict(), "data": data}
+    write_config(folder / "config.json", {**config, "training": {}, "versions": {}, "sha256": {}})
+    return RunFolder(folder)
+
+
+def unfinished(folder: Path) -> RunFolder:
+    """A folder in which a run has written its first checkpoint."""
+    run = RunFolder(folder)
+    run.take_over(REQUEST)
+    for name in ("tokenizer.json", "vocab.txt", "checkpoint.safetensors"):
+        (folder / name).write_text("x")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "train.tokens").write_text("x")
+    return run
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_or_empty_folder_is_free(tmp_path):
+    RunFolder(tmp_path / "new" / "one").require_free(overwrite=False)
+    RunFolder(tmp_path).require_free(overwrite=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_killed_process_left_half_written_counts_as_nothing(tmp_path):
+    (tmp_path / ".checkpoint-ab12_x9z.safetensors").write_text("half")
+    (tmp_path / ".run-ab12_x9z.json").write_text("half")
+    run = RunFolder(tmp_path)
+    assert run.is_empty()
+    run.require_free(overwrite=False)
+    run.take_over(REQUEST)
+    assert names(tmp_path) == ["run.json"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "model").write_text("x")
+    with pytest.raises(OutputError, match=r"model is a file"):
+        RunFolder(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(finished, r"holds a model: pass --overwrite"), (unfinished, "unfinished run: pass --resume")],
+)
+def test_a_model_or_run_is_kept_unless_told_otherwise(tmp_path, make, said):
+    run = make(tmp_path / "model")
+    before = names(run.path)
+    with pytest.raises(OutputError, match=said):
+        run.require_free(overwrite=False)
+    run.require_free(overwrite=True)
+    assert names(run.path) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_of_others_are_never_overwritten(tmp_path, overwrite):
+    run = finished(tmp_path / "model")
+    (run.path / "thesis.tex").write_text("x")
+    with pytest.raises(OutputError, match=r"not of a textlstm model \(thesis\.tex\)"):
+        run.require_free(overwrite=overwrite)
+
+
+def test_a_readme_alone_is_not_taken_for_a_model(tmp_path):
+    (tmp_path / "README.md").write_text("my project")
+    with pytest.raises(OutputError, match=r"README\.md"):
+        RunFolder(tmp_path).require_free(overwrite=True)
+
+
+def test_a_new_run_removes_the_old_model_and_nothing_before_it_takes_over(tmp_path):
+    run = finished(tmp_path / "model")
+    run.require_free(overwrite=True)
+    assert names(run.path) == MODEL_FILES
+    run.take_over(REQUEST)
+    assert names(run.path) == ["run.json"]
+
+
+def test_a_new_run_does_not_inherit_the_state_of_an_old_one(tmp_path):
+    run = unfinished(tmp_path / "model")
+    run.write_request(RunRequest("sample", SETTINGS))  # killed here: the data is not yet read
+    assert not run.has_begun()
+    run.take_over(REQUEST)
+    assert names(run.path) == ["run.json"]
+    assert run.has_begun()
+
+
+def test_a_resumed_run_keeps_its_files(tmp_path):
+    run = unfinished(tmp_path / "model")
+    before = names(run.path)
+    RunFolder(run.path).take_over(REQUEST)
+    assert names(run.path) == before
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed(tmp_path):
+    run = unfinished(tmp_path / "model")
+    before = names(run.path)
+    with pytest.raises(DataError, match=r"data has changed .*--overwrite"):
+        run.take_over(RunRequest("sample", SETTINGS, "beef"))
+    assert names(run.path) == before
+
+
+def test_what_was_asked_for_reads_back_equal(tmp_path):
+    run = RunFolder(tmp_path / "model")
+    for request in (REQUEST, RunRequest(None, SETTINGS)):
+        run.write_request(request)
+        assert run.read_request() == request
+
+
+def test_a_finished_folder_tells_what_was_asked_for(tmp_path):
+    run = finished(tmp_path / "model")
+    assert run.is_finished()
+    assert run.read_request() == REQUEST
+
+
+def test_a_folder_without_a_run_says_how_to_begin_one(tmp_path):
+    with pytest.raises(ModelFolderError, match=r"no run to resume: begin one with textlstm train"):
+        RunFolder(tmp_path).read_request()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"source": null}', '{"settings": {"modle": {}}}'])
+def test_a_damaged_record_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ModelFolderError, match=r"run\.json can't be read"):
+        RunFolder(tmp_path).read_request()
+
+
+def test_a_finished_run_leaves_only_the_model(tmp_path):
+    run = unfinished(tmp_path / "model")
+    (run.path / ".model-12345678.safetensors").write_text("half")
+    (run.path / "config.json").write_text("{}")
+    run.finish()
+    assert names(run.path) == ["config.json", "tokenizer.json", "vocab.txt"]
+    assert run.is_finished()
+
+
+def test_run_json_goes_first_so_that_a_whole_model_is_never_trained_again(tmp_path, monkeypatch):
+    run = unfinished(tmp_path / "model")
+    removed = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: removed.append(path.name))
+    run.finish()
+    assert removed[0] == "run.json"
+
+
+def test_config_json_goes_first_so_that_no_half_deleted_model_is_loaded(tmp_path, monkeypatch):
+    run = finished(tmp_path / "model")
+    removed = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: removed.append(path.name))
+    run.take_over(REQUEST)
+    own = [name for name in removed if not name.startswith(".")]
+    assert own[0] == "config.json"
+    assert (run.path / "run.json").is_file()
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(tmp_path):
+    run = RunFolder(tmp_path / "new" / "model")
+    run.write_request(RunRequest("sample", SETTINGS))
+    run.give_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_giving_up_leaves_a_folder_that_was_there(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_request(RunRequest("sample", SETTINGS))
+    run.give_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_unlike_the_runs_are_named():
+    with pytest.raises(ConfigError, match=r"epochs is 3 there and 4 here; hidden_size|epochs is 3"):
+        resumed_settings(Path("m"), SETTINGS, {"epochs": 4})
+    with pytest.raises(ConfigError, match=r"text_column is a b there and none here.*epochs is 3"):
+        resumed_settings(Path("m"), SETTINGS, {"epochs": 4, "text_column": []})
+
+
+def test_options_like_the_runs_are_no_error():
+    given = {"epochs": 3, "text_column": ["a", "b"], "learning_rate": 2e-3}
+    assert resumed_settings(Path("m"), SETTINGS, given) == SETTINGS
+
+
+def test_time_and_machine_may_change():
+    free = {"max_minutes": 5, "checkpoint_minutes": 1, "threads": 2, "device": "cpu"}
+    resumed = resumed_settings(Path("m"), SETTINGS, free).training
+    assert {name: getattr(resumed, name) for name in free} == free
+    assert resumed.epochs == 3
+    assert resumed_settings(Path("m"), SETTINGS, {}) == SETTINGS
+
+
+def test_the_record_is_plain_json(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_request(REQUEST)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["settings"] == SETTINGS.to_dict()

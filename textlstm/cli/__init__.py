@@ -1,0 +1,40 @@
+"""The command line: reading arguments, showing progress, errors in one line.
+
+Exit codes: 0; 2 for an error that the user can mend; 130 after Ctrl-C; 143 after SIGTERM. What
+is asked for goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from textlstm.cli.parser import ERROR_CODE, complain, parse
+from textlstm.errors import TextLSTMError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: those of the process if not given.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        options = parse(arguments)
+        code: int = options.run(options)
+        sys.stdout.flush()  # a closed pipe shall show here, not in the interpreter's last breath
+        return code
+    except TextLSTMError as error:
+        complain(str(error))
+        return ERROR_CODE
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # the reader of our output has gone (`| head`); nothing more can or need be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

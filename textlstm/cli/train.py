@@ -1,0 +1,95 @@
+"""textlstm train."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+from textlstm.cli.console import messages, say
+from textlstm.cli.settings_file import read_settings
+from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.errors import ConfigError
+from textlstm.options import add_flags
+
+_DESCRIPTION = """\
+Train a classifier and write its model folder.
+
+DATA is a csv, tsv, json lines or parquet file, a folder of such files by split, a folder
+written by save_to_disk, the name of a Hub dataset, or `sample` for the bundled reviews.
+It may be left out only with --resume.
+
+Ctrl-C and SIGTERM end the training after the step under way; --resume goes on from there,
+as it does after a crash."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
+    parser = commands.add_parser(
+        "train",
+        help="train a classifier",
+        usage="textlstm train [DATA] --out DIR [OPTION ...]",
+        description=_DESCRIPTION,
+    )
+    parser.add_argument("data", nargs="?", metavar="DATA", help="what to train on")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="the model folder, new or empty"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="TOML file of options, named as the flags with _ for -, at the top or in tables "
+        f"[{'], ['.join(TRAIN_PARTS)}]; flags go before it",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the unfinished run in DIR, with its own data and options",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the model or run that DIR holds"
+    )
+    for part, kind in TRAIN_PARTS.items():
+        add_flags(parser, kind, part)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out; give the exit code."""
+    if arguments.data is None and not arguments.resume:
+        raise ConfigError(
+            "DATA is missing: name a file, a folder or a Hub dataset, or `sample` for the bundled "
+            "reviews"
+        )
+    options = read_settings(arguments.config) if arguments.config else {}
+    options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
+    from textlstm.cli.progress import Progress
+    from textlstm.pipeline import TrainingInterrupted, train
+    from textlstm.run_folder import RunFolder
+
+    again = f"textlstm train --resume --out {shlex.quote(arguments.out)}"
+    try:
+        with messages():
+            classifier = train(
+                arguments.data,
+                arguments.out,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                observer=Progress(),
+                **options,
+            )
+    except KeyboardInterrupt as stop:
+        say(f"to go on: {again}" if RunFolder(arguments.out).is_unfinished() else "interrupted")
+        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
+        return 143 if by_term else 130
+    for split, metrics in classifier.metrics.items():
+        say(
+            f"{split}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f} "
+            f"on {metrics['n']:,} texts"
+        )
+    say(f"the model is in {Path(arguments.out)}")
+    if RunFolder(arguments.out).is_unfinished():
+        say(f"the time was over before training was; to go on: {again}")
+    return 0

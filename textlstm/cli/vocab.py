@@ -1,0 +1,101 @@
+"""textlstm vocab."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from textlstm.cli.console import messages, say
+from textlstm.cli.export import require_free
+from textlstm.config import DataConfig, TokenizerConfig
+from textlstm.options import add_flags, build
+
+_DATA = ("text_column", "dataset_config", "dataset_revision")
+_TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
+    parser = commands.add_parser(
+        "vocab",
+        help="count a vocabulary, or show one",
+        description="Count a vocabulary, or show one.",
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    maker = actions.add_parser(
+        "build",
+        help="count the tokens of texts",
+        usage="textlstm vocab build DATA --out FILE [OPTION ...]",
+        description="Count the tokens of texts and write the vocabulary, for train --vocab.",
+    )
+    maker.add_argument("data", metavar="DATA", help="as for train; no labels are needed")
+    maker.add_argument(
+        "--out", required=True, metavar="FILE", help="the file to write: JSON if it ends in .json"
+    )
+    maker.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    add_flags(maker, DataConfig, "data", only=_DATA)
+    add_flags(maker, TokenizerConfig, "tokenizer", only=_TOKENIZER)
+    maker.set_defaults(run=run_build)
+    viewer = actions.add_parser(
+        "show",
+        help="list the most frequent tokens",
+        description="List id, token and count of the most frequent tokens, with tabs between.",
+    )
+    viewer.add_argument("file", metavar="FILE", help="a vocabulary file, or a model folder")
+    viewer.add_argument(
+        "--top", type=_positive, default=20, metavar="N", help="how many (default: %(default)s)"
+    )
+    viewer.set_defaults(run=run_show)
+
+
+def run_build(arguments: argparse.Namespace) -> int:
+    """Carry `vocab build` out; give the exit code."""
+    require_free(arguments.out, overwrite=arguments.overwrite)
+    given = vars(arguments)
+    data = build(DataConfig, {name: given[name] for name in _DATA if name in given})
+    config = build(TokenizerConfig, {name: given[name] for name in _TOKENIZER if name in given})
+    from textlstm.data import load_texts
+    from textlstm.tokenizer import TextTokenizer
+
+    with messages():
+        texts, notes = load_texts(arguments.data, data)
+        for note in notes:
+            say(note)
+        vocabulary = TextTokenizer.train(texts, config).vocabulary
+        vocabulary.save(arguments.out)
+    read, unknown = sum(vocabulary.counts), vocabulary.counts[vocabulary.get_default_index()]
+    say(
+        f"{len(vocabulary):,} entries, for {1 - unknown / max(1, read):.2%} of {read:,} tokens, "
+        f"are in {arguments.out}"
+    )
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Carry `vocab show` out; give the exit code."""
+    from textlstm.vocabulary import Vocabulary
+
+    path = Path(arguments.file)
+    if path.is_dir():
+        from textlstm.persistence import FILES
+
+        path = path / FILES.vocabulary
+    lines = Vocabulary.load(path).to_text().split("\n")[:-1]
+    for number, line in enumerate(lines[: arguments.top]):
+        sys.stdout.write(f"{number}\t{line}\n")
+    if len(lines) > arguments.top:
+        sys.stdout.flush()
+        say(f"the first {arguments.top:,} of {len(lines):,} entries of {path}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "whole number above 0"  # argparse prints this name

@@ -1,0 +1,356 @@
+"""One whole training run: data, tokenizer, encoding, training, evaluation, model folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from textlstm.classifier import TextClassifier
+from textlstm.config import TrainingConfig, TrainSettings
+from textlstm.data import Corpus, Source, Split, load_corpus
+from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.errors import ConfigError, DataError
+from textlstm.loss import make_loss
+from textlstm.metrics import evaluate_probabilities
+from textlstm.model import BiLSTMClassifier
+from textlstm.persistence import FILES, RunRecord
+from textlstm.predictor import predict_probabilities
+from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
+from textlstm.runtime import cpu_threads, pick_device, seed_everything
+from textlstm.tokenizer import TextTokenizer
+from textlstm.trainer import Observer, Trainer, TrainResult
+from textlstm.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C or SIGTERM, after the step under way and in good order.
+
+    Args:
+        signal_number: which signal it was.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+def train(
+    source: Source | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    **options: Any,
+) -> TextClassifier:
+    """Train a classifier, from the data to the model folder.
+
+    Args:
+        source: the data: 'sample', a file, a folder, a Hub dataset name, or Python objects (see
+            `textlstm.load_corpus`). May be left out where a run is resumed, unless it was
+            Python objects.
+        out: the model folder, new or empty; None keeps the model in memory only.
+        resume: go on with the unfinished run in `out`; if there is nothing in `out`, begin one;
+            if the run there has ended, give its classifier.
+        overwrite: replace the model or run in `out`, once the new data was read and is good.
+        observer: told of every step and epoch.
+        **options: settings by name, as the flags of `textlstm train`.
+
+    Returns:
+        The classifier with the weights of the best epoch.
+
+    Raises:
+        TextLSTMError: something that the caller can mend; see `textlstm.errors`.
+        TrainingInterrupted: Ctrl-C or SIGTERM; a run with `out` can be resumed.
+    """
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite exclude each other: give one of them")
+    if out is not None:
+        return _train_into(RunFolder(out), source, options, resume, overwrite, observer)
+    if resume or overwrite:
+        raise ConfigError("resume and overwrite need a model folder: give out")
+    if source is None:
+        raise ConfigError("source is missing: name the data to train on, for example 'sample'")
+    settings = TrainSettings.from_options(**options)
+    prepared = _prepare(source, settings, None)
+    # on Windows a file that is still mapped can't be removed
+    with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as cache:
+        return _run(prepared, settings, Path(cache), None, observer)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What training takes, read and found good.
+
+    Args:
+        corpus: the texts.
+        tokenizer: trained on them, or taken from the run that is resumed.
+    """
+
+    corpus: Corpus
+    tokenizer: TextTokenizer
+
+
+def _train_into(
+    folder: RunFolder,
+    source: Source | None,
+    options: dict[str, Any],
+    resume: bool,
+    overwrite: bool,
+    observer: Observer | None,
+) -> TextClassifier:
+    """Begin or resume a run in a folder, and end it with the model folder whole."""
+    if resume and not (folder.is_empty() and source is not None):
+        begun = folder.read_request()
+        settings = resumed_settings(folder.path, begun.settings, options)
+        if folder.is_finished():
+            logger.info("the run in %s has ended: there is nothing to resume", folder.path)
+            folder.finish()
+            return TextClassifier.load(folder.path, device=settings.training.device)
+        request = RunRequest(begun.source if source is None else _again(source), settings)
+        source = request.source if source is None else source
+        if source is None:
+            raise ConfigError(
+                f"the run in {folder.path} was given its data as Python objects: pass them again"
+            )
+        prepared = _prepare(source, settings, folder)
+    else:
+        if source is None:
+            raise ConfigError("the data is missing: name what to train on, for example 'sample'")
+        folder.require_free(overwrite=overwrite)
+        settings = TrainSettings.from_options(**options)
+        request = RunRequest(_again(source), settings)
+        prepared = _prepare_first(source, request, folder)
+    folder.take_over(dataclasses.replace(request, fingerprint=prepared.corpus.fingerprint))
+    _save_tokenizer(prepared.tokenizer, folder)
+    return _run(prepared, settings, folder.cache, folder, observer)
+
+
+def _again(source: Source) -> str | None:
+    """Give what the data can be read by in another process, started in another folder."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    exists = Path(source).exists() and str(source) != "sample"
+    return str(Path(source).absolute()) if exists else str(source)
+
+
+def _prepare_first(source: Source, request: RunRequest, folder: RunFolder) -> _Prepared:
+    """Prepare a new run; it can be resumed from now on, unless something is wrong with it."""
+    new = folder.is_empty()
+    if new:
+        folder.write_request(request)
+    try:
+        return _prepare(source, request.settings, folder)
+    except BaseException:
+        if new:
+            folder.give_up()
+        raise
+
+
+def _prepare(source: Source, settings: TrainSettings, folder: RunFolder | None) -> _Prepared:
+    """Read and check all that can be wrong, before any file is replaced."""
+    pick_device(settings.training.device)
+    corpus = load_corpus(source, settings.data, seed=settings.training.seed)
+    for note in corpus.notes:
+        logger.info("%s", note)
+    make_loss(settings.training, corpus.train.labels, corpus.labels)  # checks the class weights
+    counts = ", ".join(f"{len(split):,} {name}" for name, split in _splits(corpus).items())
+    labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
+    logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
+    if folder is not None and folder.has_begun() and _tokenizer_path(folder).is_file():
+        return _Prepared(corpus, _load_tokenizer(settings, folder))
+    logger.info("building the vocabulary")
+    return _Prepared(corpus, TextTokenizer.train(corpus.train.texts, settings.tokenizer))
+
+
+def _splits(corpus: Corpus) -> dict[str, Split]:
+    splits = {"train": corpus.train, "validation": corpus.validation}
+    return splits if corpus.test is None else {**splits, "test": corpus.test}
+
+
+def _tokenizer_path(folder: RunFolder) -> Path:
+    return folder.path / FILES.tokenizer
+
+
+def _load_tokenizer(settings: TrainSettings, folder: RunFolder) -> TextTokenizer:
+    return TextTokenizer.load(
+        _tokenizer_path(folder),
+        max_length=settings.tokenizer.max_length,
+        truncation=settings.tokenizer.truncation,
+        vocabulary=Vocabulary.load(folder.path / FILES.vocabulary),
+    )
+
+
+def _save_tokenizer(tokenizer: TextTokenizer, folder: RunFolder) -> None:
+    """Keep the tokenizer for a resume."""
+    if not _tokenizer_path(folder).is_file():
+        tokenizer.vocabulary.save(folder.path / FILES.vocabulary)
+        tokenizer.save(_tokenizer_path(folder))  # last: where it is, both are
+
+
+def _run(
+    prepared: _Prepared,
+    settings: TrainSettings,
+    cache: Path,
+    folder: RunFolder | None,
+    observer: Observer | None,
+) -> TextClassifier:
+    """Train and evaluate; with a folder, save there."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    with cpu_threads(settings.training.threads):
+        texts = {
+            name: LabelledTexts(_encoded(split, name, tokenizer, cache), split.labels)
+            for name, split in _splits(corpus).items()
+        }
+        unknown = texts["validation"].texts.unknown_share()
+        logger.info(
+            "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
+            f"{len(tokenizer.vocabulary):,}",
+            100 * unknown,
+        )
+        seed_everything(settings.training.seed)
+        model = BiLSTMClassifier(
+            settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=len(corpus.labels)
+        )
+        result = _fit(model, texts, corpus.labels, settings.training, folder, observer)
+        metrics = _evaluations(model, texts, corpus.labels, result)
+    # prediction shall find the column that was guessed here
+    data = dataclasses.replace(settings.data, text_column=corpus.train.columns)
+    classifier = TextClassifier(
+        model,
+        tokenizer,
+        corpus.labels,
+        dataclasses.replace(settings, data=data),
+        record=_record(corpus, texts, result, metrics, unknown),
+        device=settings.training.device,
+    )
+    if folder is not None:
+        classifier.save(folder.path)
+        if result.reason != "max minutes":  # such a run can go on
+            folder.finish()
+    return classifier
+
+
+def _encoded(split: Split, name: str, tokenizer: TextTokenizer, cache: Path) -> EncodedTexts:
+    """Encode a split to disk, or open what the resumed run has encoded."""
+    with contextlib.suppress(DataError):
+        encoded = EncodedTexts.open(cache, name)
+        if len(encoded) == len(split):
+            return encoded
+    logger.info("encoding %s", name)
+    batches = (tokenizer.encode_batch(texts) for texts in split.texts())
+    return EncodedTexts.write(cache, name, batches)
+
+
+def _fit(
+    model: BiLSTMClassifier,
+    texts: Mapping[str, LabelledTexts],
+    labels: Sequence[str],
+    config: TrainingConfig,
+    folder: RunFolder | None,
+    observer: Observer | None,
+) -> TrainResult:
+    trainer = Trainer(
+        model,
+        texts["train"],
+        texts["validation"],
+        config,
+        labels=labels,
+        checkpoint=folder.checkpoint if folder else None,
+        history=folder.path / FILES.history if folder else None,
+        observer=observer,
+    )
+    if folder is not None and folder.checkpoint.is_file():
+        trainer.resume()
+    with _stop_on_signals(trainer.stop) as caught:
+        result = trainer.run()
+    if result.reason == "interrupted":
+        raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
+    return result
+
+
+def _evaluations(
+    model: BiLSTMClassifier,
+    texts: Mapping[str, LabelledTexts],
+    labels: Sequence[str],
+    result: TrainResult,
+) -> dict[str, dict[str, Any]]:
+    """Judge the best weights on validation and, if there is one, on test."""
+    metrics = {}
+    for name in texts.keys() - {"train"}:
+        if name == "validation" and result.best_metrics:
+            metrics[name] = result.best_metrics
+            continue
+        probabilities = predict_probabilities(model, texts[name].texts)
+        metrics[name] = evaluate_probabilities(texts[name].labels, probabilities, labels)
+    return {name: metrics[name] for name in texts if name in metrics}
+
+
+def _record(
+    corpus: Corpus,
+    texts: Mapping[str, LabelledTexts],
+    result: TrainResult,
+    metrics: Mapping[str, Mapping[str, Any]],
+    unknown: float,
+) -> RunRecord:
+    """Put down what the model card tells."""
+    seconds = sum(record["seconds"] for record in result.history)
+    return RunRecord(
+        source=corpus.source,
+        fingerprint=corpus.fingerprint,
+        rows={name: len(split) for name, split in texts.items()},
+        notes=tuple(corpus.notes),
+        training={
+            "ended": result.reason,
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+            "steps": result.steps,
+            "minutes": round(seconds / 60, 2),
+            "unknown_tokens_in_validation": round(float(unknown), 6),
+        },
+        metrics=metrics,
+        history=tuple(result.history),
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Have the first Ctrl-C or SIGTERM call `stop`; a second one does what it did before.
+
+    Yields:
+        A list that gets the number of the signal. Signals that the caller handles itself are
+        left to it, as are all where this is not the main thread.
+    """
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        restore()
+        stop()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            known = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
+            if signal.getsignal(number) in known:
+                before[number] = signal.signal(number, handle)
+    try:
+        yield caught
+    finally:
+        restore()
