@@ -75,11 +75,11 @@ def test_a_file_cut_short_is_refused_by_name(tmp_path, kept):
         EncodedTexts.open(tmp_path, "train")
 
 
-@pytest.mark.parametrize("change", [b"x", b"12345678"])
-def test_a_file_with_bytes_too_many_is_refused(tmp_path, change):
+@pytest.mark.parametrize("change", [lambda b: b"x" + b, lambda b: bytes(8) + b, lambda b: b[8:]])
+def test_a_file_with_bytes_too_many_or_too_few_before_its_end_is_refused(tmp_path, change):
     EncodedTexts.write(tmp_path, "train", [batch([1, 2], [3, 4, 5])])
     path = tmp_path / "train.tokens"
-    path.write_bytes(change + path.read_bytes())
+    path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DataError, match=r"train\.tokens"):
         EncodedTexts.open(tmp_path, "train")
 

@@ -58,6 +58,8 @@ def test_per_label_figures_worked_out_by_hand(figures):
 def test_the_matrix_has_a_row_for_each_true_label(figures):
     assert figures["confusion_matrix"] == [[3, 1, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
     assert figures["labels"] == NAMES
+    always_b = evaluate_probabilities(np.array([0, 0, 1]), np.tile([0.1, 0.9], (3, 1)), ["a", "b"])
+    assert always_b["confusion_matrix"] == [[0, 2], [0, 1]]
 
 
 def test_log_loss_is_the_mean_of_minus_log_of_the_true_label(figures):
@@ -93,6 +95,13 @@ def test_errors_in_one_bin_cancel_and_in_two_do_not():
     together = np.array([[0.95, 0.05], [0.94, 0.06]])
     figures = evaluate_probabilities(labels, together, ["a", "b"])
     assert figures["ece"] == pytest.approx(abs((1 - 0.95 + 0 - 0.94) / 2))
+
+
+def test_there_are_fifteen_bins_and_each_holds_its_upper_end():
+    labels = np.array([0, 1])
+    around_nine_fifteenths = np.array([[0.6, 0.4], [0.62, 0.38]])
+    figures = evaluate_probabilities(labels, around_nine_fifteenths, ["a", "b"])
+    assert figures["ece"] == pytest.approx((abs(1 - 0.6) + abs(0 - 0.62)) / 2)
 
 
 def test_certainty_falls_into_the_last_bin():
