@@ -1,0 +1,229 @@
+"""What each kind of tokenizer does to a text before tokens become ids.
+
+A kind is a normalizer and a pre-tokenizer of the `tokenizers` library, so that the saved
+`tokenizer.json` alone reproduces it, together with two facts about it that `TextTokenizer`
+uses for speed: how a text falls into pieces that are read independently of each other, and
+where a long text may be cut.
+
+Every repetition in the patterns below is bounded: Oniguruma, the engine of `tokenizers`,
+panics after ten million retries in one match, which one long word of a user could cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
+
+from textlstm.vocabulary import PAD, UNK
+
+FROM_FILE = "file"
+CONTINUATION = "##"  # of a word, in front of a wordpiece (Devlin et al. 2019)
+_MODELS = {"bpe": BPE, "wordpiece": WordPiece, "unigram": Unigram}
+
+# Python's white space (str.isspace), as a range inside [...] for `re` and for Oniguruma, whose
+# own \s lacks U+001C to U+001F.
+_SPACE = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_BREAK = rf"</?[bB][rR][{_SPACE}]{{0,8}}(?:/[{_SPACE}]{{0,8}})?>"
+# basic_english deletes double quotes before it looks for `<br />`.
+_BASIC_BREAK = '<"{0,8}[bB]"{0,8}[rR]"{0,8} "{0,8}/"{0,8}>'
+
+# Scripts written without spaces: a character (with its marks) is a token.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORDLY = rf"[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]]"
+_NOT = rf"n't(?!{_WORDLY})"
+# A mark with what belongs to it: accents, variation, skin colour. (Oniguruma's \X for a whole
+# grapheme is quadratic in the length of some runs.)
+_SYMBOL = rf"[^\p{{Cc}}\p{{Cf}}\p{{M}}{_SPACE}](?>[\p{{M}}\p{{Emoji_Modifier}}]{{0,8}})"
+_WORD = "|".join(
+    [
+        _NOT,
+        rf"'(?:s|re|ve|ll|d|m)(?!{_WORDLY})",
+        r"(?>\p{Nd}{1,40})(?:[.,](?>\p{Nd}{1,40})){1,20}",  # 1,000.50
+        rf"(?>(?:(?!{_NOT}){_WORDLY}){{1,100}})",  # ends before n't
+        rf"[{_UNSPACED}]\p{{M}}{{0,8}}",
+        r"[\x{1F1E6}-\x{1F1FF}]{2}",  # a flag
+        rf"{_SYMBOL}(?>(?:\u200d{_SYMBOL}){{0,8}})",  # emoji joined into one
+    ]
+)
+# No subword goes from letters to digits or to punctuation; U+2581 marks the start of a word.
+_RUNS = "|".join(
+    rf"▁?(?>{run}{{1,64}})" for run in (r"[\p{L}\p{M}]", r"\p{N}", r"[^▁\p{L}\p{M}\p{N}]")
+) + "|▁"  # fmt: skip
+
+
+class Rules(NamedTuple):
+    """How one kind of tokenizer reads a text.
+
+    Args:
+        normalizers: applied to the text in this order.
+        pre_tokenizers: applied to what the normalizers gave, in this order.
+        pieces: splits a text into strings that are read independently: the tokens of the text
+            are those of its pieces, in order.
+        cut: matches where a text may be cut in two (before the match's end) so that the tokens
+            of the parts, in order, are those of the whole.
+        guarded: whether a text could hold the token `<pad>`, which must not read as padding.
+        decoder: puts tokens together again, where a blank between them is not enough.
+    """
+
+    normalizers: tuple[normalizers.Normalizer, ...]
+    pre_tokenizers: tuple[pre_tokenizers.PreTokenizer, ...]
+    pieces: Callable[[str], list[str]]
+    cut: re.Pattern[str]
+    guarded: bool = False
+    decoder: decoders.Decoder | None = None
+
+
+def rules_of(kind: str) -> Rules:
+    """Give the rules of a kind of tokenizer (a name in `config.TOKENIZERS`)."""
+    return _RULES[kind]()
+
+
+def assemble(kind: str, model: Any) -> Tokenizer:
+    """Put the rules of `kind` around a model of the `tokenizers` library."""
+    rules = rules_of(kind)
+    tokenizer = Tokenizer(model)
+    guard = (pad_guard(),) if rules.guarded else ()
+    steps = [*rules.normalizers, *guard]
+    if steps:
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(rules.pre_tokenizers))
+    if rules.decoder is not None:
+        tokenizer.decoder = rules.decoder
+    return tokenizer
+
+
+def pad_guard() -> normalizers.Normalizer:
+    """Give the last normalizer: the characters `<pad>` in a text read as unknown, not as 0."""
+    return normalizers.Replace(PAD, UNK)
+
+
+def recognise(tokenizer: Tokenizer) -> str:
+    """Give the kind whose rules a tokenizer follows, or 'file' if it follows rules of its own."""
+    parts = _parts(tokenizer)
+    for kind in _RULES:
+        model = _MODELS.get(kind, WordLevel)
+        if isinstance(tokenizer.model, model) and _parts(assemble(kind, model())) == parts:
+            return kind
+    return FROM_FILE
+
+
+def _parts(tokenizer: Tokenizer) -> list[Any]:
+    steps = (tokenizer.normalizer, tokenizer.pre_tokenizer)
+    dressing = (tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
+    states = [None if step is None else step.__getstate__() for step in steps]
+    return [states, list(tokenizer.get_added_tokens_decoder()), *dressing]
+
+
+def _lower() -> tuple[normalizers.Normalizer, ...]:
+    """Lower-case as `str.lower` does: a capital sigma at a word's end becomes a final one."""
+    ignored = r"\p{Case_Ignorable}{0,30}"
+    final_sigma = rf"\p{{Cased}}(?>{ignored})\KΣ(?!(?>{ignored})\p{{Cased}})"
+    return normalizers.Replace(Regex(final_sigma), "ς"), normalizers.Lowercase()
+
+
+def _split_at_space() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(Regex(f"[{_SPACE}]{{1,1000}}"), "removed")
+
+
+def _without_breaks(pattern: str) -> Callable[[str], list[str]]:
+    """Split at white space; the breaks, which hold some, are taken out first."""
+    breaks = re.compile(pattern)
+
+    def pieces(text: str) -> list[str]:
+        return (breaks.sub(" ", text) if "<" in text else text).split()
+
+    return pieces
+
+
+# No break (`<br />`) goes on with a letter or digit after white space.
+_CUT_AT_SPACE = re.compile(rf"[{_SPACE}](?=\w)")
+_CUT_ANYWHERE = re.compile("(?s:.)")
+
+
+def _clean() -> tuple[normalizers.Normalizer, ...]:
+    """Drop HTML breaks, compose accents (one spelling for each word) and lower-case."""
+    # The break comes before NFC, which could join its > with a mark that follows.
+    return (normalizers.Replace(Regex(_BREAK), " "), normalizers.NFC(), *_lower())
+
+
+def _word() -> Rules:
+    marks = (
+        ("’", "'"),
+        (Regex(r"(?<=\p{L})[`´](?=\p{L})"), "'"),  # don´t
+        (Regex("``|''"), '"'),  # the Penn Treebank's quotation marks and brackets
+        ("-lrb-", "("),
+        ("-rrb-", ")"),
+    )
+    return Rules(
+        (*_clean(), *(normalizers.Replace(old, new) for old, new in marks)),
+        (pre_tokenizers.Split(Regex(_WORD), "removed", invert=True),),
+        _without_breaks(_BREAK),
+        _CUT_AT_SPACE,
+    )
+
+
+def _basic_english() -> Rules:
+    # torchtext's own order of replacements comes down to this: lower-case, drop `"`, `<br />`,
+    # `;` and `:` separate, and six marks are tokens.
+    return Rules(
+        (
+            normalizers.Replace(Regex(_BASIC_BREAK), " "),
+            *_lower(),
+            normalizers.Replace('"', ""),
+        ),
+        (
+            pre_tokenizers.Split(Regex(f"[;:{_SPACE}]{{1,1000}}"), "removed"),
+            pre_tokenizers.Split(Regex("['.,()!?]"), "isolated"),
+        ),
+        _without_breaks(_BASIC_BREAK),
+        _CUT_AT_SPACE,
+        guarded=True,
+    )
+
+
+def _whitespace() -> Rules:
+    return Rules((), (_split_at_space(),), str.split, _CUT_AT_SPACE, guarded=True)
+
+
+def _char() -> Rules:
+    each = pre_tokenizers.Split(Regex("(?m:.)"), "isolated")  # (?m:.) is any character at all
+    return Rules((), (each,), list, _CUT_ANYWHERE, decoder=decoders.Fuse())
+
+
+def _marked_words() -> Rules:
+    return Rules(
+        _clean(),
+        (
+            _split_at_space(),
+            pre_tokenizers.Metaspace(prepend_scheme="always", split=False),
+            pre_tokenizers.Split(Regex(_RUNS), "isolated"),
+        ),
+        _without_breaks(_BREAK),
+        _CUT_AT_SPACE,
+        decoder=decoders.Metaspace(prepend_scheme="always", split=False),
+    )
+
+
+def _wordpiece() -> Rules:
+    return Rules(
+        _clean(),
+        (_split_at_space(), pre_tokenizers.BertPreTokenizer()),
+        _without_breaks(_BREAK),
+        _CUT_AT_SPACE,
+        decoder=decoders.WordPiece(prefix=CONTINUATION),
+    )
+
+
+_RULES: dict[str, Callable[[], Rules]] = {
+    "word": _word,
+    "basic_english": _basic_english,
+    "whitespace": _whitespace,
+    "char": _char,
+    "bpe": _marked_words,
+    "wordpiece": _wordpiece,
+    "unigram": _marked_words,
+}

@@ -1,0 +1,175 @@
+"""Reading a `tokenizer.json`, ours or any other, so that `<pad>` is 0 and `<unk>` is 1.
+
+A foreign file's own padding and unknown token take these names and ids, the other entries
+follow in their order without gaps. What only dresses the ids (post-processor, truncation,
+padding) is left out: a classifier's texts get no `[CLS]` or `[SEP]` around them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from textlstm.errors import VocabularyError
+from textlstm.token_rules import FROM_FILE, pad_guard, recognise
+from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID
+
+_MODELS = ("WordLevel", "WordPiece", "BPE", "Unigram")
+_PAD_NAMES = (PAD, "[PAD]")
+_UNK_NAMES = (UNK, "[UNK]")
+_REMEDY = "save it again with the tokenizers library (Tokenizer.save), or choose a kind by name"
+
+
+def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
+    """Read a `tokenizer.json` of the `tokenizers` library.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The tokenizer with `<pad>` at 0 and `<unk>` at 1 and ids without gaps, and its kind: a
+        name in `config.TOKENIZERS` if it follows the rules of that kind, else 'file'.
+
+    Raises:
+        VocabularyError: the file is missing, malformed, or can't be brought to these ids.
+    """
+    content = _read_json(path)
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # the library raises a bare Exception
+        raise VocabularyError(
+            f"{path} is not a tokenizer.json that this version of tokenizers reads: {error};"
+            f" {_REMEDY}"
+        ) from error
+    kind = recognise(tokenizer)
+    if kind != FROM_FILE and _has_our_ids(tokenizer):
+        return tokenizer, kind
+    try:
+        return _renumbered(content)
+    except _UnfitError as error:
+        raise VocabularyError(f"{path}: {error}") from error
+
+
+class _UnfitError(Exception):
+    """The entries can't be brought to our ids; the message says why and what to do."""
+
+
+def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VocabularyError(
+            f"cannot read the tokenizer {path}: {error.strerror or error}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise VocabularyError(f"{path} is not valid JSON: {error}; {_REMEDY}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        raise VocabularyError(f"{path} is not a tokenizer.json: it has no 'model'; {_REMEDY}")
+    return content
+
+
+def _has_our_ids(tokenizer: Tokenizer) -> bool:
+    vocab = tokenizer.get_vocab(with_added_tokens=True)
+    in_place = vocab.get(PAD) == PAD_ID and vocab.get(UNK) == UNK_ID
+    return in_place and sorted(vocab.values()) == list(range(len(vocab)))
+
+
+def _load(content: dict[str, Any]) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # the library raises a bare Exception
+        raise _UnfitError(f"it can't be renumbered: {error}; {_REMEDY}") from error
+    if not _has_our_ids(tokenizer):
+        raise _UnfitError(f"its entries can't be numbered with {PAD} 0, {UNK} 1; {_REMEDY}")
+    return tokenizer
+
+
+def _renumbered(content: dict[str, Any]) -> tuple[Tokenizer, str]:
+    tokenizer = _load(_with_our_ids(content))
+    kind = recognise(tokenizer)
+    if kind == FROM_FILE:
+        content["normalizer"] = _guarded(content.get("normalizer"))
+        tokenizer = _load(content)
+    return tokenizer, kind
+
+
+def _with_our_ids(content: dict[str, Any]) -> dict[str, Any]:
+    """Rename and renumber the entries in place; give `content`."""
+    model = content["model"]
+    entries = _entries(model)
+    added = sorted(content.get("added_tokens") or [], key=lambda token: token["id"])
+    names = {*entries, *(token["content"] for token in added)}
+    unk = _unk_of(model, entries, names)
+    pad = _pad_of(content, names - {unk})
+    for found, ours in ((pad, PAD), (unk, UNK)):
+        if found != ours and ours in names:
+            raise _UnfitError(
+                f"its {'padding' if ours == PAD else 'unknown'} token is {found!r} and it has an"
+                f" entry {ours!r} besides; rename that entry"
+            )
+    ordinary = [token for token in entries if token not in (pad, unk)]
+    later = [t for t in added if t["content"] not in (pad, unk)]
+    vocab = {token: index for index, token in enumerate([PAD, UNK, *ordinary])}
+    _store(model, vocab, {PAD: pad, UNK: unk})
+    # The library numbers added tokens outside the model's vocabulary after it, in this order.
+    numbers = dict(vocab)
+    for token in later:
+        token["id"] = numbers.setdefault(token["content"], len(numbers))
+    content["added_tokens"] = later
+    content.update(post_processor=None, truncation=None, padding=None)
+    return content
+
+
+def _entries(model: dict[str, Any]) -> list[str]:
+    """Give the tokens of the model in the order of their ids."""
+    vocab = model.get("vocab")
+    kind = model.get("type") or ("Unigram" if isinstance(vocab, list) else None)
+    if kind is not None and kind not in _MODELS:
+        raise _UnfitError(f"its model {kind!r} is none of {', '.join(_MODELS)}; {_REMEDY}")
+    if isinstance(vocab, list):
+        tokens = [token for token, _ in vocab]
+        if len(set(tokens)) < len(tokens):
+            raise _UnfitError(f"its vocabulary holds an entry twice; {_REMEDY}")
+        return tokens
+    assert isinstance(vocab, dict)  # tokenizers has read it
+    return sorted(vocab, key=lambda token: vocab[token])
+
+
+def _unk_of(model: dict[str, Any], entries: list[str], names: set[str]) -> str | None:
+    if isinstance(model["vocab"], list):
+        index = model.get("unk_id")
+        return None if index is None else entries[index]
+    if model.get("unk_token") in names:
+        return str(model["unk_token"])
+    return next((name for name in _UNK_NAMES if name in names), None)
+
+
+def _pad_of(content: dict[str, Any], names: set[str | None]) -> str | None:
+    named = (content.get("padding") or {}).get("pad_token")
+    return next((name for name in (PAD, named, *_PAD_NAMES) if name and name in names), None)
+
+
+def _store(model: dict[str, Any], vocab: dict[str, int], found: dict[str, str | None]) -> None:
+    """Put the new vocabulary into the model; `found` gives the old names of our two entries."""
+    if isinstance(model["vocab"], list):
+        scores = dict(model["vocab"])
+        model["vocab"] = [[token, scores.get(found.get(token, token), 0.0)] for token in vocab]
+        model["unk_id"] = UNK_ID
+        return
+    model["vocab"] = vocab
+    # A BPE without an unknown token leaves out what it can't spell; the others would raise.
+    if "merges" not in model or model.get("unk_token") is not None:
+        model["unk_token"] = UNK
+
+
+def _guarded(normalizer: dict[str, Any] | None) -> dict[str, Any]:
+    """Add our guard against a literal `<pad>` behind a foreign normalizer, once."""
+    guard: dict[str, Any] = json.loads(pad_guard().__getstate__())
+    if normalizer is None:
+        return {"type": "Sequence", "normalizers": [guard]}
+    steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
+    return {"type": "Sequence", "normalizers": [*(s for s in steps if s != guard), guard]}

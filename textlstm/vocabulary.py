@@ -1,0 +1,355 @@
+"""Tokens and their ids: an immutable list of tokens with counts, as text or JSON on disk.
+
+Two entries are fixed: `<pad>` is 0 (what a batch is filled up with) and `<unk>` is 1 (what
+every token outside the vocabulary reads as).
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textlstm.errors import VocabularyError
+from textlstm.files import write_text
+
+PAD, UNK = "<pad>", "<unk>"
+PAD_ID, UNK_ID = 0, 1
+JSON_VERSION = 1
+
+_COUNT_DIGITS = 18  # of a 64-bit number
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_ESCAPE_TABLE = str.maketrans(_ESCAPES)
+_UNESCAPES = {written: token for token, written in _ESCAPES.items()}
+_BACKSLASH = re.compile(r"\\(?s:.)|\\$")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Vocabulary:
+    """An ordered set of tokens; a token's place is its id.
+
+    Args:
+        itos: tokens in the order of their ids; the first two are `<pad>` and `<unk>`.
+        counts: how often each token was seen, in the same order; zeros if not known. The count
+            of `<unk>` is that of all tokens left out, so that the sum is what was read.
+
+    Raises:
+        VocabularyError: the specials are not in front, a token is there twice or can't be
+            written as UTF-8, or the counts don't fit.
+    """
+
+    __slots__ = ("_counts", "_itos", "_stoi")
+
+    def __init__(self, itos: Sequence[str], counts: Sequence[int] | None = None) -> None:
+        tokens = tuple(itos)
+        _check_tokens(tokens)
+        self._itos: tuple[str, ...] = tokens
+        self._counts: tuple[int, ...] = _checked_counts(tokens, counts)
+        self._stoi: dict[str, int] = {token: index for index, token in enumerate(tokens)}
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], *, size: int | None = None, min_frequency: int = 1
+    ) -> Vocabulary:
+        """Make a vocabulary of the most frequent tokens: count descending, then token.
+
+        Args:
+            counts: token to count. A `<pad>` or `<unk>` in it counts as an unknown token.
+            size: most entries, the two specials included; no limit if not given.
+            min_frequency: least count of an entry.
+
+        Returns:
+            The vocabulary; a function of the counts alone, not of their order.
+
+        Raises:
+            VocabularyError: `size` is below 2, or a token or count is no good.
+        """
+        if size is not None and size < 2:
+            raise VocabularyError(f"size = {size}: must be at least 2, for {PAD} and {UNK}")
+        frequent = [
+            (token, count)
+            for token, count in counts.items()
+            if count >= min_frequency and token not in (PAD, UNK)
+        ]
+        frequent.sort(key=lambda entry: (-entry[1], entry[0]))
+        kept = frequent[: None if size is None else size - 2]
+        left_out = sum(counts.values()) - sum(count for _, count in kept)
+        return cls(
+            [PAD, UNK, *(token for token, _ in kept)],
+            [0, left_out, *(count for _, count in kept)],
+        )
+
+    @classmethod
+    def from_itos(cls, itos: Sequence[str], counts: Sequence[int] | None = None) -> Vocabulary:
+        """Make a vocabulary of a list of tokens in its order.
+
+        Args:
+            itos: the tokens. Where the two specials are not in front, they are put there.
+            counts: their counts, in the same order.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            VocabularyError: a token is there twice or is no string, or the counts don't fit.
+        """
+        tokens = list(itos)
+        numbers = list(_checked_counts(tokens, counts))
+        if tokens[:2] != [PAD, UNK]:
+            for place, special in enumerate((PAD, UNK)):
+                count = 0
+                if special in tokens:
+                    found = tokens.index(special)
+                    count = numbers.pop(found)
+                    del tokens[found]
+                tokens.insert(place, special)
+                numbers.insert(place, count)
+        return cls(tokens, numbers)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How often each token was seen, in the order of the ids."""
+        return self._counts
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._stoi
+
+    def __getitem__(self, token: str) -> int:
+        return self._stoi.get(token, UNK_ID)
+
+    def __len__(self) -> int:
+        return len(self._itos)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._itos)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self._itos == other._itos and self._counts == other._counts
+
+    def __hash__(self) -> int:
+        return hash((self._itos, self._counts))
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens)"
+
+    def lookup_indices(self, tokens: Iterable[str]) -> list[int]:
+        """Give the ids of `tokens`; an unknown one has the id of `<unk>`."""
+        get = self._stoi.get
+        return [get(token, UNK_ID) for token in tokens]
+
+    def lookup_token(self, index: int) -> str:
+        """Give the token with this id; raises `VocabularyError` where there is none."""
+        place = operator.index(index)
+        if not 0 <= place < len(self._itos):
+            raise VocabularyError(f"id {place} is not in the vocabulary: 0 to {len(self) - 1}")
+        return self._itos[place]
+
+    def lookup_tokens(self, indices: Iterable[int]) -> list[str]:
+        """Give the tokens with these ids; raises `VocabularyError` where there is none."""
+        return [self.lookup_token(index) for index in indices]
+
+    def get_itos(self) -> list[str]:
+        """Give all tokens in the order of their ids."""
+        return list(self._itos)
+
+    def get_stoi(self) -> dict[str, int]:
+        """Give a new dictionary from token to id."""
+        return dict(self._stoi)
+
+    def get_default_index(self) -> int:
+        """Give the id of a token that is not in the vocabulary."""
+        return UNK_ID
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the vocabulary, all or nothing: JSON for a `.json` name, else text."""
+        as_json = Path(path).suffix.lower() == ".json"
+        write_text(path, self.to_json() if as_json else self.to_text())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """Read what `save` wrote, or a plain list of tokens, one on each line.
+
+        Args:
+            path: a `.json` file, or a text file of any other name.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            VocabularyError: the file is missing or malformed; its name and line are named.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise VocabularyError(
+                f"cannot read the vocabulary {path}: {error.strerror or error}"
+            ) from error
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise VocabularyError(
+                f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8;"
+                " save the vocabulary as UTF-8"
+            ) from error
+        as_json = Path(path).suffix.lower() == ".json"
+        return cls.from_json(text, str(path)) if as_json else cls.from_text(text, str(path))
+
+    def to_text(self) -> str:
+        r"""Give one line per token, `token<TAB>count`.
+
+        A backslash, tab, line feed and carriage return in a token are written `\\`, `\t`, `\n`
+        and `\r`; nothing else is changed.
+        """
+        return "".join(
+            f"{token.translate(_ESCAPE_TABLE)}\t{count}\n"
+            for token, count in zip(self._itos, self._counts, strict=True)
+        )
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "vocabulary") -> Vocabulary:
+        """Read what `to_text` gave, or a plain list of tokens, one on each line.
+
+        Args:
+            text: the lines. Without a tab in the first line it is a plain list, in which each
+                line is a token as it stands, and all counts are 0.
+            name: what errors call it.
+
+        Returns:
+            The vocabulary; a list without the two specials in front gets them there.
+
+        Raises:
+            VocabularyError: a line is malformed; it is named by its number.
+        """
+        lines = text.split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        counted = bool(lines) and "\t" in lines[0]
+        numbers: dict[str, int] = {}  # token -> line
+        counts: list[int] = []
+        for number, raw in enumerate(lines, start=1):
+            line = raw.removesuffix("\r")  # an editor's line end; our own files escape it
+            where = f"{name}, line {number}"
+            token, count = _read_counted(line, where) if counted else (_read_plain(line, where), 0)
+            if token in numbers:
+                raise VocabularyError(
+                    f"{where}: {token!r} is already on line {numbers[token]}; delete one of them"
+                )
+            if _SURROGATE.search(token):
+                raise VocabularyError(f"{where}: {token!r} is not valid Unicode text")
+            numbers[token] = number
+            counts.append(count)
+        return cls.from_itos(list(numbers), counts)
+
+    def to_json(self) -> str:
+        """Give the vocabulary as a JSON object with `tokens` and `counts`."""
+        content = {"version": JSON_VERSION, "tokens": self._itos, "counts": self._counts}
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "vocabulary") -> Vocabulary:
+        """Read what `to_json` gave, or a plain JSON list of tokens.
+
+        Args:
+            text: the JSON.
+            name: what errors call it.
+
+        Returns:
+            The vocabulary; a list without the two specials in front gets them there.
+
+        Raises:
+            VocabularyError: it is no JSON (the line is named), or not a vocabulary.
+        """
+        try:
+            content: Any = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            line = getattr(error, "lineno", 1)
+            reason = getattr(error, "msg", str(error))
+            raise VocabularyError(f"{name}, line {line}: not valid JSON: {reason}") from error
+        if isinstance(content, list):
+            content = {"tokens": content}
+        if not isinstance(content, dict) or not isinstance(content.get("tokens"), list):
+            raise VocabularyError(
+                f"{name} is not a vocabulary: expected a list of tokens, or an object with"
+                " 'tokens' and 'counts' (a tokenizer.json is given with --tokenizer)"
+            )
+        version = content.get("version", JSON_VERSION)
+        if version != JSON_VERSION:
+            raise VocabularyError(
+                f"{name} has version {version!r}, this textlstm reads {JSON_VERSION}: update it"
+            )
+        counts = content.get("counts")
+        if counts is not None and not isinstance(counts, list):
+            raise VocabularyError(f"{name}: 'counts' must be a list of whole numbers")
+        try:
+            return cls.from_itos(content["tokens"], counts)
+        except VocabularyError as error:
+            raise VocabularyError(f"{name}: {error}") from error
+
+
+def _check_tokens(tokens: tuple[str, ...]) -> None:
+    for token in tokens:
+        if not isinstance(token, str):
+            raise VocabularyError(f"token {token!r} is not a string")
+        if _SURROGATE.search(token):
+            raise VocabularyError(f"token {token!r} is not valid Unicode text")
+    if tokens[:2] != (PAD, UNK):
+        raise VocabularyError(
+            f"a vocabulary begins with {PAD}, {UNK}, this one with {list(tokens[:2])};"
+            " Vocabulary.from_itos puts them in front"
+        )
+    if len(set(tokens)) < len(tokens):
+        seen: set[str] = set()
+        double = next(token for token in tokens if token in seen or seen.add(token))  # type: ignore[func-returns-value]
+        raise VocabularyError(f"token {double!r} is there twice; delete one of them")
+
+
+def _checked_counts(tokens: Sequence[str], counts: Sequence[int] | None) -> tuple[int, ...]:
+    if counts is None:
+        return (0,) * len(tokens)
+    if len(counts) != len(tokens):
+        raise VocabularyError(f"{len(counts)} counts for {len(tokens)} tokens: must be as many")
+    for token, count in zip(tokens, counts, strict=True):
+        whole = hasattr(count, "__index__") and not isinstance(count, bool)
+        if not whole or count < 0:
+            raise VocabularyError(f"count {count!r} of token {token!r}: must be 0 or more, whole")
+    return tuple(operator.index(count) for count in counts)
+
+
+def _read_counted(line: str, where: str) -> tuple[str, int]:
+    written, tab, number = line.rpartition("\t")
+    whole = number.isascii() and number.isdecimal() and len(number) <= _COUNT_DIGITS
+    if not tab or "\t" in written or not whole:
+        raise VocabularyError(f"{where}: expected token<TAB>count, found {_short(line)}")
+
+    def unescape(match: re.Match[str]) -> str:
+        if match[0] not in _UNESCAPES:
+            raise VocabularyError(
+                f"{where}: {match[0]!r} in {_short(written)} is no escape; a backslash in a"
+                " token is written twice"
+            )
+        return _UNESCAPES[match[0]]
+
+    return _BACKSLASH.sub(unescape, written), int(number)
+
+
+def _read_plain(line: str, where: str) -> str:
+    if not line:
+        raise VocabularyError(f"{where} is empty; delete it")
+    if "\t" in line:
+        raise VocabularyError(
+            f"{where}: {_short(line)} has a tab and line 1 has none: either every line is"
+            " token<TAB>count or every line is a token"
+        )
+    return line
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
