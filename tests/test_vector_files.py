@@ -94,6 +94,10 @@ def test_any_words_are_read_however_the_bytes_arrive(words, size, seed, form, bl
     np.testing.assert_array_equal([row for _, row in rows], numbers)
 
 
+def test_letters_of_several_bytes_are_text(tmp_path):
+    assert read(saved(tmp_path, "2 2\na 1 1\n電電 1 2\n"))[0] == ["a", "電電"]
+
+
 def test_a_file_larger_than_a_block_is_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("textlstm.vector_files._BLOCK", 64)
     monkeypatch.setattr("textlstm.vector_files._HEAD", 100)
@@ -144,8 +148,8 @@ def test_tabs_line_ends_and_empty_lines_at_the_end_do_not_matter(tmp_path, conte
 
 
 def test_only_ascii_white_space_parts_fields(tmp_path):
-    words, _ = read(saved(tmp_path, "\x85 1 2\n\xa0 3 4\na\u3000b 5 6\n 7 8\n"))
-    assert words == ["\x85", "\xa0", "a\u3000b", ""]
+    words, _ = read(saved(tmp_path, "\x85 1 2\n\xa0 3 4\na\u3000b 5 6\n 7 8\n\t9\t9\n"))
+    assert words == ["\x85", "\xa0", "a\u3000b", "", ""]
 
 
 def test_a_binary_file_need_not_end_its_rows_with_a_line_feed(tmp_path):
@@ -154,16 +158,25 @@ def test_a_binary_file_need_not_end_its_rows_with_a_line_feed(tmp_path):
     np.testing.assert_array_equal(numbers, NUMBERS.astype(np.float32))
 
 
-def test_the_first_word_may_be_a_number(tmp_path):
-    words, numbers = read(saved(tmp_path, "1 2 3\n2 4 5\n"))
+@pytest.mark.parametrize("space", [" ", "\t", "  "])
+def test_a_word_may_be_a_number(tmp_path, space):
+    words, numbers = read(saved(tmp_path, "1 2 3\n2 4 5\n".replace(" ", space)))
     assert words == ["1", "2"]
     np.testing.assert_array_equal(numbers, [[2, 3], [4, 5]])
+
+
+def test_numbers_whose_bytes_are_valid_text_are_told_from_text(tmp_path):
+    words, numbers = read(saved(tmp_path, binary(["a", "b"], [[2.0, 2.0], [0.5, 0.0]])))
+    assert words == ["a", "b"]
+    np.testing.assert_array_equal(numbers, [[2.0, 2.0], [0.5, 0.0]])
 
 
 DAMAGED = {
     "a number is missing": ("a 1 2\nb 1\n", "line 2: 1 number where 2"),
     "all numbers are missing": ("a 1 2\nb\n", "line 2: 0 numbers where 2"),
     "a number too many": ("a 1 2\nb 1 2 3\n", "line 2: 3 numbers where 2"),
+    "two spaces for a number": ("a 1 2\nb  1\n", "line 2: 1 number where 2"),
+    "an empty first line": ("\na 1 2\n", "line 1: '' is not a word and its numbers"),
     "an empty line": ("a 1 2\n\nb 1 2\n", "line 2: the line is empty"),
     "NaN": ("a 1 2\nb nan 2\n", "line 2: 'nan' is not a finite"),
     "infinity": ("a 1 2\nb 1 2\nc 1 -inf\n", "line 3: '-inf' is not a finite"),
@@ -226,6 +239,14 @@ def test_a_truncated_gzip_is_refused_after_the_last_row_that_could_be_read(tmp_p
     path = saved(tmp_path, packed[: len(packed) // 2])
     with pytest.raises(DataError, match=r"after (line|word) (\d,)?\d\d\d: it is damaged or cut"):
         read(path)
+
+
+@pytest.mark.parametrize("place", [10, -8])  # the first block of deflate, the checksum
+def test_a_gzip_whose_content_or_checksum_is_wrong_is_refused(tmp_path, place):
+    packed = bytearray(gzip.compress(glove()))
+    packed[place] ^= 0xFF
+    with pytest.raises(DataError, match="damaged or cut short"):
+        read(saved(tmp_path, bytes(packed)))
 
 
 def test_a_damaged_gzip_or_zip_is_refused(tmp_path):

@@ -101,8 +101,6 @@ class VectorFile:
                 vector = np.array([float(field) for field in fields], _FLOAT)  # [E]
         except ValueError:
             raise self._bad_number(fields) from None
-        if len(vector) != self.size:
-            raise self._ragged(len(vector))
         if not np.isfinite(vector).all():
             raise self._bad_number(fields)
         return vector
@@ -160,10 +158,8 @@ class VectorFile:
         self._rows_read = 1  # for the message
         fields = first.split()
         faulty = [field for field in fields[1:] if not _NUMBER.fullmatch(field)]
-        if len(fields) < 2 or len(faulty) == len(fields) - 1:
+        if len(faulty) >= len(fields) - 1:
             raise self._fault(f"{_shown(first)} is not a word and its numbers")
-        if faulty:
-            raise self._bad_number(fields[1:])
         self._rows_read = 0
         return len(fields) - 1
 
