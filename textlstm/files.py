@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from textlstm.errors import OutputError
@@ -44,6 +45,64 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(
+    path: str | os.PathLike[str], *, replaceable: Collection[str] = ()
+) -> Iterator[Path]:
+    """Give a new folder beside `path`; on success it is synced and renamed to `path`.
+
+    Args:
+        path: where the finished folder shall stand. A folder that is there is replaced as a
+            whole, and only if it is empty or holds nothing but what may be replaced.
+        replaceable: names of files that may be replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: `path` is a file or a folder with other files, it can't be written to, or
+            the disk is full.
+    """
+    target = Path(path).resolve()
+    require_replaceable(target, replaceable)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    old = temporary.with_name(f"{temporary.name}-old")
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for file in sorted(temporary.iterdir()):
+            sync(file)
+        sync(temporary)
+        require_replaceable(target, replaceable)
+        if target.exists():
+            target.replace(old)  # one folder can't be renamed onto another that has files
+        temporary.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, names: Collection[str]) -> None:
+    """Raise an `OutputError` if a file or a folder that holds more than `names` is there."""
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - set(names))
+        if others:
+            raise OutputError(
+                f"{folder} holds other files ({', '.join(others[:3])}): choose another folder"
+            )
+    elif folder.exists():
+        raise OutputError(f"{folder} is not a folder: choose another name")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

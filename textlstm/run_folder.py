@@ -34,7 +34,8 @@ FREE_OPTIONS = ("max_minutes", "checkpoint_minutes", "threads", "device")
 _OURS = tuple(dataclasses.asdict(FILES).values())
 _LEFTOVER = re.compile(
     "|".join(
-        rf"\.{re.escape(Path(name).stem)}-\w{{8}}{re.escape(Path(name).suffix)}"
+        # a file that is written inside the writing of the folder has two such names in one
+        rf"\.{{1,2}}{re.escape(Path(name).stem)}(-\w{{8}}){{1,2}}{re.escape(Path(name).suffix)}"
         for name in (*_OURS, RUN)
     )
 )

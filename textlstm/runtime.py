@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from textlstm.config import PRECISIONS
 from textlstm.errors import ConfigError
 
 
@@ -52,7 +53,12 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
     Returns:
         `torch.float32` or `torch.bfloat16`. Weights are fp32 in either case.
+
+    Raises:
+        ConfigError: there is no such precision.
     """
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision = {name!r}: must be one of {', '.join(PRECISIONS)}")
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _native_bf16()
         name = "bf16" if native else "fp32"

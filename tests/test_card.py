@@ -1,0 +1,171 @@
+import dataclasses
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier
+
+from textlstm.card import format_description, model_card
+from textlstm.persistence import RunRecord
+
+
+@pytest.fixture(scope="module")
+def description():
+    return tiny_classifier(labels=LABELS).describe()
+
+
+def metadata_of(card):
+    _, block, body = card.split("---\n", 2)
+    return yaml.safe_load(block), body
+
+
+def section(card, title):
+    return re.search(rf"^## {title}$(.*?)(^## |\Z)", card, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_the_metadata_block_is_what_the_hub_reads(description):
+    metadata, _ = metadata_of(model_card("film model", description))
+    assert metadata["library_name"] == "textlstm"
+    assert metadata["pipeline_tag"] == "text-classification"
+    assert "lstm" in metadata["tags"]
+    assert metadata["model-index"] == [
+        {
+            "name": "film model",
+            "results": [
+                {
+                    "task": {"type": "text-classification"},
+                    "dataset": {
+                        "name": "film reviews",
+                        "type": "film-reviews",
+                        "split": "validation",
+                    },
+                    "metrics": [
+                        {"type": "accuracy", "name": "accuracy", "value": 0.75},
+                        {"type": "f1", "name": "macro F1", "value": 0.7123},
+                    ],
+                }
+            ],
+        }
+    ]
+
+
+def test_the_hub_client_reads_the_results(description):
+    data = ModelCard(model_card("film model", description)).data
+    assert [result.metric_value for result in data.eval_results] == [0.75, 0.7123]
+    assert data.eval_results[0].dataset_split == "validation"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no",
+        "Null",
+        "1.5",
+        "a: b #c",
+        '"quoted" \\ \'',
+        "- dash",
+        "映画 😀 \x7f\x85\u2028",
+        "{x}",
+        "",
+        "true",
+        "2024-01-01",
+        "a/b.c-d_e",
+        "*star",
+        "a:",
+    ],
+)
+def test_any_name_reads_back_from_the_metadata(description, name):
+    metadata, _ = metadata_of(model_card(name, description))
+    assert metadata["model-index"][0]["name"] == name
+
+
+def test_the_card_tells_data_settings_and_results(description):
+    card = model_card("film model", description)
+    assert "# film model" in card
+    data = section(card, "Data")
+    assert "data/film reviews" in data
+    assert "train 1,200, validation 4" in data
+    assert "2 rows of train have no label" in data
+    assert "| model.hidden_size | 6 |" in section(card, "Settings")
+    assert "| tokenizer.max_length | 20 |" in section(card, "Settings")
+    assert "best epoch: 2" in section(card, "Training")
+    results = section(card, "Results")
+    assert "|  | validation |" in results
+    assert "| accuracy | 0.7500 |" in results
+    assert "| texts | 4 |" in results
+    assert "| good | 0.5000 | 0.2500 | 0.3333 | 1 |" in results
+    assert "torch" in section(card, "Made with")
+
+
+def test_every_split_has_its_column_and_its_labels(description):
+    test = {**METRICS, "accuracy": 0.5}
+    both = {**description, "metrics": {"validation": METRICS, "test": test}}
+    card = model_card("m", both)
+    assert "|  | validation | test |" in card
+    assert "| accuracy | 0.7500 | 0.5000 |" in card
+    assert "By label, validation:" in card
+    assert "By label, test:" in card
+    assert [r["dataset"]["split"] for r in metadata_of(card)[0]["model-index"][0]["results"]] == [
+        "validation",
+        "test",
+    ]
+
+
+def test_names_are_shown_as_they_are_and_keep_the_tables_whole(description):
+    card = model_card("m", description)
+    assert "very good \\| \\<b\\>très\\</b\\>" in card
+    for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, table
+
+
+def test_nothing_is_claimed_of_a_model_without_a_record(description):
+    bare = dataclasses.replace(RECORD, source="", rows={}, notes=(), training={}, metrics={})
+    bare = tiny_classifier(record=dataclasses.replace(bare, fingerprint="", history=())).describe()
+    card = model_card("m", bare)
+    metadata, body = metadata_of(card)
+    assert "model-index" not in metadata
+    assert "No results were recorded." in body
+    assert "None" not in body
+    assert "accuracy" not in body
+    assert RunRecord().metrics == {}
+
+
+def test_a_name_that_is_not_utf8_can_be_written(description):
+    assert "udc80" in model_card("a\udc80", description).encode().decode()
+
+
+def test_the_python_example_runs_as_printed(tmp_path):
+    name = 'my "model" 1'
+    tiny_classifier().save(tmp_path / name)
+    card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(any(line.startswith(label) for label in LABELS) for line in lines)
+    assert "textlstm predict 'my \"model\" 1' texts.csv --out labelled.csv" in card
+
+
+def test_a_terminal_gets_one_line_per_fact(description):
+    lines = format_description(description).splitlines()
+    text = "\n".join(lines)
+    assert lines[0].split() == ["labels", "3:", *", ".join(LABELS).split()]
+    assert "2 bidirectional LSTM layers of 6 units a direction, final pooling" in text
+    assert re.search(r"results: validation +texts 4, accuracy 0.7500, .*macro F1 0.7123", text)
+    assert re.search(r"settings: model +embedding_size=5 hidden_size=6", text)
+    assert re.search(r"data: rows +train 1,200", text)
+    starts = {re.match(r"[^ ](?:.*?[^ ])?(?=  )  +", line).end() for line in lines}
+    assert len(starts) == 1  # the values stand below each other
+
+
+def test_many_labels_are_cut_on_a_terminal(description):
+    many = {**description, "labels": [f"label{i}" for i in range(150)]}
+    first = format_description(many).splitlines()[0]
+    assert "150: label0" in first
+    assert "and 130 more" in first

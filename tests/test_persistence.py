@@ -1,0 +1,345 @@
+import hashlib
+import itertools
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors import safe_open
+from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier
+
+import textlstm
+from textlstm import persistence
+from textlstm.classifier import TextClassifier
+from textlstm.errors import ModelFolderError, OutputError
+from textlstm.persistence import (
+    FILES,
+    RUN,
+    load_weights,
+    read_config,
+    read_folder,
+    save_weights,
+    write_config,
+)
+from textlstm.run_folder import RunFolder
+
+NAMES = {
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "vocab.txt",
+    "metrics.json",
+    "history.jsonl",
+    "README.md",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_classifier().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change_config(folder, **changes):
+    path = folder / FILES.config
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_model_folder_has_its_files_and_no_other(folder):
+    assert {path.name for path in folder.iterdir()} == NAMES
+
+
+def test_the_files_say_what_happened(folder):
+    config = json.loads((folder / FILES.config).read_text(encoding="utf-8"))
+    assert config["labels"] == list(LABELS)
+    assert config["format_version"] == 1
+    assert config["library_version"] == textlstm.__version__
+    assert set(config["settings"]) == {"data", "tokenizer", "model", "training"}
+    assert config["settings"]["model"]["hidden_size"] == 6
+    assert config["data"] == {
+        "source": "data/film reviews",
+        "fingerprint": "0123abcd",
+        "rows": {"train": 1200, "validation": 4},
+        "notes": ["2 rows of train have no label"],
+    }
+    assert config["training"]["best_epoch"] == 2
+    assert config["versions"]["torch"] == torch.__version__
+    assert {"textlstm", "python", "tokenizers"} <= set(config["versions"])
+    assert json.loads((folder / FILES.metrics).read_text()) == {"validation": METRICS}
+    history = (folder / FILES.history).read_text().splitlines()
+    assert [json.loads(line) for line in history] == list(RECORD.history)
+
+
+def test_labels_stay_readable_in_the_files(folder):
+    for name in (FILES.config, FILES.metrics):
+        assert "très" in (folder / name).read_text(encoding="utf-8")
+
+
+def test_weights_are_float32_whatever_the_model_is_in(tmp_path):
+    classifier = tiny_classifier()
+    classifier.model.half()
+    classifier.save(tmp_path)
+    tensors, metadata = load_weights(tmp_path / FILES.weights)
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    assert metadata == {"format": "pt"}
+
+
+def test_other_files_in_the_folder_are_left_alone(folder):
+    (folder / "notes.md").write_text("mine")
+    tiny_classifier(seed=2).save(folder)
+    assert (folder / "notes.md").read_text() == "mine"
+    assert {path.name for path in folder.iterdir()} == {*NAMES, "notes.md"}
+
+
+def test_saving_where_nothing_can_be_made_names_the_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*file/model"):
+        tiny_classifier().save(tmp_path / "file" / "model")
+
+
+@pytest.mark.parametrize("broken", ["save_weights", "write_config"])
+def test_a_save_that_fails_leaves_the_old_model_whole(folder, monkeypatch, broken):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(path, *_):
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(persistence, broken, fail)
+    with pytest.raises(OutputError, match="No space left on device"):
+        tiny_classifier(seed=2).save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_configuration_takes_its_place_last(tmp_path, monkeypatch):
+    placed = []
+    replace = type(tmp_path).replace
+
+    def spy(self, target):
+        placed.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", spy)
+    tiny_classifier().save(tmp_path)
+    final = [name for name in placed if not name.startswith(".")]
+    assert set(final) == NAMES
+    assert final[-1] == "config.json"
+
+
+# what is wrong with a folder
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ModelFolderError, match=r"no model folder .*nowhere"):
+        TextClassifier.load(tmp_path / "nowhere")
+
+
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(ModelFolderError, match=r"model\.safetensors is a file"):
+        TextClassifier.load(folder / FILES.weights)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"README.md"}))
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelFolderError, match=f"{name} is missing.*copy"):
+        TextClassifier.load(folder)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"README.md", "history.jsonl"}))
+@pytest.mark.parametrize("share", [0, 0.5, 0.98])
+def test_a_truncated_file_is_named(folder, name, share):
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelFolderError, match=f"{name} .*(truncated|not JSON).*cop"):
+        TextClassifier.load(folder)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"README.md"}))
+def test_a_foreign_file_is_named(folder, name):
+    (folder / name).write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    with pytest.raises(ModelFolderError, match=name):
+        TextClassifier.load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vocab.txt"])
+def test_a_file_of_another_model_of_the_same_shape_is_named(folder, tmp_path, name):
+    options = {"tokenizer": "whitespace"} if name == "tokenizer.json" else {}
+    other = tiny_classifier(seed=2, **options)
+    if name == "vocab.txt":
+        tokens = other.vocabulary.get_itos()
+        other.tokenizer.vocabulary = type(other.vocabulary)([*tokens[:2], *tokens[:1:-1]])
+    other.save(tmp_path / "other")
+    (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
+    with pytest.raises(ModelFolderError, match=f"{name} is not the file .*another model"):
+        TextClassifier.load(folder)
+
+
+def test_a_vocabulary_that_does_not_fit_the_tokenizer_is_named(folder):
+    text = (folder / FILES.vocabulary).read_text(encoding="utf-8")
+    (folder / FILES.vocabulary).write_text(text + "extra\t1\n", encoding="utf-8")
+    digest = hashlib.sha256((folder / FILES.vocabulary).read_bytes()).hexdigest()
+    sealed = json.loads((folder / FILES.config).read_text())["sha256"]
+    change_config(folder, sha256={**sealed, FILES.vocabulary: digest})
+    with pytest.raises(ModelFolderError, match=r"tokenizer\.json and vocab\.txt .*do not fit"):
+        TextClassifier.load(folder)
+
+
+def test_a_save_killed_at_any_file_leaves_an_unfinished_run_that_can_be_cleaned(
+    tmp_path, monkeypatch
+):
+    classifier = tiny_classifier()
+    replace = type(tmp_path).replace
+    for done in itertools.count():
+        folder = tmp_path / str(done)
+        folder.mkdir()
+        (folder / RUN).write_text("{}")
+        left = iter(range(done))
+
+        def place(self, target, left=left):
+            if next(left, None) is None:
+                raise SystemExit
+            return replace(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(tmp_path), "replace", place)
+            patch.setattr(type(tmp_path), "unlink", lambda *_, **__: None)  # kill -9 tidies nothing
+            try:
+                classifier.save(folder)
+            except SystemExit:
+                with pytest.raises(ModelFolderError, match="unfinished"):
+                    TextClassifier.load(folder)
+            else:
+                break
+        RunFolder(folder).require_free(overwrite=True)
+        RunFolder(folder).finish()
+        assert {path.name for path in folder.iterdir()} <= NAMES
+    assert done > len(NAMES)
+    TextClassifier.load(folder)
+
+
+def test_a_checkpoint_without_a_model_is_unfinished_training(folder):
+    (folder / FILES.config).unlink()
+    (folder / FILES.checkpoint).write_bytes(b"")
+    with pytest.raises(ModelFolderError, match=rf"unfinished.*train --resume --out {folder}"):
+        TextClassifier.load(folder)
+
+
+def test_a_run_that_has_only_begun_is_unfinished_training(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ModelFolderError, match=r"unfinished.*--resume"):
+        TextClassifier.load(tmp_path)
+
+
+def test_a_configuration_of_another_library_is_refused(folder):
+    text = json.dumps({"model_type": "bert", "hidden_size": 768})
+    (folder / FILES.config).write_text(text)
+    with pytest.raises(ModelFolderError, match=r"config\.json is not a configuration of textlstm"):
+        read_config(folder)
+    (folder / FILES.config).write_text("[1]")
+    with pytest.raises(ModelFolderError, match=r"config\.json holds a list"):
+        read_config(folder)
+
+
+def test_a_newer_format_asks_for_an_upgrade(folder):
+    change_config(folder, format_version=2, library_version="7.1", labels=None)
+    with pytest.raises(ModelFolderError, match=r"format_version 2, written by textlstm 7\.1.*pip"):
+        read_config(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"format_version": "1"}, "format_version = '1'"),
+        ({"format_version": True}, "format_version = True"),
+        ({"format_version": 0}, "format_version = 0"),
+        ({"labels": None}, "labels = None"),
+        ({"labels": ["a"]}, r"labels = \['a'\]"),
+        ({"labels": ["a", 1]}, r"labels = \['a', 1\]"),
+        ({"labels": ["a", "a"]}, r"labels = \['a', 'a'\]"),
+        ({"settings": []}, r"settings = \[\]"),
+        ({"settings": {"model": {"hiden_size": 3}}}, "'hiden_size'.*hidden_size"),
+        ({"settings": {"model": {"hidden_size": "6"}}}, "hidden_size = '6'"),
+        ({"settings": {"model": 3}}, "model = 3"),
+        ({"data": None}, "data = None"),
+        ({"data": {"source": 3}}, "data.source = 3"),
+        ({"data": {"source": "", "fingerprint": "", "rows": [], "notes": []}}, r"data.rows = \[\]"),
+        ({"data": {"source": "", "fingerprint": "", "rows": {}, "notes": "x"}}, "data.notes = 'x'"),
+        ({"sha256": "abc"}, "sha256 = 'abc'"),
+        ({"training": 3}, "training = 3"),
+        ({"versions": 3}, "versions = 3"),
+    ],
+)
+def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
+    change_config(folder, **changes)
+    with pytest.raises(ModelFolderError, match=rf"config\.json: .*{match}"):
+        read_config(folder)
+
+
+def test_results_that_are_no_results_are_named(folder):
+    (folder / FILES.metrics).write_text('{"test": 3}')
+    with pytest.raises(ModelFolderError, match=r"metrics\.json.*'test'"):
+        read_folder(folder)
+
+
+def test_a_configuration_reads_back(tmp_path):
+    write_config(tmp_path / FILES.config, {"labels": ["\udc80", "é"]})
+    text = (tmp_path / FILES.config).read_text(encoding="utf-8")
+    assert json.loads(text)["labels"] == ["\udc80", "é"]
+
+
+# weights
+
+
+def test_weights_read_back_equal(tmp_path):
+    tensors = {
+        "a": torch.arange(6.0).reshape(2, 3),
+        "view": torch.arange(12).reshape(3, 4).T,
+        "state": torch.tensor([1, 2], dtype=torch.uint8),
+        "empty": torch.zeros(0, 3),
+    }
+    save_weights(tmp_path / "w.safetensors", tensors, {"é": '"quoted"\n\x7f'})
+    found, metadata = load_weights(tmp_path / "w.safetensors")
+    assert metadata == {"é": '"quoted"\n\x7f'}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor)
+        assert found[name].dtype == tensor.dtype
+
+
+def test_equal_weights_are_equal_bytes(tmp_path):
+    metadata = {f"key {i}": "\t\\/é\x01" * i for i in range(9)}
+    tensors = {"b": torch.ones(3), "a": torch.zeros(2, 2)}
+    for name in "123":
+        save_weights(tmp_path / name, tensors, metadata)
+    assert len({(tmp_path / name).read_bytes() for name in "123"}) == 1
+    with safe_open(tmp_path / "1", framework="pt") as file:
+        assert file.metadata() == metadata
+        assert torch.equal(file.get_tensor("b"), torch.ones(3))
+
+
+@pytest.mark.parametrize("data", [b"", b"short", b"\xff" * 100, b"\2\0\0\0\0\0\0\0{}trailing"])
+def test_what_is_no_safetensors_file_is_named(tmp_path, data):
+    (tmp_path / "w.safetensors").write_bytes(data)
+    with pytest.raises(ModelFolderError, match=r"w\.safetensors is truncated, damaged or no"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_a_disk_that_is_full_is_an_output_error(tmp_path, monkeypatch):
+    def fail(*_):
+        raise persistence.SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(persistence, "save_file", fail)
+    with pytest.raises(OutputError, match=r"cannot write .*w\.safetensors.*No space left"):
+        save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_a_model_folder_needs_pickle(folder, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("pickle was used")
+
+    for name in ("load", "loads", "dump", "dumps", "Unpickler", "Pickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    classifier = TextClassifier.load(folder)
+    classifier.save(folder.parent / "copy")
+    assert classifier.predict(["a film"])[0].label in LABELS

@@ -1,0 +1,125 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from tiny_classifier import texts, tiny_classifier
+
+from textlstm import predictor
+from textlstm.encoded import EncodedTexts
+from textlstm.predictor import predict_probabilities, stream_probabilities, to_probabilities
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return tiny_classifier()
+
+
+@pytest.fixture(scope="module")
+def batches(classifier):
+    some = texts(50)
+    return [classifier.tokenizer.encode_batch(some[i : i + 7]) for i in range(0, 50, 7)]
+
+
+def alone(model, batches):
+    """Judge each text by itself, without padding and without a batch."""
+    rows = []
+    for ids, lengths in batches:
+        for text in np.split(ids, np.cumsum(lengths)[:-1]):
+            tensor = torch.from_numpy(text.astype(np.int64))[None]
+            with torch.no_grad():
+                rows.append(model(tensor, torch.tensor([len(text)])).softmax(1)[0].numpy())
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+@pytest.mark.parametrize("window", [1, 10, 4096])
+def test_each_text_gets_what_it_gets_alone(classifier, batches, batch_size, window, monkeypatch):
+    monkeypatch.setattr(predictor, "WINDOW_ROWS", window)
+    expected = alone(classifier.model, batches)
+    assert np.ptp(expected, axis=0).min() > 0.1  # else this test could not see a wrong order
+    encoded = EncodedTexts.from_batches(batches)
+    found = predict_probabilities(classifier.model, encoded, batch_size=batch_size)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [1, 10, 4096])
+def test_a_stream_gives_one_result_per_item_in_order(classifier, batches, window, monkeypatch):
+    monkeypatch.setattr(predictor, "WINDOW_ROWS", window)
+    empty = (np.zeros(0, np.int32), np.zeros(0, np.int64))
+    given = [empty, *batches, empty]
+    found = list(stream_probabilities(classifier.model, given, batch_size=8))
+    assert [len(item) for item in found] == [0, 7, 7, 7, 7, 7, 7, 7, 1, 0]
+    np.testing.assert_allclose(np.concatenate(found), alone(classifier.model, batches), atol=1e-6)
+
+
+def test_a_stream_reads_no_further_than_a_window(classifier, batches, monkeypatch):
+    monkeypatch.setattr(predictor, "WINDOW_ROWS", 10)
+    read = []
+    stream = stream_probabilities(
+        classifier.model, (read.append(i) or item for i, item in enumerate(batches))
+    )
+    assert read == []
+    next(stream)
+    assert read == [0, 1]  # 7 + 7 rows
+    next(stream)
+    assert read == [0, 1]
+    next(stream)
+    assert read == [0, 1, 2, 3]
+
+
+def test_a_stream_of_nothing_gives_nothing(classifier):
+    assert list(stream_probabilities(classifier.model, [])) == []
+
+
+def test_no_texts_give_no_rows_but_all_columns(classifier):
+    assert predict_probabilities(classifier.model, EncodedTexts.from_batches([])).shape == (0, 3)
+
+
+def test_dropout_is_off_and_the_training_mode_is_as_before(classifier, batches):
+    model, encoded = classifier.model, EncodedTexts.from_batches(batches)
+    expected = predict_probabilities(model, encoded)
+    assert not model.training
+    model.train()
+    try:
+        np.testing.assert_array_equal(predict_probabilities(model, encoded), expected)
+        assert model.training
+        assert model.lstm.training
+    finally:
+        model.eval()
+
+
+def test_no_gradient_is_kept_and_the_mode_does_not_leak_to_the_caller(classifier, batches):
+    stream = stream_probabilities(classifier.model, batches)
+    next(stream)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
+    assert classifier.model.linear.weight.grad is None
+
+
+def test_rows_sum_to_one_for_any_logits():
+    logits = torch.tensor([[1000.0, -1000.0, 0.0], [0.1, 0.2, 0.3]])
+    found = to_probabilities(logits)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(found[0], [1, 0, 0])
+    expected = np.exp([0.1, 0.2, 0.3]) / np.exp([0.1, 0.2, 0.3]).sum()
+    np.testing.assert_allclose(found[1], expected, rtol=1e-6)
+
+
+def test_several_threads_may_share_a_model(classifier, batches):
+    expected = alone(classifier.model, batches)
+    errors = []
+
+    def read():
+        for _ in range(5):
+            found = np.concatenate(list(stream_probabilities(classifier.model, batches)))
+            errors.append(np.abs(found - expected).max())
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 20
+    assert max(errors) < 1e-6

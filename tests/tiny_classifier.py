@@ -1,0 +1,69 @@
+"""What several tests classify with: a real network, untrained, on a handful of words."""
+
+import random
+
+import torch
+
+from textlstm.classifier import TextClassifier
+from textlstm.config import TrainSettings
+from textlstm.model import BiLSTMClassifier
+from textlstm.persistence import RunRecord
+from textlstm.runtime import seed_everything
+from textlstm.tokenizer import TextTokenizer
+
+LABELS = ("bad", "good", "very good | <b>très</b>")
+SENTENCE = "a the film was dull bright and slow not never very it all naïve 映画"
+WORDS = SENTENCE.split()
+METRICS = {
+    "n": 4,
+    "accuracy": 0.75,
+    "balanced_accuracy": 0.7,
+    "macro_f1": 0.71234,
+    "micro_f1": 0.75,
+    "weighted_f1": 0.74,
+    "log_loss": 0.5,
+    "ece": 0.1,
+    "per_label": {
+        label: {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": i}
+        for i, label in enumerate(LABELS)
+    },
+    "confusion_matrix": [[0, 0, 0], [0, 1, 0], [1, 0, 2]],
+    "labels": list(LABELS),
+}
+RECORD = RunRecord(
+    source="data/film reviews",
+    fingerprint="0123abcd",
+    rows={"train": 1200, "validation": 4},
+    notes=("2 rows of train have no label",),
+    training={"best_epoch": 2, "reason": "early stopping", "minutes": 0.123456},
+    metrics={"validation": METRICS},
+    history=({"epoch": 1, "loss": 0.7}, {"epoch": 2, "loss": 0.5}),
+)
+
+
+def texts(n, seed=0, longest=30):
+    """Random texts of 0 to `longest` words."""
+    chosen = random.Random(seed)
+    return [" ".join(chosen.choices(WORDS, k=chosen.randint(0, longest))) for _ in range(n)]
+
+
+def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, **options):
+    """A classifier whose probabilities differ well from text to text."""
+    options = {
+        "embedding_size": 5,
+        "hidden_size": 6,
+        "max_length": 20,
+        "min_frequency": 1,
+        "seed": seed,
+        **options,
+    }
+    settings = TrainSettings.from_options(**options)
+    tokenizer = TextTokenizer.train(lambda: [[SENTENCE]], settings.tokenizer)
+    seed_everything(seed)
+    model = BiLSTMClassifier(
+        settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=len(labels)
+    )
+    with torch.no_grad():
+        model.embedding.weight[1:].normal_()
+        model.linear.weight.normal_(std=3)
+    return TextClassifier(model, tokenizer, labels, settings, record=record, device="cpu")

@@ -1,0 +1,419 @@
+"""The classifier as a user meets it: texts in, labels and probabilities out, folder to folder.
+
+Shapes: N texts, C classes (labels).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from textlstm.card import model_card
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.model import BiLSTMClassifier
+from textlstm.persistence import FILES, ModelFolder, RunRecord, read_folder, write_folder
+from textlstm.predictor import BATCH_SIZE, stream_probabilities
+from textlstm.rows import bad_text
+from textlstm.runtime import pick_device, pick_precision
+from textlstm.tokenizer import TextTokenizer
+from textlstm.vocabulary import Vocabulary
+
+_ENCODED_TOGETHER = 1000  # texts
+
+
+@runtime_checkable
+class LabelledSplit(Protocol):
+    """What `evaluate` needs of a split of a corpus (`textlstm.data.Split` is one)."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Label ids, int64 [N]."""
+
+    def texts(self) -> Iterator[list[str]]:
+        """Give the texts in order, in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The judgement of one text.
+
+    Args:
+        label: the most probable label.
+        score: its probability.
+        probabilities: of every label, in the order of `TextClassifier.labels`.
+    """
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+class TextClassifier:
+    """A trained network with the tokenizer and the labels that belong to it.
+
+    Predictions change nothing in it, so several threads may share one. The result for a text
+    does not depend on the texts it is judged with.
+
+    Args:
+        model: the network; it is moved to `device` and put in evaluation mode.
+        tokenizer: text to ids.
+        labels: label names, index = id.
+        settings: what the model was trained with; its `model` part must be the network's.
+        record: what is known of the run.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        precision: what the LSTM computes in: 'fp32', 'bf16', or 'auto' (bf16 where native).
+
+    Raises:
+        ConfigError: labels, tokenizer and network do not fit, or there is no such device.
+    """
+
+    def __init__(
+        self,
+        model: BiLSTMClassifier,
+        tokenizer: TextTokenizer,
+        labels: Sequence[str],
+        settings: TrainSettings,
+        *,
+        record: RunRecord | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+    ) -> None:
+        misfit = _misfit(model, tokenizer, labels, settings)
+        if misfit:
+            raise ConfigError(misfit)
+        self.model = model.to(pick_device(device)).eval()
+        self.model.compute_dtype = pick_precision(precision, self.device)
+        self.tokenizer = tokenizer
+        self.labels = tuple(labels)
+        self.settings = settings
+        self.record = record or RunRecord()
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32"
+    ) -> TextClassifier:
+        """Load a model folder.
+
+        Args:
+            folder: what `textlstm train` or `save` wrote.
+            device: 'auto' (a GPU if there is one), 'cpu', 'cuda' or 'cuda:N'.
+            precision: what the LSTM computes in: 'fp32', 'bf16', or 'auto' (bf16 where native).
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ModelFolderError: the folder or a file of it is missing, unfinished, damaged or
+                foreign; the message names the file and the remedy.
+            ConfigError: there is no such device.
+        """
+        pick_device(device)  # a wrong name shall not cost the time to load
+        contents = read_folder(folder)
+        model = _build(contents, Path(folder))
+        return cls(
+            model,
+            contents.tokenizer,
+            contents.labels,
+            contents.settings,
+            record=contents.record,
+            device=device,
+            precision=precision,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder, its model card included.
+
+        Args:
+            folder: where. Files of a model that is there are replaced, each in one step and
+                `config.json` last; other files are left alone.
+
+        Raises:
+            OutputError: the folder can't be written to; a model that was there is unchanged.
+        """
+        folder = Path(folder)
+        card = model_card(folder.resolve().name, self.describe())
+        contents = ModelFolder(
+            self.labels, self.settings, self.tokenizer, self.model.state_dict(), self.record
+        )
+        write_folder(folder, contents, card=card)
+
+    def predict(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> list[Prediction]:
+        """Label texts.
+
+        Args:
+            texts: the texts; an empty one reads as one unknown token.
+            batch_size: texts a step; it does not change results.
+
+        Returns:
+            One prediction per text, in order.
+
+        Raises:
+            ConfigError: `texts` is one string, or an item is not a string; its place is named.
+        """
+        return list(self.predict_iter(texts, batch_size=batch_size))
+
+    def predict_iter(
+        self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Prediction]:
+        """Label a stream of texts; like `predict`, but a few thousand are held at a time.
+
+        Args:
+            texts: the texts; they are read as the results are asked for.
+            batch_size: texts a step.
+
+        Returns:
+            An iterator over one prediction per text, in order.
+
+        Raises:
+            ConfigError: as in `predict`.
+        """
+        batches = self._probability_batches(_in_batches(texts), batch_size)
+        return (self._prediction(row) for batch in batches for row in batch.tolist())
+
+    def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        """Give the probability of every label.
+
+        Args:
+            texts: the texts.
+            batch_size: texts a step.
+
+        Returns:
+            float32 [N, C]; columns in the order of `labels`, each row sums to 1.
+
+        Raises:
+            ConfigError: as in `predict`.
+        """
+        return self._joined(self._probability_batches(_in_batches(texts), batch_size))
+
+    def predict_batches(
+        self, batches: Iterable[Sequence[str]], *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[np.ndarray]:
+        """Judge a stream of lists of texts; a few thousand texts are held at a time.
+
+        Args:
+            batches: lists of texts, of any sizes; they are read as the results are asked for.
+            batch_size: texts a step.
+
+        Returns:
+            An iterator that gives, for each list in order, float32 [n, C].
+
+        Raises:
+            ConfigError: as in `predict`.
+        """
+        return self._probability_batches(
+            (_checked(batch) for batch in _iterator(batches)), batch_size
+        )
+
+    def evaluate(
+        self,
+        texts: Iterable[str] | LabelledSplit,
+        labels: Sequence[Any] | np.ndarray | None = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+    ) -> dict[str, Any]:
+        """Judge texts whose labels are known.
+
+        Args:
+            texts: the texts, or a split of a corpus, which has its labels with it.
+            labels: for texts, the true label of each: its name, or its id if no name is a number.
+            batch_size: texts a step.
+
+        Returns:
+            What `textlstm.metrics.evaluate_probabilities` gives.
+
+        Raises:
+            ConfigError: a label is unknown, or there are not as many labels as texts.
+            DataError: there are no texts.
+        """
+        from textlstm.metrics import evaluate_probabilities  # scikit-learn is slow to import
+
+        if isinstance(texts, LabelledSplit):
+            if labels is not None:
+                raise ConfigError("evaluate: a split has its labels with it: pass no labels")
+            ids = texts.labels
+            probabilities = self._joined(self.predict_batches(texts.texts(), batch_size=batch_size))
+        else:
+            if labels is None:
+                raise ConfigError("evaluate: labels are missing: pass one label for each text")
+            ids = self._label_ids(labels)
+            probabilities = self.predict_proba(texts, batch_size=batch_size)
+        if len(ids) != len(probabilities):
+            raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
+        return evaluate_probabilities(ids, probabilities, self.labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Give all that is known of the classifier, fit for JSON.
+
+        Returns:
+            labels, sizes, settings, data, training, metrics (per split) and versions.
+        """
+        record = self.record
+        return {
+            "labels": list(self.labels),
+            "sizes": {
+                "vocabulary": len(self.vocabulary),
+                "parameters": sum(tensor.numel() for tensor in self.model.parameters()),
+            },
+            "settings": self.settings.to_dict(),
+            "data": {
+                "source": record.source,
+                "fingerprint": record.fingerprint,
+                "rows": dict(record.rows),
+                "notes": list(record.notes),
+            },
+            "training": dict(record.training),
+            "metrics": {split: dict(metrics) for split, metrics in record.metrics.items()},
+            "versions": dict(record.versions),
+        }
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the network knows, with their counts."""
+        return self.tokenizer.vocabulary
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Results of the training run, per split."""
+        return self.record.metrics
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.model.linear.weight.device
+
+    def __repr__(self) -> str:
+        shape = self.model.config
+        names = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
+        return (
+            f"TextClassifier({len(self.labels)} labels: {names}; {self.tokenizer.kind} tokenizer, "
+            f"{len(self.vocabulary):,} entries; {shape.num_layers} x {shape.hidden_size} "
+            f"{'BiLSTM' if shape.bidirectional else 'LSTM'}, {shape.pooling} pooling; "
+            f"on {self.device})"
+        )
+
+    def _probability_batches(
+        self, batches: Iterable[Sequence[str]], batch_size: int
+    ) -> Iterator[np.ndarray]:
+        encoded = (self.tokenizer.encode_batch(batch) for batch in batches)
+        return stream_probabilities(self.model, encoded, batch_size=batch_size)
+
+    def _joined(self, batches: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
+
+    def _prediction(self, probabilities: list[float]) -> Prediction:
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return Prediction(
+            self.labels[best],
+            probabilities[best],
+            dict(zip(self.labels, probabilities, strict=True)),
+        )
+
+    def _label_ids(self, labels: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Give ids, int64 [N], for names, or for ids where no name could be meant by them."""
+        by_name: dict[str, int] = {name: i for i, name in enumerate(self.labels)}
+        if not any(name.lstrip("-").isdecimal() for name in self.labels):
+            by_name |= {str(i): i for i in range(len(self.labels))}
+        words = [
+            str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
+            for label in labels
+        ]
+        unknown = sorted({word for word in words if word not in by_name})
+        if unknown:
+            raise ConfigError(
+                f"unknown label {', '.join(map(repr, unknown[:5]))}: "
+                f"the model's labels are {', '.join(self.labels)}"
+            )
+        return np.array([by_name[word] for word in words], np.int64)
+
+
+def _misfit(
+    model: BiLSTMClassifier,
+    tokenizer: TextTokenizer,
+    labels: Sequence[str],
+    settings: TrainSettings,
+) -> str:
+    """Say what does not fit; '' if all does, so that what is saved can be loaded."""
+    rows, outputs = model.embedding.num_embeddings, model.linear.out_features
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        return f"labels = {labels!r}: must be a list of strings"
+    if len(labels) != outputs or len(set(labels)) < max(outputs, 2):
+        return f"labels = {labels!r}: must be {outputs} different names, one per logit, at least 2"
+    if len(tokenizer.vocabulary) != rows:
+        return (
+            f"a vocabulary of {len(tokenizer.vocabulary)} entries: must have {rows}, "
+            "as the embedding has rows"
+        )
+    if settings.model != model.config:
+        return f"settings.model = {settings.model}: must be the network's, {model.config}"
+    asked = (settings.tokenizer.max_length, settings.tokenizer.truncation)
+    if asked != (tokenizer.max_length, tokenizer.truncation):
+        return (
+            f"max_length, truncation = {asked} in settings.tokenizer: must be the tokenizer's, "
+            f"{(tokenizer.max_length, tokenizer.truncation)}"
+        )
+    return ""
+
+
+def _build(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
+    """Make the network of a model folder with its weights."""
+    shape = contents.settings.model
+    with torch.device("meta"):  # no memory and no random numbers for weights that get replaced
+        model = BiLSTMClassifier(
+            shape, vocab_size=len(contents.tokenizer.vocabulary), num_classes=len(contents.labels)
+        )
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: list(tensor.shape) for name, tensor in contents.weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ModelFolderError(
+                f"{folder / FILES.weights}: {name} is {found.get(name, 'missing')}, but "
+                f"{FILES.config} and {FILES.vocabulary} ask for {expected.get(name, 'no such')}: "
+                "copy the whole model folder again, or train it again"
+            )
+    model = model.to_empty(device="cpu")
+    model.load_state_dict(contents.weights)
+    return model
+
+
+def _iterator(items: Iterable[Any]) -> Iterator[Any]:
+    """Iterate over `items` after a check that they are a list of texts and not one text."""
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        shown = repr(items)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise ConfigError(f"texts = {shown}: must be a list of strings; for one text pass [text]")
+    return iter(items)
+
+
+def _in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cut a stream of texts into lists; the check of `texts` itself is done at once."""
+    iterator = _iterator(texts)
+
+    def batches() -> Iterator[list[str]]:
+        first = 0
+        while batch := list(itertools.islice(iterator, _ENCODED_TOGETHER)):
+            yield _checked(batch, first)
+            first += len(batch)
+
+    return batches()
+
+
+def _checked(texts: Iterable[str], first: int = 0) -> list[str]:
+    """Give texts as a list, or raise a `ConfigError` that names the first that is no text.
+
+    Args:
+        texts: the texts.
+        first: place of the first of them in all that was passed.
+    """
+    batch = list(_iterator(texts))
+    for place, text in enumerate(batch, first):
+        reason = bad_text(text)
+        if reason:
+            raise ConfigError(f"texts[{place}] = {text!r:.60}: must be a string ({reason})")
+    return batch

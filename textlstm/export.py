@@ -1,0 +1,118 @@
+"""A model's vocabulary and weights as files that other tools read without textlstm."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from textlstm import __version__
+from textlstm.classifier import TextClassifier
+from textlstm.errors import ConfigError
+from textlstm.persistence import save_weights
+from textlstm.vocabulary import PAD_ID, UNK_ID
+
+_POOLING_RULES = {
+    "final": "the last layer's forward state after the last token, then (if bidirectional) its "
+    "backward state after the first token: h_n[-2] and h_n[-1] of torch.nn.LSTM",
+    "max": "the largest value of each output over the text's tokens",
+    "mean": "the mean of each output over the text's tokens",
+    "attention": "the mean of the outputs over the text's tokens, weighted by the softmax over "
+    "tokens of score(tanh(hidden(output))), with the tensors pooling.hidden and pooling.score",
+}
+
+
+def export_model(classifier: TextClassifier, format: str, path: str | Path) -> None:
+    """Export a model.
+
+    Args:
+        classifier: the model.
+        format: one of `FORMATS`.
+        path: the file to write; one that is there is replaced.
+
+    Raises:
+        ConfigError: there is no such format, or the path is not fit for it.
+        OutputError: the file can't be written.
+    """
+    if format not in FORMATS:
+        close = difflib.get_close_matches(format, FORMATS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"format = {format!r}: must be one of {', '.join(FORMATS)}{hint}")
+    FORMATS[format](classifier, path)
+
+
+def export_vocabulary(classifier: TextClassifier, path: str | Path) -> None:
+    """Write the vocabulary: token and count per line, or an object if `path` ends in `.json`.
+
+    Args:
+        classifier: the model.
+        path: the file; `.txt`, `.json` or no suffix.
+
+    Raises:
+        ConfigError: the path ends in something else, or is a folder.
+        OutputError: the file can't be written.
+    """
+    classifier.vocabulary.save(_file(path, ".txt", ".json"))
+
+
+def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
+    """Write the weights, float32, with the metadata that it takes to use them.
+
+    `embedding.weight`, `linear.weight` and `linear.bias` have their plain names; the tensors
+    after the prefix `lstm.` are the state dict of a `torch.nn.LSTM` of the sizes in the
+    metadata. All metadata are strings; `labels` is a JSON list.
+
+    Args:
+        classifier: the model.
+        path: the file; `.safetensors` or no suffix.
+
+    Raises:
+        ConfigError: the path ends in something else, or is a folder.
+        OutputError: the file can't be written.
+    """
+    model, tokenizer = classifier.model, classifier.tokenizer
+    shape = model.config
+    lstm = (
+        f"torch.nn.LSTM({shape.embedding_size}, {shape.hidden_size}, {shape.num_layers}, "
+        f"batch_first=True, bidirectional={shape.bidirectional})"
+    )
+    metadata = {
+        "format": "pt",  # what transformers asks of a safetensors file
+        "library": f"textlstm {__version__}",
+        "network": "embedding, lstm, pooling, linear, softmax",
+        "lstm": lstm,
+        "pooling": shape.pooling,
+        "pooling_rule": _POOLING_RULES[shape.pooling],
+        "labels": json.dumps(list(classifier.labels), ensure_ascii=False),
+        "num_classes": str(len(classifier.labels)),
+        "vocab_size": str(len(classifier.vocabulary)),
+        "embedding_size": str(shape.embedding_size),
+        "hidden_size": str(shape.hidden_size),
+        "num_layers": str(shape.num_layers),
+        "bidirectional": str(shape.bidirectional).lower(),
+        "pad_id": str(PAD_ID),
+        "unk_id": str(UNK_ID),
+        "tokenizer": tokenizer.kind,
+        "max_length": str(tokenizer.max_length),
+        "truncation": tokenizer.truncation,
+    }
+    weights = {name: tensor.float() for name, tensor in model.state_dict().items()}
+    save_weights(_file(path, ".safetensors"), weights, metadata)
+
+
+FORMATS: dict[str, Callable[[TextClassifier, str | Path], None]] = {
+    "vocab": export_vocabulary,
+    "safetensors": export_safetensors,
+}
+"""What a model can be exported to."""
+
+
+def _file(path: str | Path, *suffixes: str) -> Path:
+    """Check that a file can stand at `path` and that its suffix does not promise another kind."""
+    path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give the path of a file, {' or '.join(suffixes)}")
+    if path.suffix not in ("", *suffixes):
+        raise ConfigError(f"{path}: must end in {' or '.join(suffixes)}, or have no suffix")
+    return path

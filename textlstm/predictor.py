@@ -1,0 +1,105 @@
+"""Probabilities of encoded texts: a stream in, a stream out, constant memory.
+
+Texts are sorted by length inside a bounded window, because batches of like length waste no
+work on padding; the order of the results is that of the texts.
+
+Shapes: N rows, B batch, T time (tokens), C classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.batching import collate, sorted_batches
+from textlstm.encoded import EncodedTexts
+from textlstm.model import BiLSTMClassifier
+
+WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
+BATCH_SIZE = 64
+
+
+def predict_probabilities(
+    model: BiLSTMClassifier, texts: EncodedTexts, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Judge texts on the model's device, without dropout and without gradients.
+
+    Args:
+        model: the classifier; its training mode is as before afterwards.
+        texts: N encoded texts.
+        batch_size: texts a step.
+
+    Returns:
+        Probabilities, float32 [N, C]; each row sums to 1.
+    """
+    device = model.linear.weight.device
+    probabilities = np.empty((len(texts), model.linear.out_features), np.float32)  # [N, C]
+    with _evaluating(model), torch.inference_mode():
+        for start in range(0, len(texts), WINDOW_ROWS):
+            window = texts.lengths[start : start + WINDOW_ROWS]
+            for rows in sorted_batches(window, batch_size=batch_size):
+                ids, lengths = collate(texts, rows + start)  # [B, T], [B]
+                logits = model(ids.to(device), lengths)  # [B, C]
+                probabilities[rows + start] = to_probabilities(logits)
+    return probabilities
+
+
+def stream_probabilities(
+    model: BiLSTMClassifier,
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Iterator[np.ndarray]:
+    """Judge a stream of encoded texts; about `WINDOW_ROWS` of them are held at a time.
+
+    Args:
+        model: the classifier.
+        batches: (ids flat, lengths) of some texts each, as `TextTokenizer.encode_batch` gives.
+        batch_size: texts a step.
+
+    Yields:
+        For each item of `batches`, in order, its probabilities, float32 [n, C].
+    """
+    window: list[tuple[np.ndarray, np.ndarray]] = []
+    rows = 0
+    for batch in batches:
+        window.append(batch)
+        rows += len(batch[1])
+        if rows >= WINDOW_ROWS:
+            yield from _judge(model, window, batch_size)
+            window, rows = [], 0
+    yield from _judge(model, window, batch_size)
+
+
+def to_probabilities(logits: Tensor) -> np.ndarray:
+    """Give the softmax of logits [B, C] as float32 [B, C] on the CPU."""
+    # float64: rows then sum to 1 within one float32 rounding per class
+    return logits.double().softmax(dim=1).float().cpu().numpy()
+
+
+def _judge(
+    model: BiLSTMClassifier, window: list[tuple[np.ndarray, np.ndarray]], batch_size: int
+) -> list[np.ndarray]:
+    if not window:
+        return []
+    texts = EncodedTexts.from_batches(window)
+    probabilities = predict_probabilities(model, texts, batch_size=batch_size)  # [N, C]
+    ends = np.cumsum([len(lengths) for _, lengths in window])
+    return np.split(probabilities, ends[:-1])
+
+
+@contextlib.contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Have the model in evaluation mode; one that is already is not touched (threads)."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
