@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from textlstm.errors import OutputError
+from textlstm.errors import OutputError, TextLSTMError
 
 
 @contextlib.contextmanager
@@ -41,6 +41,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
+    except TextLSTMError:  # raised inside the block: its own message is the right one
+        raise
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
