@@ -14,7 +14,7 @@ from textlstm.persistence import RunRecord
 
 @pytest.fixture(scope="module")
 def description():
-    return tiny_classifier(labels=LABELS).describe()
+    return tiny_classifier(text_column=["title", "body"]).describe()
 
 
 def metadata_of(card):
@@ -90,6 +90,7 @@ def test_the_card_tells_data_settings_and_results(description):
     assert "train 1,200, validation 4" in data
     assert "2 rows of train have no label" in data
     assert "| model.hidden_size | 6 |" in section(card, "Settings")
+    assert "| data.text_column | title body |" in section(card, "Settings")
     assert "| tokenizer.max_length | 20 |" in section(card, "Settings")
     assert "best epoch: 2" in section(card, "Training")
     results = section(card, "Results")

@@ -111,9 +111,9 @@ def test_the_vocabulary_text_is_one_token_a_line(tmp_path):
 
 
 def test_an_unknown_format_names_the_closest():
-    with pytest.raises(ConfigError, match=r"'safetensor'.*vocab, safetensors; did you mean"):
+    with pytest.raises(ConfigError, match=r"'safetensor'.*; did you mean 'safetensors'"):
         export_model(tiny_classifier(), "safetensor", "x")
-    assert list(FORMATS) == ["vocab", "safetensors"]
+    assert {"vocab", "safetensors"} <= set(FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_a_newer_format_asks_for_an_upgrade(folder):
 )
 def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
     change_config(folder, **changes)
-    with pytest.raises(ModelFolderError, match=rf"config\.json: .*{match}"):
+    with pytest.raises(ModelFolderError, match=rf"config\.json, written by textlstm .*: .*{match}"):
         read_config(folder)
 
 

@@ -257,7 +257,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         )
     fault = _config_fault(config)
     if fault:
-        raise ModelFolderError(f"{path}: {fault}: restore the file, or train again")
+        raise ModelFolderError(
+            f"{path}, written by textlstm {config.get('library_version')} and read by "
+            f"{__version__}: {fault}: restore the file, use the version that wrote it, or train "
+            "again"
+        )
     return config
 
 
