@@ -18,7 +18,7 @@ LEVELS = {
     "token_rules subwords tokenizer_file tokenizer vocabulary vector_files vectors "
     "runtime allocator",
     2: "encoded batching embedding lstm dropout model",
-    3: "metrics persistence card loss optimizer schedule",
+    3: "metrics persistence card pretrained loss optimizer schedule",
     4: "trainer checkpoint predictor classifier",
     5: "run_folder pipeline classify export",
     6: "cli __main__",

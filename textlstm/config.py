@@ -59,6 +59,9 @@ class TokenizerConfig(Settings):
     )
     vocab_size: int = option(30_000, "most entries, <pad> and <unk> included", low=3)
     min_frequency: int = option(2, "least count in train of an entry", low=1)
+    extend_vocab: int = option(
+        0, "take also the N first (most frequent) words of the vectors as entries", low=0
+    )
     max_length: int = option(400, "most tokens read of a text", low=1)
     truncation: str = option("both", "which tokens of a longer text are read", choices=TRUNCATIONS)
 
@@ -95,6 +98,14 @@ class TrainingConfig(Settings):
         "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
     )
     patience: int = option(3, "epochs without a better figure before stopping", low=1)
+    vectors: str | None = option(
+        None,
+        "pretrained word vectors to begin with: GloVe, word2vec or fastText .vec",
+        metavar="FILE",
+    )
+    freeze_vectors: int = option(
+        0, "epochs in which the vectors stay as they are; -1 for all", low=-1
+    )
     class_weights: tuple[str, ...] = option(
         (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
     )

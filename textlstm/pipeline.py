@@ -25,6 +25,14 @@ from textlstm.metrics import evaluate_probabilities
 from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import FILES, RunRecord
 from textlstm.predictor import predict_probabilities
+from textlstm.pretrained import (
+    Pretrained,
+    begin_with,
+    can_skip_reading,
+    read_pretrained,
+    settings_with_vectors,
+    with_whole_path,
+)
 from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
 from textlstm.runtime import cpu_threads, pick_device, seed_everything
 from textlstm.tokenizer import TextTokenizer
@@ -75,6 +83,7 @@ def train(
         TextLSTMError: something that the caller can mend; see `textlstm.errors`.
         TrainingInterrupted: Ctrl-C or SIGTERM; a run with `out` can be resumed.
     """
+    options = with_whole_path(options)
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other: give one of them")
     if out is not None:
@@ -83,7 +92,7 @@ def train(
         raise ConfigError("resume and overwrite need a model folder: give out")
     if source is None:
         raise ConfigError("source is missing: name the data to train on, for example 'sample'")
-    settings = TrainSettings.from_options(**options)
+    settings = settings_with_vectors(options)
     prepared = _prepare(source, settings, None)
     # on Windows a file that is still mapped can't be removed
     with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as cache:
@@ -97,10 +106,12 @@ class _Prepared:
     Args:
         corpus: the texts.
         tokenizer: trained on them, or taken from the run that is resumed.
+        pretrained: vectors to begin with, if any are asked for and training has not begun.
     """
 
     corpus: Corpus
     tokenizer: TextTokenizer
+    pretrained: Pretrained | None = None
 
 
 def _train_into(
@@ -130,7 +141,7 @@ def _train_into(
         if source is None:
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
         folder.require_free(overwrite=overwrite)
-        settings = TrainSettings.from_options(**options)
+        settings = settings_with_vectors(options)
         request = RunRequest(_again(source), settings)
         prepared = _prepare_first(source, request, folder)
     folder.take_over(dataclasses.replace(request, fingerprint=prepared.corpus.fingerprint))
@@ -170,9 +181,13 @@ def _prepare(source: Source, settings: TrainSettings, folder: RunFolder | None) 
     labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
     logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
     if folder is not None and folder.has_begun() and _tokenizer_path(folder).is_file():
-        return _Prepared(corpus, _load_tokenizer(settings, folder))
+        tokenizer = _load_tokenizer(settings, folder)
+        if can_skip_reading(folder.checkpoint, folder.cache):
+            return _Prepared(corpus, tokenizer)
+        return _Prepared(corpus, *read_pretrained(settings, tokenizer, extend=False))
     logger.info("building the vocabulary")
-    return _Prepared(corpus, TextTokenizer.train(corpus.train.texts, settings.tokenizer))
+    tokenizer = TextTokenizer.train(corpus.train.texts, settings.tokenizer)
+    return _Prepared(corpus, *read_pretrained(settings, tokenizer, extend=True))
 
 
 def _splits(corpus: Corpus) -> dict[str, Split]:
@@ -214,7 +229,7 @@ def _run(
             name: LabelledTexts(_encoded(split, name, tokenizer, cache), split.labels)
             for name, split in _splits(corpus).items()
         }
-        unknown = texts["validation"].texts.unknown_share()
+        unknown = round(float(texts["validation"].texts.unknown_share()), 6)
         logger.info(
             "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
             f"{len(tokenizer.vocabulary):,}",
@@ -224,6 +239,7 @@ def _run(
         model = BiLSTMClassifier(
             settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=len(corpus.labels)
         )
+        facts = begin_with(prepared.pretrained, model.embedding, texts["train"].texts, cache)
         result = _fit(model, texts, corpus.labels, settings.training, folder, observer)
         metrics = _evaluations(model, texts, corpus.labels, result)
     # prediction shall find the column that was guessed here
@@ -233,7 +249,9 @@ def _run(
         tokenizer,
         corpus.labels,
         dataclasses.replace(settings, data=data),
-        record=_record(corpus, texts, result, metrics, unknown),
+        record=_record(
+            corpus, texts, result, metrics, {"unknown_tokens_in_validation": unknown, **facts}
+        ),
         device=settings.training.device,
     )
     if folder is not None:
@@ -303,7 +321,7 @@ def _record(
     texts: Mapping[str, LabelledTexts],
     result: TrainResult,
     metrics: Mapping[str, Mapping[str, Any]],
-    unknown: float,
+    facts: Mapping[str, Any],
 ) -> RunRecord:
     """Put down what the model card tells."""
     seconds = sum(record["seconds"] for record in result.history)
@@ -318,7 +336,7 @@ def _record(
             "best_epoch": result.best_epoch,
             "steps": result.steps,
             "minutes": round(seconds / 60, 2),
-            "unknown_tokens_in_validation": round(float(unknown), 6),
+            **facts,
         },
         metrics=metrics,
         history=tuple(result.history),

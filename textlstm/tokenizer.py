@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 Batches = Callable[[], Iterable[Sequence[str]]]
 
+WHOLE_WORDS = ("word", "basic_english", "whitespace")
+"""Kinds whose entries are words, so that any further word may be one."""
+
 _ID_BYTES = 4  # an id is an int32
 _UNKNOWN = array("i", [UNK_ID]).tobytes()
 _TEXTS_AT_ONCE = 512  # bounds the memory for their pieces
@@ -180,6 +183,27 @@ class TextTokenizer:
         if vocabulary is None:
             vocabulary = Vocabulary(_entries(tokenizer))
         return cls(tokenizer, vocabulary, kind=kind, max_length=max_length, truncation=truncation)
+
+    def extended(self, words: Sequence[str]) -> TextTokenizer:
+        """Give a tokenizer with more entries, behind those it has and with counts of 0.
+
+        Args:
+            words: the new entries, each read as one token by this kind (see `WHOLE_WORDS`).
+
+        Raises:
+            VocabularyError: one of them is an entry already.
+        """
+        assert self.kind in WHOLE_WORDS
+        vocabulary = Vocabulary(
+            [*self.vocabulary.get_itos(), *words], [*self.vocabulary.counts, *(0 for _ in words)]
+        )
+        return TextTokenizer(
+            assemble(self.kind, _word_level(vocabulary)),
+            vocabulary,
+            kind=self.kind,
+            max_length=self.max_length,
+            truncation=self.truncation,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokenizer.json, all or nothing.

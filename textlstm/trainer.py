@@ -245,6 +245,8 @@ class Trainer:
         """Train and judge one epoch, or what is left of it; give the reason if it was cut off."""
         progress = self._progress
         self.model.train()
+        frozen = self.config.freeze_vectors
+        self._tune_embedding(0 <= frozen <= progress.epoch)
         self._compute_in(pick_precision(self.config.precision, self.device))
         for rows in self._batches(progress.epoch)[progress.batch :]:
             if reason := self._interruption():
@@ -264,6 +266,12 @@ class Trainer:
         self._progress = _Progress(epoch=progress.epoch + 1, step=progress.step)
         self._save()
         return None
+
+    def _tune_embedding(self, tuned: bool) -> None:
+        """Have embeddings learn or stay; the optimizer passes over weights without gradient."""
+        for module in self.model.modules():
+            if isinstance(module, nn.Embedding):
+                module.requires_grad_(tuned)
 
     def _compute_in(self, dtype: torch.dtype) -> None:
         cast(Any, self.model).compute_dtype = dtype
@@ -358,6 +366,7 @@ class Trainer:
         if self._best.weights:
             self.model.load_state_dict(self._best.weights)
         self.model.eval()
+        self._tune_embedding(True)
         self._compute_in(torch.float32)
         result = TrainResult(
             self.history, self._early.best_epoch, self._best.metrics, reason, self._progress.step

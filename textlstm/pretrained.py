@@ -1,0 +1,195 @@
+"""Training from pretrained word vectors: settings, vocabulary, embedding, and what is told of it.
+
+Shapes: V vocabulary, E embedding.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from textlstm.config import TrainSettings
+from textlstm.encoded import EncodedTexts
+from textlstm.errors import ConfigError
+from textlstm.files import write_text
+from textlstm.tokenizer import WHOLE_WORDS, TextTokenizer
+from textlstm.vector_files import vector_size
+from textlstm.vectors import Vectors, embedding_matrix, has_vector, read_vectors
+from textlstm.vocabulary import UNK_ID
+
+logger = logging.getLogger(__name__)
+
+FACTS = "vectors.json"
+_CHUNK = 2**20  # tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """An embedding to begin with.
+
+    Args:
+        path: the file of vectors.
+        matrix: float32 [V, E].
+        known: which entries have a vector from the file, bool [V].
+        other_case: how many of them have that of another spelling.
+    """
+
+    path: Path
+    matrix: np.ndarray
+    known: np.ndarray
+    other_case: int
+
+
+def with_whole_path(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options whose file of vectors is found from any folder, as a resumed run may need."""
+    path = options.get("vectors")
+    if not isinstance(path, str | os.PathLike):
+        return dict(options)
+    return {**options, "vectors": str(Path(path).absolute())}
+
+
+def settings_with_vectors(options: Mapping[str, Any]) -> TrainSettings:
+    """Make the settings of a new run; with vectors, `embedding_size` is theirs.
+
+    Args:
+        options: flat names and values, as for `TrainSettings.from_options`.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: an option is no good, or contradicts the vectors or their absence.
+        DataError: the file of vectors is missing, or its beginning is malformed.
+    """
+    settings = TrainSettings.from_options(**options)
+    path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
+    if path is None:
+        for name, value in (
+            ("extend_vocab", extend),
+            ("freeze_vectors", settings.training.freeze_vectors),
+        ):
+            if value:
+                raise ConfigError(f"{name} = {value}: goes with a file of vectors only: name one")
+        return settings
+    kind = settings.tokenizer.tokenizer
+    if extend and kind not in WHOLE_WORDS:
+        raise ConfigError(
+            f"extend_vocab = {extend} does not go with tokenizer = {kind!r}, whose entries are not "
+            f"whole words: leave it out, or take {', '.join(WHOLE_WORDS)}"
+        )
+    size = vector_size(path)
+    asked = options.get("embedding_size", size)
+    if asked != size:
+        raise ConfigError(
+            f"embedding_size = {asked}, but the vectors in {path} have {size} numbers: leave "
+            "embedding_size out, or take other vectors"
+        )
+    return replace(settings, model=replace(settings.model, embedding_size=size))
+
+
+def read_pretrained(
+    settings: TrainSettings, tokenizer: TextTokenizer, *, extend: bool
+) -> tuple[TextTokenizer, Pretrained | None]:
+    """Read the vectors for a vocabulary, and extend it if the settings say so.
+
+    Args:
+        settings: of the run.
+        tokenizer: trained, or that of the run which is resumed.
+        extend: False where the tokenizer has been extended already.
+
+    Returns:
+        The tokenizer, with the frequent words of the file that it can read as one token; and
+        the vectors, None if none are asked for.
+
+    Raises:
+        DataError: the file is missing or malformed, or has no vector that fits.
+    """
+    path = settings.training.vectors
+    if path is None:
+        return tokenizer, None
+    logger.info("reading vectors from %s", path)
+    words = tokenizer.vocabulary.get_itos()[UNK_ID:]
+    count = settings.tokenizer.extend_vocab if extend else 0
+    vectors = read_vectors(
+        path, words, extend=count, usable=lambda word: tokenizer.tokens(word) == [word]
+    )
+    if count:
+        logger.info(
+            "%s words of the %s most frequent in %s are added to the vocabulary",
+            f"{len(vectors.extension):,}",
+            f"{min(count, vectors.rows):,}",
+            path,
+        )
+        tokenizer = tokenizer.extended(vectors.extension)
+    return tokenizer, _pretrained(vectors, tokenizer, settings.training.seed)
+
+
+def _pretrained(vectors: Vectors, tokenizer: TextTokenizer, seed: int) -> Pretrained:
+    tokens = tokenizer.vocabulary.get_itos()
+    matrix = embedding_matrix(tokens, vectors, seed=seed)  # [V, E]
+    return Pretrained(vectors.path, matrix, has_vector(tokens, vectors), vectors.other_case)
+
+
+def can_skip_reading(checkpoint: Path, cache: Path) -> bool:
+    """Tell whether a resumed run needs no file of vectors: its checkpoint has the embedding."""
+    return checkpoint.is_file() and bool(_noted(cache))
+
+
+def _noted(cache: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((cache / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # lost or cut short: then the vectors are read again
+        return {}
+    return facts
+
+
+def begin_with(
+    pretrained: Pretrained | None, embedding: nn.Embedding, train: EncodedTexts, cache: Path
+) -> dict[str, Any]:
+    """Put the vectors into an embedding and note what they cover.
+
+    Args:
+        pretrained: the vectors; None if there are none, or the checkpoint has them.
+        embedding: gets them, [V, E].
+        train: the texts to learn from.
+        cache: folder of the run, where the facts are kept for a resume.
+
+    Returns:
+        Facts for the record of the run; empty if it has no vectors.
+    """
+    if pretrained is None:
+        return _noted(cache)
+    with torch.no_grad():
+        embedding.weight.copy_(torch.from_numpy(pretrained.matrix))
+    known = pretrained.known
+    entries = max(1, len(known) - 2)  # without the specials
+    covered = sum(
+        int(np.count_nonzero(known[train.ids[start : start + _CHUNK]]))
+        for start in range(0, len(train.ids), _CHUNK)
+    ) / max(1, len(train.ids))
+    logger.info(
+        "vectors: %s of %s entries (%.1f%%) have one, as have %.1f%% of the tokens of train; "
+        "%s are those of another spelling",
+        f"{known.sum():,}",
+        f"{entries:,}",
+        100 * known.sum() / entries,
+        100 * covered,
+        f"{pretrained.other_case:,}",
+    )
+    facts = {
+        "vectors": pretrained.path.name,
+        "vocabulary_entries_with_a_vector": round(float(known.sum()) / entries, 6),
+        "train_tokens_with_a_vector": round(covered, 6),
+        "entries_with_the_vector_of_another_spelling": pretrained.other_case,
+    }
+    write_text(cache / FACTS, json.dumps(facts) + "\n")
+    return facts
