@@ -53,6 +53,24 @@ def test_its_own_spelling_counts_even_if_it_comes_later(path):
     assert rows(read_vectors(path, ["PARIS"])) == {"PARIS": [9, 9]}
 
 
+def test_memory_grows_with_the_words_taken_only(tmp_path):
+    import tracemalloc
+
+    path = tmp_path / "vectors.gz"
+    numbers = " 0.5" * 100
+    spellings = ["the", "The", "tHe", "thE", "THe", "ThE", "tHE", "THE"]
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.writelines(f"word{n}{numbers}\n" for n in range(8000))  # 3.2 MB as 32-bit numbers
+        file.writelines(f"{word}{numbers}\n" for word in spellings)
+    tracemalloc.start()
+    vectors = read_vectors(path, ["tHE", "plot"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert vectors.tokens == ("tHE",)
+    assert vectors.rows == 8008
+    assert peak < 1.5e6
+
+
 def test_the_most_frequent_words_are_taken_besides(path):
     vectors = read_vectors(path, ["film", "the", "plot"], extend=3)
     assert vectors.extension == ("The", "Paris")

@@ -70,7 +70,7 @@ class TokenizerConfig(Settings):
 class ModelConfig(Settings):
     """The shape of the network and its dropout."""
 
-    embedding_size: int = option(100, "numbers per token", low=1)
+    embedding_size: int = option(100, "numbers per token; with vectors, theirs", low=1)
     hidden_size: int = option(128, "LSTM units per direction", low=1)
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
