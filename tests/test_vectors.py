@@ -53,9 +53,10 @@ def test_its_own_spelling_counts_even_if_it_comes_later(path):
     assert rows(read_vectors(path, ["PARIS"])) == {"PARIS": [9, 9]}
 
 
-def test_memory_grows_with_the_words_taken_only(tmp_path):
+def test_memory_grows_with_the_words_taken_only(tmp_path, monkeypatch):
     import tracemalloc
 
+    monkeypatch.setattr("textlstm.vector_files._BLOCK", 2**15)
     path = tmp_path / "vectors.gz"
     numbers = " 0.5" * 100
     spellings = ["the", "The", "tHe", "thE", "THe", "ThE", "tHE", "THE"]
