@@ -90,6 +90,13 @@ def test_the_embedding_begins_with_the_vectors_and_has_their_size(data, vectors)
     assert "unheard" not in frozen.vocabulary
 
 
+def test_the_file_may_have_a_vector_for_what_is_unknown(data, tmp_path):
+    vectors = write_vectors(tmp_path / "vectors.txt", ["the", "<unk>", "<pad>"])
+    frozen = run(data, vectors, freeze_vectors=-1, extend_vocab=9, epochs=1)
+    np.testing.assert_array_equal(row(frozen, "<unk>"), vector("<unk>"))
+    np.testing.assert_array_equal(row(frozen, "<pad>"), np.zeros(SIZE))
+
+
 def test_everything_else_begins_as_without_vectors(data, vectors):
     """At a rate of almost nothing, weights stay where they begin."""
     still = {"learning_rate": 1e-9, "epochs": 1}
