@@ -327,6 +327,14 @@ def test_predict_reads_lines_from_stdin_and_writes_json_lines_to_stdout(capsys, 
     assert sum(labelled[0][f"probability_{name}"] for name in ("bad", "good")) == pytest.approx(1)
 
 
+def test_a_terminal_without_a_letter_shows_its_code(model, data, monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    Vocabulary(["<pad>", "<unk>", "naïve"]).save(data.parent / "v.txt")
+    assert run("vocab", "show", data.parent / "v.txt") == 0
+    assert rb"2	na\xefve	0" in out.buffer.getvalue()
+
+
 def test_predict_writes_a_file_to_stdout_if_asked(capsys, model, data):
     line = fails(capsys, "predict", model, data / "test.csv", "--out", "-")
     assert "already has a column 'label'" in line
@@ -346,6 +354,29 @@ def test_export_writes_vocabulary_and_weights(capsys, model, tmp_path):
     assert run("export", model, "--format", "vocab", "--out", vocab, "--overwrite") == 0
     line = fails(capsys, "export", model, "--format", "vocabb", "--out", tmp_path / "x.txt")
     assert "did you mean 'vocab'" in line
+
+
+def test_export_to_onnx_measures_int8_on_data(capsys, data, model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    out, odd = tmp_path / "out", tmp_path / "odd.csv"
+    odd.write_text("words,mark\ndull,bad\nbright,good\n")
+    columns = ["--text-column", "words", "--label-column", "mark"]
+    export = ["export", model, "--format", "onnx", "--out", out]
+    assert "pass --data" in fails(capsys, *export, "--quantize", "int8")
+    assert run(*export, "--quantize", "int8", "--data", data, "--split", "validation") == 0
+    shown, err = capsys.readouterr()
+    assert shown == ""
+    assert "largest difference" in err
+    assert "of 16 texts the same label" in err
+    assert err.splitlines()[-1] == f"the onnx export of {model} is in {out}"
+    assert f"16 labelled texts of `{data} (validation)`" in (out / "README.md").read_text()
+    assert "exists" in fails(capsys, *export)
+    assert run(*export, "--overwrite", "--data", odd, *columns) == 0
+    assert "On 2 labelled texts" in (out / "README.md").read_text()
+    line = fails(
+        capsys, "export", model, "--format", "vocab", "--out", tmp_path / "v", "--data", data
+    )
+    assert "data does not go with format = 'vocab'" in line
 
 
 def test_vocab_counts_the_words_of_files_without_labels(capsys, tmp_path):

@@ -6,6 +6,7 @@ is asked for goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a letter that a label has
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(arguments)
         code: int = options.run(options)

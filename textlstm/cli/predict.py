@@ -56,12 +56,20 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.model, device=config.device, precision=config.precision
         )
         target = sys.stdout.buffer if out == "-" else out
-        with counting("rows") as progress:
-            options: dict[str, Any] = {"overwrite": arguments.overwrite, "progress": progress}
-            if arguments.input == "-":
-                summary = classify_lines(classifier, sys.stdin.buffer, target, config, **options)
-            else:
-                summary = classify_file(classifier, arguments.input, target, config, **options)
+        if arguments.input == "-":  # no count of rows between the lines that somebody types
+            summary = classify_lines(
+                classifier, sys.stdin.buffer, target, config, overwrite=arguments.overwrite
+            )
+        else:
+            with counting("rows") as progress:
+                summary = classify_file(
+                    classifier,
+                    arguments.input,
+                    target,
+                    config,
+                    overwrite=arguments.overwrite,
+                    progress=progress,
+                )
     failed = sum(summary.failed.values())
     if failed:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in summary.failed.most_common(3))
