@@ -1,205 +1,29 @@
 from __future__ import annotations
 
-import json
-import os
 import pickle
-import re
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tiny_tokenizers import ANY_TEXT, PLAIN, TEXTS, TRAINED, train
+from tokenizers import Tokenizer
 
 from textlstm import tokenizer as tokenizer_module
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
 from textlstm.errors import ConfigError, VocabularyError
+from textlstm.subwords import SUBWORDS
 from textlstm.tokenizer import TextTokenizer
 from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORD_LEVEL = ("word", "basic_english", "whitespace", "char")
-SUBWORD = ("bpe", "wordpiece", "unigram")
-
-TEXTS = [
-    "The film was great, and it's not dull; I don't regret 1,000.50 dollars!",
-    "I can't say the plot wasn't clever.<br /><br />But the acting... the acting was dull.",
-    "Great film, great cast, great music: (really) great.",
-    "A dull film with a clever plot isn't a great film. <pad> <unk> 😀 naïve café",
-]
-
-# Bits on which the rules of some kind turn.
-BITS = re.split(
-    r"\|",
-    "<br />|<BR/>|</br >|<b\"r />|<br|<|br|/>|>|'|’|´|`|``|''|\"|n't|N'T|'s|'ll|don't|can't|a|B|é"
-    "|e\u0301|\u0301|\u0338|Σ|ΑΣ|σ|İ|ǅ|1,0|.5|9|.|,|(|)|!|?|;|:|-|-lrb-|-RRB-|_|#|##a|▁|▁a|<pad>"
-    "|<unk>|<|pad|[PAD]|😀|👍🏽|👩‍🔬|🇩🇪|中|国|ไ|กั|नि|\x00|\x1c|\x85|\xa0|\u2028|\u200b|\ufeff|\xad"
-    "| |  |\t|\n|\r\n| |great| film| the",
-)
-CODED = st.characters(exclude_categories=["Cs", "Cn"])
-NASTY = st.lists(st.one_of(st.sampled_from(BITS), st.text(CODED, max_size=3)), max_size=12)
-ANY_TEXT = NASTY.map("".join)
-
-
-def batches():
-    return iter([TEXTS[:1], TEXTS[1:]])
-
-
-def train(kind="word", texts=None, **options) -> TextTokenizer:
-    options = {"min_frequency": 1, "vocab_size": 90, "max_length": 1000, **options}
-    source = batches if texts is None else lambda: iter([texts])
-    return TextTokenizer.train(source, TokenizerConfig(tokenizer=str(kind), **options))
-
-
-TRAINED = {kind: train(kind) for kind in TOKENIZERS}
-PLAIN = {kind: Tokenizer.from_str(it._tokenizer.to_str()) for kind, it in TRAINED.items()}
 
 
 @pytest.fixture(params=TOKENIZERS)
 def kind(request):
     return request.param
-
-
-def read(kind: str, text: str) -> str:
-    return " ".join(TRAINED[kind].tokens(text))
-
-
-# -- word ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("The Film, was GREAT!", "the film , was great !"),
-        ("don't can't won't isn't cannot", "do n't ca n't wo n't is n't cannot"),
-        ("It's I'll we're they've he'd I'm", "it 's i 'll we 're they 've he 'd i 'm"),
-        ("don’t it’s don´t it`s", "do n't it 's do n't it 's"),
-        ("the dogs' 'so-called' o'clock", "the dogs ' ' so - called ' o ' clock"),
-        ("1,000.50 3.5, 7. 80s 2nd '70s 24/7", "1,000.50 3.5 , 7 . 80s 2nd ' 70s 24 / 7"),
-        ("$5 10% 10:30 v2", "$ 5 10 % 10 : 30 v2"),
-        ("well...no?!", "well . . . no ? !"),
-        ("one<br /><br/>two<BR>three</br>four<brx>", "one two three four < brx >"),
-        ("a_b [x] {y} a@b.c", "a _ b [ x ] { y } a @ b . c"),
-        ("😀😀 👍🏽 ❤️ 👩‍🔬 🇩🇪🇫🇷", "😀 😀 👍🏽 ❤️ 👩‍🔬 🇩🇪 🇫🇷"),
-        ("Café cafe\u0301 ÉTÉ naïve", "café café été naïve"),
-        ("我爱 abc中文 हिन्दी", "我 爱 abc 中 文 हिन्दी"),
-        ("a\x00b\u200bc\ufeff\x96d\x85e\x1cf", "a b c d e f"),
-        ("ΟΔΟΣ ΣΑΣ", "οδος σας"),
-        ("“quoted” — …", "“ quoted ” — …"),
-        ("", ""),
-        (" \n\t\x1c\x85 ", ""),
-    ],
-)
-def test_word(text, expected):
-    assert read("word", text) == expected
-
-
-@pytest.mark.parametrize(
-    ("raw", "tokenized"),
-    [
-        ("they don't think it's", "they do n't think it 's"),
-        ("we're sure he'll say I'm", "we 're sure he 'll say i 'm"),
-        ('he said "well (yes)."', "he said `` well -lrb- yes -rrb- . ''"),
-        ("can't, won't!", "ca n't , wo n't !"),
-        ("1,000.50 well-made films...", "1,000.50 well-made films ..."),
-    ],
-)
-def test_word_reads_text_that_is_already_tokenized_the_same_way(raw, tokenized):
-    assert read("word", raw) == read("word", tokenized)
-
-
-@given(ANY_TEXT)
-def test_word_reads_its_own_tokens_as_themselves(text):
-    tokens = TRAINED["word"].tokens(text)
-    assert TRAINED["word"].tokens(" ".join(tokens)) == tokens
-
-
-@given(ANY_TEXT)
-def test_no_token_holds_white_space(text):
-    for kind in ("word", "basic_english", "whitespace"):
-        assert all(
-            token and not any(map(str.isspace, token)) for token in TRAINED[kind].tokens(text)
-        )
-
-
-# -- basic_english -------------------------------------------------------------------------
-
-BASIC = [
-    (r"'", " '  "),
-    (r"\"", ""),
-    (r"\.", " . "),
-    (r"<br \/>", " "),
-    (r",", " , "),
-    (r"\(", " ( "),
-    (r"\)", " ) "),
-    (r"!", " ! "),
-    (r"\?", " ? "),
-    (r";", " "),
-    (r":", " "),
-    (r"\s+", " "),
-]
-
-
-def reference_basic_english(text: str) -> list[str]:
-    """What torchtext 0.18's `basic_english` does, step by step."""
-    text = text.lower()
-    for pattern, replacement in BASIC:
-        text = re.sub(pattern, replacement, text)
-    return text.split()
-
-
-def test_basic_english_on_an_example():
-    assert read("basic_english", "Don't \"stop\"; it's (fun)...<br />2,000!") == (
-        "don ' t stop it ' s ( fun ) . . . 2 , 000 !"
-    )
-
-
-@settings(max_examples=400)
-@given(ANY_TEXT)
-@example('a<b"r />b')
-@example("A\u0345Σ")
-@example("ΑΣ'Σ. Σ <pad> a<pad>b")
-def test_basic_english_equals_the_reference(text):
-    assert TRAINED["basic_english"].tokens(text) == reference_basic_english(text)
-
-
-@pytest.mark.parametrize("name", ["imdb", "sst2"])
-def test_basic_english_equals_the_reference_on_real_texts(name):
-    path = DATA / name / "validation.parquet"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    import pyarrow.parquet
-
-    texts = pyarrow.parquet.read_table(path)["text"].to_pylist()[:300]
-    for text in texts:
-        assert TRAINED["basic_english"].tokens(text) == reference_basic_english(text)
-
-
-# -- the other kinds -----------------------------------------------------------------------
-
-
-@given(ANY_TEXT)
-def test_whitespace_splits_as_python_does_and_changes_nothing(text):
-    assert TRAINED["whitespace"].tokens(text) == text.split()
-
-
-@given(ANY_TEXT)
-def test_char_keeps_every_code_point(text):
-    assert TRAINED["char"].tokens(text) == list(text)
-
-
-@pytest.mark.parametrize("kind", SUBWORD)
-def test_subwords_spell_the_words(kind):
-    tokens = TRAINED[kind].tokens("The Great film<br />isn't dull.")
-    joined = "".join(tokens).replace("##", "").replace("▁", "")
-    assert joined == "thegreatfilmisn'tdull."
-    assert len(tokens) > 6
 
 
 # -- ids -----------------------------------------------------------------------------------
@@ -288,7 +112,20 @@ def test_ids_do_not_depend_on_the_batch_nor_on_what_was_read_before(kind, monkey
         ids, lengths = together.encode_batch(texts)
         assert ids.tolist() == list(chain.from_iterable(alone))
         assert lengths.tolist() == [len(one) for one in alone]
-    assert sum(map(len, together._recent)) < 400
+
+
+def test_what_was_read_lately_is_kept_and_what_was_not_is_forgotten(monkeypatch):
+    monkeypatch.setattr(tokenizer_module, "_TEXTS_AT_ONCE", 1)
+    monkeypatch.setattr(tokenizer_module, "_CACHE_LETTERS", 40)
+    read = []
+    original = TextTokenizer._read_now
+    monkeypatch.setattr(
+        TextTokenizer, "_read_now", lambda self, some: read.extend(some) or original(self, some)
+    )
+    trained = train("whitespace")
+    trained.encode_batch([f"great w{i:03}" for i in range(100)])
+    assert read.count("great") == 1
+    assert sum(map(len, trained._recent)) + sum(map(len, trained._older)) < 120
 
 
 def test_half_a_surrogate_pair_reads_as_the_replacement_character(kind):
@@ -364,14 +201,6 @@ def test_a_long_text_is_not_read_in_full(kind, truncation, monkeypatch):
     assert sum(letters) < 2000 < len(text)
 
 
-def test_one_endless_word_is_read(kind):
-    # Oniguruma panics after ten million tries in one match: no pattern may be unbounded.
-    start = time.monotonic()
-    for text in ("a" * 200_000, "1" * 200_000, "<br" + " " * 200_000, "A" + "'" * 200_000):
-        assert len(TRAINED[kind].encode(text)) >= 1
-    assert time.monotonic() - start < 60
-
-
 # -- training ------------------------------------------------------------------------------
 
 
@@ -395,14 +224,6 @@ def test_no_kind_has_more_entries_than_asked_for(kind, size):
         assert trained.encode("A great film, é?")
 
 
-@pytest.mark.parametrize("kind", SUBWORD)
-def test_min_frequency_bounds_the_alphabet_of_subwords(kind):
-    assert "q" not in "".join(
-        train(kind, ["aa bb aa q"], min_frequency=2).vocabulary.get_itos()[2:]
-    )
-    assert "q" in "".join(train(kind, ["aa bb aa q"], min_frequency=1).vocabulary.get_itos()[2:])
-
-
 def test_counts_are_those_of_the_ids_of_the_texts(kind):
     for options in ({}, {"vocab_size": 30, "min_frequency": 2}):
         trained = train(kind, **options)
@@ -417,38 +238,6 @@ def test_vocabulary_does_not_depend_on_how_the_texts_are_batched(kind, monkeypat
     config = TokenizerConfig(tokenizer=kind, min_frequency=1, vocab_size=90)
     for some in ([TEXTS], [[text] for text in reversed(TEXTS)], [(), TEXTS]):
         assert TextTokenizer.train(lambda some=some: iter(some), config).vocabulary == expected
-
-
-def test_subword_vocabularies_are_the_same_in_every_process(tmp_path):
-    # 1,000 different texts with many ties, so that the order of a hash table would show.
-    program = (
-        "from textlstm.tokenizer import *\n"
-        "texts = [f'w{i % 97:x}{i * 7919 % 1009:x} q{i:o} {chr(233 + i % 50)}'\n"
-        "         for i in range(1000)]\n"
-        "for kind in ('bpe', 'wordpiece', 'unigram'):\n"
-        "    config = TokenizerConfig(tokenizer=kind, vocab_size=220, min_frequency=1)\n"
-        "    tokenizer = TextTokenizer.train(lambda: [texts], config)\n"
-        "    print(tokenizer._tokenizer.to_str(), tokenizer.vocabulary.counts)\n"
-    )
-    outputs = set()
-    for seed, parallel, threads in (("1", "true", "2"), ("2", "false", "1"), ("3", "true", "1")):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "TOKENIZERS_PARALLELISM": parallel,
-            "RAYON_NUM_THREADS": threads,
-        }
-        outputs.add(
-            subprocess.run(
-                [sys.executable, "-c", program],
-                env=environment,
-                capture_output=True,
-                check=True,
-                text=True,
-            ).stdout
-        )
-    assert len(outputs) == 1
-    assert len(outputs.pop()) > 3000
 
 
 # -- settings ------------------------------------------------------------------------------
@@ -480,7 +269,7 @@ def test_a_given_vocabulary_is_cut_at_vocab_size_and_that_is_said(tmp_path, capl
     assert "v.txt has 5 entries; the first 4 are used" in caplog.text
 
 
-@pytest.mark.parametrize("kind", SUBWORD)
+@pytest.mark.parametrize("kind", SUBWORDS)
 def test_a_given_vocabulary_does_not_go_with_subwords(kind):
     with pytest.raises(ConfigError, match=f"'v.txt' does not go with tokenizer = '{kind}'"):
         train(kind, vocab="v.txt")
@@ -544,124 +333,3 @@ def test_threads_may_share_one_tokenizer(monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         for ids, _ in pool.map(trained.encode_batch, [texts] * 8):
             assert ids.tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot read the tokenizer"),
-        ("{nonsense", "is not valid JSON"),
-        ("[1]", "it has no 'model'"),
-        ('{"model": {"type": "Other"}}', "is not a tokenizer.json that this version"),
-        ('{"tokens": ["a"]}', "it has no 'model'"),
-    ],
-)
-def test_a_missing_or_bad_tokenizer_json_is_named(tmp_path, content, message):
-    path = tmp_path / "mine.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(VocabularyError, match=f"mine.json.*{message}|{message}.*mine.json"):
-        train(path)
-
-
-# -- a ready tokenizer.json ----------------------------------------------------------------
-
-
-def foreign(model, tmp_path, *, special=(), normalizer=None, post=None) -> Path:
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    if normalizer is not None:
-        tokenizer.normalizer = normalizer
-    tokenizer.add_special_tokens(list(special))
-    if post is not None:
-        tokenizer.post_processor = post
-    tokenizer.save(str(tmp_path / "theirs.json"))
-    return tmp_path / "theirs.json"
-
-
-def bert_like(tmp_path) -> Path:
-    vocab = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "great", "film", "##s", "a"]
-    model = models.WordPiece({t: i for i, t in enumerate(vocab)}, unk_token="[UNK]")
-    return foreign(
-        model,
-        tmp_path,
-        special=["[PAD]", "[UNK]", "[CLS]", "[SEP]"],
-        normalizer=normalizers.Lowercase(),
-        post=processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1)),
-    )
-
-
-def test_a_foreign_file_gets_our_ids_in_its_order(tmp_path):
-    trained = train(bert_like(tmp_path), ["Great films", "a zebra great <pad>"])
-    assert trained.kind == "file"
-    itos = [PAD, UNK, "[CLS]", "[SEP]", "great", "film", "##s", "a"]
-    assert trained.vocabulary == Vocabulary(itos, [0, 2, 0, 0, 2, 1, 1, 1])
-    assert trained.tokens("Great films zebra") == ["great", "film", "##s", UNK]
-    assert trained.encode("Great films zebra") == [4, 5, 6, 1]  # without [CLS] and [SEP]
-    assert trained.encode("<pad>") == [UNK_ID]
-    assert trained.encode("[PAD]") == [UNK_ID]
-    assert trained.encode(" ") == [UNK_ID]
-
-
-def test_a_foreign_file_stays_as_it_is_read_over_saving_and_loading(tmp_path):
-    trained = train(bert_like(tmp_path))
-    trained.save(tmp_path / "ours.json")
-    again = TextTokenizer.load(tmp_path / "ours.json", max_length=9, truncation="head")
-    assert again._tokenizer.to_str() == trained._tokenizer.to_str()
-    assert again.kind == "file"
-    plain = Tokenizer.from_file(str(tmp_path / "ours.json"))
-    assert plain.encode("great <pad> films").ids == trained.encode("great <pad> films")
-
-
-def test_entries_that_are_not_there_are_put_in_front(tmp_path):
-    model = models.BPE({"g": 0, "r": 1, "gr": 2}, [("g", "r")])
-    trained = train(foreign(model, tmp_path, special=["<eos>", "<pad>"]))
-    assert trained.vocabulary.get_itos() == [PAD, UNK, "g", "r", "gr", "<eos>"]
-    assert trained.encode("grg <eos>") == [4, 2, 5]
-    assert PAD_ID not in trained.encode("<pad>")
-
-
-def test_gaps_between_ids_are_closed(tmp_path):
-    model = models.WordLevel({"a": 7, "[UNK]": 3, "b": 5}, unk_token="[UNK]")
-    trained = train(foreign(model, tmp_path))
-    assert trained.vocabulary.get_itos() == [PAD, UNK, "b", "a"]
-    assert trained.encode("a b c <pad> <unk>") == [3, 2, 1, 1, 1]
-    assert trained.tokens("a zebra") == ["a", "zebra"]
-
-
-def test_a_unigram_file_keeps_its_scores(tmp_path):
-    vocab = [("<s>", 0.0), ("<pad>", 0.0), ("<unk>", 0.0), ("a", -2.0), ("b", -2.5), ("ab", -3.0)]
-    trained = train(foreign(models.Unigram(vocab, 2, False), tmp_path, special=["<s>", "<pad>"]))
-    assert trained.vocabulary.get_itos() == [PAD, UNK, "<s>", "a", "b", "ab"]
-    assert trained.encode("ab ba abz <pad>")[:4] == [5, 4, 3, 5]
-    assert PAD_ID not in trained.encode("<pad>")
-    content = json.loads(trained._tokenizer.to_str())["model"]
-    assert content["unk_id"] == UNK_ID
-    assert content["vocab"][5] == ["ab", -3.0]
-
-
-def test_a_name_of_ours_for_another_entry_is_refused(tmp_path):
-    model = models.WordLevel({"[UNK]": 0, "<unk>": 1}, unk_token="[UNK]")
-    with pytest.raises(VocabularyError, match=r"theirs.json: .*'\[UNK\]' and .*entry '<unk>'"):
-        train(foreign(model, tmp_path))
-
-
-def test_our_own_file_given_as_a_ready_one_is_its_kind(tmp_path, kind):
-    TRAINED[kind].save(tmp_path / "ours.json")
-    again = train(tmp_path / "ours.json")
-    assert again.kind == kind
-    assert again.vocabulary == TRAINED[kind].vocabulary
-
-
-def test_a_ready_file_goes_without_a_vocabulary(tmp_path):
-    with pytest.raises(ConfigError, match=r"'v.txt' does not go with tokenizer = .*theirs.json"):
-        train(bert_like(tmp_path), vocab="v.txt")
-
-
-def test_truncation_and_padding_in_a_file_are_not_ours(tmp_path):
-    path = bert_like(tmp_path)
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(1)
-    tokenizer.enable_padding(length=9, pad_token="[PAD]")
-    tokenizer.save(str(path))
-    assert train(path).encode("great film a") == [4, 5, 7]

@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import pickle
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textlstm.config import TokenizerConfig
+from textlstm.data import load_texts
 from textlstm.errors import VocabularyError
+from textlstm.tokenizer import TextTokenizer
 from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
 
 ODD = ["\t", "\n", "\r", "\\", "\\t", "\\n", "\x85", "\u2028", "\u2029", "\x0b", "", " ", "\ufeff"]
@@ -214,3 +218,25 @@ def test_counts_of_a_counter_are_taken_as_they_are():
 
 def test_json_form_names_its_version():
     assert json.loads(Vocabulary([PAD, UNK]).to_json())["version"] == 1
+
+
+READY = Path(__file__).resolve().parents[1] / "vocab"
+
+
+def test_the_ready_english_vocabulary_has_30000_entries_in_our_order():
+    vocabulary = Vocabulary.load(READY / "english-30k.txt")
+    entries = dict(zip(vocabulary.get_itos()[2:], vocabulary.counts[2:], strict=True))
+    again = Vocabulary.from_counts({**entries, UNK: vocabulary.counts[UNK_ID]}, size=30_000)
+    assert again == vocabulary
+    assert len(vocabulary) == 30_000
+    assert sum(vocabulary.counts) == 19_922_967
+
+
+def test_the_ready_vocabulary_of_the_sample_is_that_of_its_train_split():
+    # Not so any more? python scripts/build_vocab.py sample --out vocab/sample.txt
+    texts, _ = load_texts("sample")
+    built = TextTokenizer.train(texts, TokenizerConfig()).vocabulary
+    assert Vocabulary.load(READY / "sample.txt") == built
+    assert f"| `sample.txt` | {len(built):,} | {sum(built.counts):,} |" in (
+        READY / "README.md"
+    ).read_text(encoding="utf-8")

@@ -120,8 +120,9 @@ def _parts(tokenizer: Tokenizer) -> list[Any]:
 
 def _lower() -> tuple[normalizers.Normalizer, ...]:
     """Lower-case as `str.lower` does: a capital sigma at a word's end becomes a final one."""
-    ignored = r"\p{Case_Ignorable}{0,30}"
-    final_sigma = rf"\p{{Cased}}(?>{ignored})\KΣ(?!(?>{ignored})\p{{Cased}})"
+    ignored = r"(?>\p{Case_Ignorable}{0,30})"
+    cased = r"[\p{Cased}&&[^\p{Case_Ignorable}]]"
+    final_sigma = rf"{cased}{ignored}\KΣ(?!{ignored}\p{{Cased}})"
     return normalizers.Replace(Regex(final_sigma), "ς"), normalizers.Lowercase()
 
 
@@ -145,9 +146,10 @@ _CUT_ANYWHERE = re.compile("(?s:.)")
 
 
 def _clean() -> tuple[normalizers.Normalizer, ...]:
-    """Drop HTML breaks, compose accents (one spelling for each word) and lower-case."""
-    # The break comes before NFC, which could join its > with a mark that follows.
-    return (normalizers.Replace(Regex(_BREAK), " "), normalizers.NFC(), *_lower())
+    """Drop HTML breaks, lower-case, and compose accents: one spelling for each word."""
+    # The break comes before NFC, which could join its > with a mark that follows; NFC comes
+    # last, because the lower-case of İ is an i with a mark.
+    return (normalizers.Replace(Regex(_BREAK), " "), *_lower(), normalizers.NFC())
 
 
 def _word() -> Rules:

@@ -265,7 +265,7 @@ class TextTokenizer:
             return text
         while 2 * reach < len(text):
             cuts = [self._rules.cut.search(text, at) for at in (reach, len(text) - reach)]
-            if cuts[0] is None or cuts[1] is None or cuts[0].end() >= cuts[1].end():
+            if cuts[0] is None or cuts[1] is None:
                 break
             head = text[: cuts[0].end()] if self._head else ""
             tail = text[cuts[1].end() :] if self._head < self.max_length else ""

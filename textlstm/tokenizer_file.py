@@ -104,7 +104,7 @@ def _with_our_ids(content: dict[str, Any]) -> dict[str, Any]:
     added = sorted(content.get("added_tokens") or [], key=lambda token: token["id"])
     names = {*entries, *(token["content"] for token in added)}
     unk = _unk_of(model, entries, names)
-    pad = _pad_of(content, names - {unk})
+    pad = _pad_of(content, names)
     for found, ours in ((pad, PAD), (unk, UNK)):
         if found != ours and ours in names:
             raise _UnfitError(
@@ -148,7 +148,7 @@ def _unk_of(model: dict[str, Any], entries: list[str], names: set[str]) -> str |
     return next((name for name in _UNK_NAMES if name in names), None)
 
 
-def _pad_of(content: dict[str, Any], names: set[str | None]) -> str | None:
+def _pad_of(content: dict[str, Any], names: set[str]) -> str | None:
     named = (content.get("padding") or {}).get("pad_token")
     return next((name for name in (PAD, named, *_PAD_NAMES) if name and name in names), None)
 

@@ -1,0 +1,52 @@
+"""Count the tokens of texts into a vocabulary, for train --vocab.
+
+python scripts/build_vocab.py reviews.csv more-reviews.csv --out my-vocab.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from textlstm import TextLSTMError, TextTokenizer
+from textlstm.config import DataConfig, TokenizerConfig
+from textlstm.data import load_texts
+from textlstm.options import add_flags, build, names_of
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="+", help="as for train; read one after the other")
+    parser.add_argument("--out", required=True, help="the file to write: text, or JSON by .json")
+    parser.add_argument("--text-column", nargs="+", default=(), help="guessed if not given")
+    add_flags(
+        parser, TokenizerConfig, "tokenizer", only=("tokenizer", "vocab_size", "min_frequency")
+    )
+    arguments = vars(parser.parse_args())
+    known = names_of(TokenizerConfig)
+    try:
+        config = build(TokenizerConfig, {k: v for k, v in arguments.items() if k in known})
+        columns = DataConfig(text_column=tuple(arguments["text_column"]))
+        sources = [load_texts(source, columns) for source in arguments["data"]]
+        for note in [note for _, notes in sources for note in notes]:
+            print(note, file=sys.stderr)
+
+        def batches() -> Iterator[list[str]]:
+            for texts, _ in sources:
+                yield from texts()
+
+        vocabulary = TextTokenizer.train(batches, config).vocabulary
+        vocabulary.save(arguments["out"])
+    except TextLSTMError as error:
+        sys.exit(f"error: {error}")
+    read, unknown = sum(vocabulary.counts), vocabulary.counts[vocabulary.get_default_index()]
+    print(f"{len(vocabulary):,} entries in {arguments['out']}")
+    print(f"{read:,} tokens read, {unknown:,} of them ({unknown / max(1, read):.2%}) left out")
+
+
+if __name__ == "__main__":
+    main()
