@@ -18,9 +18,9 @@ LEVELS = {
     "token_rules subwords tokenizer_file tokenizer vocabulary vector_files vectors "
     "runtime allocator",
     2: "encoded batching embedding lstm dropout model",
-    3: "metrics persistence card pretrained loss optimizer schedule",
-    4: "trainer checkpoint predictor classifier",
-    5: "run_folder pipeline classify export",
+    3: "metrics persistence card pretrained parity onnx_graph loss optimizer schedule",
+    4: "trainer checkpoint predictor classifier onnx_session onnx_card",
+    5: "run_folder pipeline classify export onnx_export torch_export",
     6: "cli __main__",
 }
 LEVEL_OF = {module: level for level, names in LEVELS.items() for module in names.split()}

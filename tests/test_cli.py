@@ -372,7 +372,7 @@ def test_export_to_onnx_measures_int8_on_data(capsys, data, model, tmp_path):
     assert f"16 labelled texts of `{data} (validation)`" in (out / "README.md").read_text()
     assert "exists" in fails(capsys, *export)
     assert run(*export, "--overwrite", "--data", odd, *columns) == 0
-    assert "On 2 labelled texts" in (out / "README.md").read_text()
+    assert f"On 2 labelled texts of `{odd}`:" in (out / "README.md").read_text()
     line = fails(
         capsys, "export", model, "--format", "vocab", "--out", tmp_path / "v", "--data", data
     )

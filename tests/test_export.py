@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tiny_classifier import LABELS, texts, tiny_classifier
 from torch import nn
 
 from textlstm.config import POOLINGS
-from textlstm.errors import ConfigError, OutputError
+from textlstm.errors import ConfigError, MissingDependencyError, OutputError
 from textlstm.export import FORMATS, export_model, export_safetensors, export_vocabulary
 from textlstm.vocabulary import Vocabulary
 
@@ -123,6 +124,9 @@ def test_an_unknown_format_names_the_closest():
         ("vocab", "folder.txt", "is a folder.*.txt or .json"),
         ("safetensors", "model.pt", "must end in .safetensors"),
         ("safetensors", "folder.safetensors", "is a folder.*.safetensors"),
+        ("torch", "model.pt2", "must end in .pt or .pth"),
+        ("torch-export", "model.pt", "must end in .pt2"),
+        ("onnx", "model.onnx", "the onnx export is a folder"),
     ],
 )
 def test_a_path_that_does_not_fit_is_refused(tmp_path, format, name, rule):
@@ -137,3 +141,43 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path, format, suffix):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         export_model(tiny_classifier(), format, tmp_path / "file" / f"x{suffix}")
+
+
+@pytest.mark.parametrize(("format", "name"), [("torch", "w.pt"), ("torch-export", "m.pt2")])
+def test_formats_of_torch_are_written(tmp_path, format, name):
+    if format == "torch-export":
+        pytest.importorskip("torch._higher_order_ops.scan", reason="this torch has no scan")
+    export_model(tiny_classifier(num_layers=1), format, tmp_path / name)
+    if format == "torch":
+        assert "linear.bias" in torch.load(tmp_path / name, weights_only=True)
+    else:
+        assert torch.export.load(tmp_path / name).graph is not None
+
+
+def test_the_onnx_folder_is_written_and_takes_its_options(tmp_path):
+    pytest.importorskip("onnxruntime")
+    classifier = tiny_classifier(num_layers=1)
+    export_model(classifier, "onnx", tmp_path / "out")
+    assert (tmp_path / "out" / "model.onnx").exists()
+    with pytest.raises(ConfigError, match="'int4'"):
+        export_model(classifier, "onnx", tmp_path / "out", quantize="int4", overwrite=True)
+    with pytest.raises(OutputError, match="out exists"):
+        export_model(classifier, "onnx", tmp_path / "out")
+    export_model(classifier, "onnx", tmp_path / "out", overwrite=True)
+
+
+@pytest.mark.parametrize("option", ["quantize", "data"])
+def test_options_of_onnx_go_with_no_other_format(tmp_path, option):
+    with pytest.raises(ConfigError, match=f"{option} does not go with format = 'vocab'"):
+        export_model(tiny_classifier(), "vocab", tmp_path / "v.txt", **{option: "int8"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
+    for name in ("onnx_export", "onnx_graph", "onnx_session"):
+        monkeypatch.delitem(sys.modules, f"textlstm.{name}", raising=False)
+    for name in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, name, None)
+            with pytest.raises(MissingDependencyError, match=r"pip install 'textlstm\[onnx\]'"):
+                export_model(tiny_classifier(), "onnx", tmp_path / "out")

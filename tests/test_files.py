@@ -1,11 +1,12 @@
 """An interrupted write leaves the old file, and nothing beside it."""
 
 import stat
+from pathlib import Path
 
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.files import atomic_path, write_text
+from textlstm.files import atomic_folder, atomic_path, write_text
 
 
 def test_the_file_appears_under_its_name_when_it_is_whole(tmp_path):
@@ -66,3 +67,94 @@ def test_the_file_can_be_read_by_those_the_umask_allows(tmp_path):
     (tmp_path / "b.txt").write_text("x")  # what the umask gives a plain file
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "b.txt")}
     assert len(modes) == 1
+
+
+def export(target, text, **options):
+    with atomic_folder(target, **options) as folder:
+        (folder / "a.txt").write_text(text)
+        assert folder.parent == target.parent
+        assert not target.exists() or contents(target).get("a.txt") != text
+
+
+def contents(target):
+    return {path.name: path.read_text() for path in target.iterdir()}
+
+
+def test_a_folder_appears_under_its_name_when_it_is_whole(tmp_path):
+    target = tmp_path / "new" / "folder"
+    export(target, "1")
+    assert contents(target) == {"a.txt": "1"}
+    assert list(target.parent.iterdir()) == [target]
+    (tmp_path / "plain").mkdir()
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (target, tmp_path / "plain")}
+    assert len(modes) == 1
+
+
+def test_a_folder_is_replaced_as_a_whole_if_it_holds_nothing_else(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    export(target, "1")
+    (target / "b.txt").write_text("old")
+    with pytest.raises(OutputError, match=r"holds other files \(b\.txt\)"):
+        export(target, "2", replaceable=["a.txt"])
+    with pytest.raises(OutputError, match=r"holds other files \(a\.txt, b\.txt\)"):
+        export(target, "2")
+    assert contents(target) == {"a.txt": "1", "b.txt": "old"}
+    export(target, "2", replaceable=["a.txt", "b.txt"])
+    assert contents(target) == {"a.txt": "2"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_failed_folder_leaves_the_old_one_and_no_other(tmp_path, failure):
+    target = tmp_path / "folder"
+    export(target, "old")
+
+    def fail():
+        with atomic_folder(target, replaceable=["a.txt"]) as folder:
+            (folder / "a.txt").write_text("new")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
+    assert contents(target) == {"a.txt": "old"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_can_not_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "folder"
+    export(target, "old")
+    replace = Path.replace
+
+    def broken(self, other):
+        if (self / "a.txt").read_text() == "new":
+            raise OSError(5, "Input/output error")
+        return replace(self, other)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OutputError, match="folder: Input/output error"):
+        export(target, "new", replaceable=["a.txt"])
+    assert contents(target) == {"a.txt": "old"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_was_put_into_the_old_folder_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "folder"
+    export(target, "old")
+
+    def late():
+        with atomic_folder(target, replaceable=["a.txt"]) as folder:
+            (folder / "a.txt").write_text("new")
+            (target / "late.txt").write_text("late")
+
+    with pytest.raises(OutputError, match=r"late\.txt"):
+        late()
+    assert contents(target) == {"a.txt": "old", "late.txt": "late"}
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file is not a folder"):
+        export(tmp_path / "file", "1", replaceable=["file"])
+    with pytest.raises(OutputError, match="cannot write"):
+        export(tmp_path / "file" / "folder", "1")

@@ -1,16 +1,16 @@
-"""A model's vocabulary and weights as files that other tools read without textlstm."""
+"""A model's vocabulary, weights and network as files that other tools read without textlstm."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from textlstm import __version__
-from textlstm.classifier import TextClassifier
+from textlstm.classifier import LabelledSplit, TextClassifier
 from textlstm.errors import ConfigError
 from textlstm.persistence import save_weights
+from textlstm.torch_export import export_program, export_torch
 from textlstm.vocabulary import PAD_ID, UNK_ID
 
 _POOLING_RULES = {
@@ -23,23 +23,66 @@ _POOLING_RULES = {
 }
 
 
-def export_model(classifier: TextClassifier, format: str, path: str | Path) -> None:
+FORMATS = ("vocab", "safetensors", "onnx", "torch", "torch-export")
+"""What a model can be exported to."""
+
+
+def export_model(
+    classifier: TextClassifier,
+    format: str,
+    path: str | Path,
+    *,
+    quantize: str | None = None,
+    data: LabelledSplit | None = None,
+    data_name: str = "",
+    overwrite: bool = False,
+) -> None:
     """Export a model.
 
     Args:
         classifier: the model.
         format: one of `FORMATS`.
-        path: the file to write; one that is there is replaced.
+        path: the file to write, for onnx the folder; a file that is there is replaced.
+        quantize: onnx only; 'int8' for 8-bit weights and products.
+        data: onnx only; labelled texts to measure on, which `quantize` needs.
+        data_name: what the README of the export calls them.
+        overwrite: onnx only; replace an earlier export that is there.
 
     Raises:
-        ConfigError: there is no such format, or the path is not fit for it.
-        OutputError: the file can't be written.
+        ConfigError: there is no such format, or the path or an option is not fit for it.
+        OutputError: the file or folder can't be written.
+        ExportError: the exported network is not equal to the model, or can't be exported.
+        MissingDependencyError: the format needs a package that is not installed.
     """
     if format not in FORMATS:
         close = difflib.get_close_matches(format, FORMATS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"format = {format!r}: must be one of {', '.join(FORMATS)}{hint}")
-    FORMATS[format](classifier, path)
+    if format == "onnx":
+        from textlstm.onnx_export import export_onnx  # needs the extra packages
+
+        if Path(path).suffix == ".onnx":
+            raise ConfigError(f"{path}: the onnx export is a folder: give a name without .onnx")
+        export_onnx(
+            classifier,
+            path,
+            quantize=quantize,
+            data=data,
+            data_name=data_name,
+            overwrite=overwrite,
+        )
+        return
+    if quantize is not None or data is not None:
+        name = "quantize" if quantize is not None else "data"
+        raise ConfigError(f"{name} does not go with format = {format!r}: only with onnx")
+    if format == "vocab":
+        export_vocabulary(classifier, path)
+    elif format == "safetensors":
+        export_safetensors(classifier, path)
+    elif format == "torch":
+        export_torch(classifier, _file(path, ".pt", ".pth"))
+    else:
+        export_program(classifier, _file(path, ".pt2"))
 
 
 def export_vocabulary(classifier: TextClassifier, path: str | Path) -> None:
@@ -99,13 +142,6 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
     }
     weights = {name: tensor.float() for name, tensor in model.state_dict().items()}
     save_weights(_file(path, ".safetensors"), weights, metadata)
-
-
-FORMATS: dict[str, Callable[[TextClassifier, str | Path], None]] = {
-    "vocab": export_vocabulary,
-    "safetensors": export_safetensors,
-}
-"""What a model can be exported to."""
 
 
 def _file(path: str | Path, *suffixes: str) -> Path:

@@ -86,6 +86,8 @@ def atomic_folder(
             target.replace(old)  # one folder can't be renamed onto another that has files
         temporary.replace(target)
         sync(target.parent)
+    except TextLSTMError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
@@ -98,7 +100,10 @@ def atomic_folder(
 def require_replaceable(folder: Path, names: Collection[str]) -> None:
     """Raise an `OutputError` if a file or a folder that holds more than `names` is there."""
     if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - set(names))
+        try:
+            others = sorted({path.name for path in folder.iterdir()} - set(names))
+        except OSError as error:
+            raise OutputError(f"cannot read {folder}: {error.strerror or error}") from error
         if others:
             raise OutputError(
                 f"{folder} holds other files ({', '.join(others[:3])}): choose another folder"

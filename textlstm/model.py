@@ -103,7 +103,7 @@ class Pooling(nn.Module):
         """
         lengths = lengths.to(output.device)
         if self.kind == "final":
-            rows = torch.arange(len(lengths), device=output.device)
+            rows = torch.arange(lengths.shape[0], device=output.device)
             last = output[rows, lengths - 1]  # [B, F]
             if not self.bidirectional:
                 return last

@@ -18,7 +18,7 @@ from textlstm.options import add_flags, build
 if TYPE_CHECKING:
     from textlstm.data import Split
 
-_DATA = ("text_column", "label_column", "dataset_config", "dataset_revision")
+DATA_OPTIONS = ("text_column", "label_column", "dataset_config", "dataset_revision")
 _RUN = ("batch_size", "precision", "threads", "device")
 
 
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write the figures as JSON too; - writes only them, to stdout",
     )
-    add_flags(parser, DataConfig, "data", only=_DATA)
+    add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
     add_flags(parser, PredictionConfig, "running", only=_RUN)
     parser.set_defaults(run=run)
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         classifier = TextClassifier.load(
             arguments.model, device=running.device, precision=running.precision
         )
-        split, notes = _load(
+        split, notes = load_labelled(
             arguments, classifier.settings.data, classifier.record.source, classifier.labels
         )
         for note in notes:
@@ -73,11 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(
+def load_labelled(
     arguments: argparse.Namespace, trained: DataConfig, source: str, labels: Sequence[str]
 ) -> tuple[Split, list[str]]:
     """Read the split, its columns as given, else as in training, else guessed."""
-    given = {name: value for name, value in vars(arguments).items() if name in _DATA}
+    given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     if arguments.data != source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
     from textlstm.data import load_split

@@ -1,0 +1,297 @@
+"""The export folder is checked before it is there, and is enough by itself."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_classifier import LABELS, WORDS, texts, tiny_classifier
+
+from textlstm.config import TOKENIZERS, TRUNCATIONS
+from textlstm.errors import ConfigError, DataError, ExportError, OutputError
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from textlstm import onnx_export, onnx_graph
+from textlstm.onnx_export import FILES, export_onnx, require_independence
+from textlstm.onnx_graph import build_graph
+from textlstm.onnx_session import OnnxSession
+
+LONG = " ".join(WORDS * 5)
+TEXTS = ["a bright film", "", " \t\n", "unseen", LONG, "The  FILM, naïve!", "<br />", "<pad> 映画"]
+
+
+class Data:
+    """Labelled texts."""
+
+    def __init__(self, rows, labels):
+        self.rows, self.labels = rows, np.array(labels)
+
+    def texts(self):
+        yield self.rows[:7]
+        yield self.rows[7:]
+
+
+def labelled(classifier, n=60, wrong=12):
+    """Texts with the label that the classifier gives, but for some."""
+    rows = texts(n, seed=5)
+    labels = classifier.predict_proba(rows).argmax(axis=1)
+    labels[:wrong] = (labels[:wrong] + 1) % len(LABELS)
+    return Data(rows, labels)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(onnx_export, "_GATE_TOKENS", 0)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of packages with what the README asks for, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("numpy", "onnxruntime", "tokenizers", "packaging", "flatbuffers", "google"):
+        spec = importlib.util.find_spec(name)
+        for place in map(Path, spec.submodule_search_locations if spec else []):
+            for package in {place, place.with_name(f"{name}.libs")}:
+                if package.exists() and not (folder / package.name).exists():
+                    (folder / package.name).symlink_to(package)
+    return folder
+
+
+def code_of(folder):
+    blocks = re.findall(
+        r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    assert len(blocks) == 1
+    return blocks[0]
+
+
+def run_alone(site, folder, code):
+    """Run Python in the folder with the packages of `site` only; give its lines."""
+    start = f"import sys; sys.path.append({str(site)!r})\n"
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", start + code],
+        cwd=folder,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stderr == b""
+    return result.stdout.decode("utf-8").splitlines()
+
+
+def for_texts(code, rows):
+    """Have the README's code run for these texts instead of its own."""
+    head, rest = re.split(r"^text = .*\n", code, flags=re.MULTILINE)
+    loop = f"for text in {rows!r}:\n"
+    return head + loop + "".join(f"    {line}\n" for line in rest.splitlines())
+
+
+def printed(classifier, rows):
+    return [(found.label, found.score) for found in classifier.predict(rows)]
+
+
+def assert_same(lines, expected):
+    assert len(lines) == len(expected)
+    for line, (label, score) in zip(lines, expected, strict=True):
+        found, _, number = line.rpartition(" ")
+        assert found == label
+        assert float(number) == pytest.approx(score, abs=1e-5)
+
+
+def test_neither_torch_nor_textlstm_is_there(site, tmp_path):
+    code = """
+import importlib.util
+print([name for name in ("torch", "textlstm", "numpy") if importlib.util.find_spec(name)])
+"""
+    assert run_alone(site, tmp_path, code) == ["['numpy']"]
+
+
+def test_the_code_of_the_readme_classifies_a_text(site, tmp_path):
+    classifier = tiny_classifier()
+    export_onnx(classifier, tmp_path / "out")
+    code = code_of(tmp_path / "out")
+    assert len(code.splitlines()) == 10
+    assert max(map(len, code.splitlines())) <= 100
+    lines = run_alone(site, tmp_path / "out", code)
+    assert_same(lines, printed(classifier, ["A wonderful story."]))
+
+
+@pytest.mark.parametrize(
+    ("truncation", "tokenizer", "max_length"),
+    [
+        *((truncation, "word", 9) for truncation in TRUNCATIONS),
+        *(("both", "word", length) for length in (1, 3)),
+        *(("both", kind, 20) for kind in TOKENIZERS if kind != "word"),
+    ],
+)
+def test_the_code_of_the_readme_gives_our_probabilities(
+    site, tmp_path, truncation, tokenizer, max_length
+):
+    classifier = tiny_classifier(
+        truncation=truncation, tokenizer=tokenizer, max_length=max_length, vocab_size=60
+    )
+    rows = [*TEXTS, *texts(30)]
+    expected = printed(classifier, rows)
+    assert len({score for _, score in expected}) > 10
+    export_onnx(classifier, tmp_path / "out")
+    lines = run_alone(site, tmp_path / "out", for_texts(code_of(tmp_path / "out"), rows))
+    assert_same(lines, expected)
+
+
+def test_the_folder_holds_its_four_files_and_can_be_loaded(tmp_path):
+    classifier = tiny_classifier()
+    report = export_onnx(classifier, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text(encoding="utf-8"))
+    assert labels == list(LABELS)
+    assert max(report.parity.logits, report.parity.probabilities) < 1e-5
+    assert (report.texts, report.float32, report.int8) == (0, None, None)
+    session = OnnxSession(tmp_path / "out" / "model.onnx")
+    ids = np.array([classifier.tokenizer.encode("a the film")])
+    lengths = np.array([3])
+    np.testing.assert_allclose(
+        session(ids, lengths)[1], classifier.predict_proba(["a the film"]), atol=1e-6
+    )
+
+
+def test_the_classifier_stays_as_it_is(tmp_path):
+    classifier = tiny_classifier()
+    classifier.model.compute_dtype = torch.bfloat16
+    before = {name: tensor.clone() for name, tensor in classifier.model.state_dict().items()}
+    export_onnx(classifier, tmp_path / "out")
+    assert classifier.model.compute_dtype is torch.bfloat16
+    for name, tensor in classifier.model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_graph_that_is_not_the_network_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "_GATES", (0, 1, 2, 3))
+    with pytest.raises(ExportError, match="the ONNX model differs from the model by"):
+        export_onnx(tiny_classifier(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_numbers_are_not_written(tmp_path):
+    classifier = tiny_classifier()
+    with torch.no_grad():
+        classifier.model.linear.weight[0, 0] = torch.nan
+    with pytest.raises(ExportError, match="nan"):
+        export_onnx(classifier, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_is_there_is_replaced_only_if_asked(tmp_path):
+    export_onnx(tiny_classifier(), tmp_path / "out")
+    with pytest.raises(OutputError, match=r"out exists: pass overwrite"):
+        export_onnx(tiny_classifier(), tmp_path / "out")
+    export_onnx(tiny_classifier(labels=("x", "y")), tmp_path / "out", overwrite=True)
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == ["x", "y"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_nothing_else_is_ever_replaced(tmp_path):
+    classifier = tiny_classifier()
+    classifier.save(tmp_path / "model")
+    before = sorted(path.name for path in (tmp_path / "model").iterdir())
+    with pytest.raises(OutputError, match=r"holds other files \(config\.json, "):
+        export_onnx(classifier, tmp_path / "model", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == before
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is not a folder"):
+        export_onnx(classifier, tmp_path / "file", overwrite=True)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_int8_is_measured_on_the_data(tmp_path):
+    classifier = tiny_classifier(hidden_size=20)
+    data = labelled(classifier)
+    report = export_onnx(
+        classifier, tmp_path / "out", quantize="int8", data=data, data_name="my | `data`"
+    )
+    assert report.texts == 60
+    assert report.float32.accuracy == pytest.approx(0.8)
+    session = OnnxSession(tmp_path / "out" / "model.onnx")
+    ids, lengths = classifier.tokenizer.encode_batch(data.rows)
+    ends = np.cumsum(lengths)
+    found = np.array(
+        [
+            session(ids[None, end - n : end].astype(np.int64), np.array([n]))[1][0].argmax()
+            for end, n in zip(ends, lengths, strict=True)
+        ]
+    )
+    assert report.int8.accuracy == pytest.approx((found == data.labels).mean())
+    agreement = (found == classifier.predict_proba(data.rows).argmax(axis=1)).mean()
+    assert report.agreement == pytest.approx(agreement)
+    assert report.int8.size == (tmp_path / "out" / "model.onnx").stat().st_size
+    assert report.int8.size < report.float32.size
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "60 labelled texts of `my | data`:" in card
+    assert f"{report.agreement:.2%} of these texts" in card
+    assert f"| accuracy | 0.8000 | {report.int8.accuracy:.4f} |" in card
+
+
+def test_float32_is_measured_if_there_is_data(tmp_path):
+    classifier = tiny_classifier()
+    report = export_onnx(classifier, tmp_path / "out", data=labelled(classifier))
+    assert report.float32.accuracy == pytest.approx(0.8)
+    assert report.float32.size == (tmp_path / "out" / "model.onnx").stat().st_size
+    assert report.int8 is None
+    assert "| accuracy | 0.8000 |\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_int8_that_changes_many_labels_is_warned_of(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(onnx_graph, "_LARGEST_WEIGHT", 1)
+    classifier = tiny_classifier(seed=2)
+    with torch.no_grad():
+        for parameter in classifier.model.lstm.parameters():
+            parameter.mul_(3)
+    report = export_onnx(classifier, tmp_path / "out", quantize="int8", data=labelled(classifier))
+    assert report.agreement < 0.98
+    warning = next(record for record in caplog.records if record.levelname == "WARNING")
+    assert f"int8 changes {100 * (1 - report.agreement):.1f}% of the labels" in warning.message
+
+
+def test_an_int8_model_that_depends_on_the_batch_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "_SATURATED", 0.0)  # the units that fix the range do nothing
+    classifier = tiny_classifier()
+    with pytest.raises(ExportError, match=r"differently by \d.* in another batch"):
+        export_onnx(classifier, tmp_path / "out", quantize="int8", data=labelled(classifier))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_float32_model_does_not_depend_on_the_batch():
+    model = tiny_classifier().model
+    session = OnnxSession(build_graph(model).SerializeToString())
+    require_independence(session, model.embedding.num_embeddings)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"quantize": "int4"}, ConfigError, r"quantize = 'int4': must be int8"),
+        ({"quantize": "int8"}, ConfigError, r"quantize = 'int8' .*: pass data"),
+        ({"data": Data([], [])}, DataError, "no texts"),
+    ],
+)
+def test_what_can_not_be_done_is_said_and_nothing_is_written(tmp_path, options, error, said):
+    with pytest.raises(error, match=said):
+        export_onnx(tiny_classifier(), tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_network_is_compared_on_fewer_tokens(monkeypatch):
+    monkeypatch.setattr(onnx_export, "_GATE_TOKENS", 40_000)
+    small, large = torch.nn.LSTM(2, 3), torch.nn.LSTM(400, 400, 2)
+    assert onnx_export._gate_tokens(small) == 40_000
+    assert 5_000 < onnx_export._gate_tokens(large) < 20_000

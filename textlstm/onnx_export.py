@@ -1,0 +1,185 @@
+"""The ONNX export: a folder that classifies texts without textlstm and torch.
+
+Shapes: B batch, T time (tokens), N texts, C classes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from textlstm.batching import collate, sorted_batches
+from textlstm.classifier import LabelledSplit, TextClassifier
+from textlstm.encoded import EncodedTexts
+from textlstm.errors import ConfigError, DataError, ExportError, OutputError
+from textlstm.files import atomic_folder, require_replaceable, write_text
+from textlstm.onnx_card import Judged, OnnxReport, onnx_card
+from textlstm.onnx_graph import QUANTIZATIONS, build_graph
+from textlstm.onnx_session import OnnxSession
+from textlstm.parity import LARGEST_DIFFERENCE, compare, plain_copy, random_batches, require_parity
+from textlstm.predictor import BATCH_SIZE
+
+logger = logging.getLogger(__name__)
+
+FILES = ("model.onnx", "tokenizer.json", "labels.json", "README.md")
+MODEL, TOKENIZER, LABELS, CARD = FILES
+_DEFAULT_COST = 680_000  # LSTM weights of the default settings
+_GATE_TOKENS = 40_000  # two seconds with the default settings
+_POOR_AGREEMENT = 0.98
+
+
+def export_onnx(
+    classifier: TextClassifier,
+    folder: str | Path,
+    *,
+    quantize: str | None = None,
+    data: LabelledSplit | None = None,
+    data_name: str = "",
+    overwrite: bool = False,
+) -> OnnxReport:
+    """Write a folder with `model.onnx`, tokenizer, labels and a README that shows their use.
+
+    The model is compared with the network on random batches first; if it is not the same,
+    nothing is written.
+
+    Args:
+        classifier: the model.
+        folder: where; it takes its place when it is whole.
+        quantize: 'int8' for 8-bit weights and products: about a quarter of the size, faster,
+            and not quite the same results.
+        data: labelled texts to measure accuracy and speed on; `quantize` needs them.
+        data_name: what the README calls them.
+        overwrite: replace an earlier export that is there.
+
+    Returns:
+        What was measured; the README has it too.
+
+    Raises:
+        ConfigError: there is no such quantization, or it lacks data.
+        OutputError: something is in the way, or the folder can't be written.
+        ExportError: the exported model is not equal to the network.
+    """
+    if quantize not in (None, *QUANTIZATIONS):
+        raise ConfigError(f"quantize = {quantize!r}: must be {' or '.join(QUANTIZATIONS)}")
+    if quantize and data is None:
+        raise ConfigError(
+            f"quantize = {quantize!r} changes results a little: pass data, labelled texts to "
+            "measure how much"
+        )
+    folder = Path(folder)
+    _require_free(folder, overwrite=overwrite)
+    model = plain_copy(classifier.model)
+    threads = torch.get_num_threads()
+    content = build_graph(model).SerializeToString()
+    session = OnnxSession(content, threads=threads)
+    parity = compare(model, session, tokens=_gate_tokens(model.lstm))
+    require_parity(parity, "ONNX model")
+    logger.info(
+        "the ONNX model is equal to the network: largest difference %.1e on %d texts",
+        max(parity.logits, parity.probabilities),
+        parity.texts,
+    )
+    report = OnnxReport(parity, threads, data_name)
+    if data is not None:
+        texts = _encode(classifier, data)
+        probabilities, figures = _judge(session, texts, data.labels, classifier.labels)
+        before = replace(figures, size=len(content))
+        report = replace(report, texts=len(texts), float32=before)
+        if quantize:
+            content = build_graph(model, int8=True).SerializeToString()
+            session = OnnxSession(content, threads=threads)
+            require_independence(session, model.embedding.num_embeddings)
+            found, figures = _judge(session, texts, data.labels, classifier.labels)
+            after = replace(figures, size=len(content))
+            agreement = float((found.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
+            report = replace(report, int8=after, agreement=agreement)
+            _tell(len(texts), agreement, before, after)
+    with atomic_folder(folder, replaceable=FILES) as temporary:
+        (temporary / MODEL).write_bytes(content)
+        classifier.tokenizer.save(temporary / TOKENIZER)
+        write_text(temporary / LABELS, json.dumps(list(classifier.labels), ensure_ascii=False))
+        write_text(temporary / CARD, onnx_card(folder.resolve().name, classifier.tokenizer, report))
+    return report
+
+
+def require_independence(session: OnnxSession, vocab_size: int) -> None:
+    """Raise an `ExportError` if a text's result depends on the texts in its batch.
+
+    Args:
+        session: the exported model.
+        vocab_size: entries of the vocabulary.
+    """
+    ids, lengths = next(
+        batch for batch in random_batches(vocab_size, 0) if len(set(batch[1].tolist())) > 4
+    )
+    together, _ = session(ids, lengths)  # [B, C]
+    alone = [session(ids[i : i + 1, :n], lengths[i : i + 1])[0] for i, n in enumerate(lengths)]
+    difference = float(np.abs(np.concatenate(alone) - together).max())
+    if not difference < LARGEST_DIFFERENCE:
+        raise ExportError(
+            f"the int8 model judges a text differently by {difference:.2g} in another batch, so "
+            "nothing was written: export without quantize, or update onnxruntime"
+        )
+
+
+def _require_free(folder: Path, *, overwrite: bool) -> None:
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(f"{folder} exists: pass overwrite to replace it, or another name")
+    require_replaceable(folder, FILES)
+
+
+def _gate_tokens(lstm: torch.nn.Module) -> int:
+    """Give how many tokens to compare on, fewer for a larger network."""
+    cost = sum(weight.numel() for weight in lstm.parameters())
+    return round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))
+
+
+def _encode(classifier: TextClassifier, data: LabelledSplit) -> EncodedTexts:
+    texts = EncodedTexts.from_batches(
+        classifier.tokenizer.encode_batch(batch) for batch in data.texts()
+    )
+    if not len(texts):
+        raise DataError("the data to measure on has no texts: choose another split or file")
+    return texts
+
+
+def _judge(
+    session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, names: tuple[str, ...]
+) -> tuple[np.ndarray, Judged]:
+    """Give probabilities [N, C] and what they are worth; the size is for the caller to add."""
+    from textlstm.metrics import evaluate_probabilities  # scikit-learn is slow to import
+
+    probabilities = np.empty((len(texts), len(names)), np.float32)  # [N, C]
+    seconds = 0.0
+    for rows in sorted_batches(texts.lengths, batch_size=BATCH_SIZE):
+        ids, lengths = (part.numpy() for part in collate(texts, rows))  # [B, T], [B]
+        began = time.perf_counter()
+        _, probabilities[rows] = session(ids, lengths)
+        seconds += time.perf_counter() - began
+    metrics = evaluate_probabilities(labels, probabilities, names)
+    figures = Judged(metrics["accuracy"], metrics["macro_f1"], len(texts) / max(seconds, 1e-9))
+    return probabilities, figures
+
+
+def _tell(texts: int, agreement: float, before: Judged, after: Judged) -> None:
+    logger.info(
+        "int8 gives %.2f%% of %d texts the same label; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
+        100 * agreement,
+        texts,
+        after.accuracy,
+        before.accuracy,
+        after.size / 1e6,
+        before.size / 1e6,
+    )
+    if agreement < _POOR_AGREEMENT:
+        logger.warning(
+            "int8 changes %.1f%% of the labels: look at the figures in %s before you use it",
+            100 * (1 - agreement),
+            CARD,
+        )
