@@ -56,17 +56,31 @@ def test_the_first_step_is_the_rate_against_the_gradients_sign():
     assert one_step([1.0, 2.0], [0.5, -3.0]) == pytest.approx([0.9, 2.1])
 
 
-def test_a_torch_without_the_fused_kernel_will_do(monkeypatch):
-    fused = one_step([1.0, 2.0], [0.5, -3.0])
-    adamw = optimizer_module.AdamW
-
-    def without_fused(*args, fused=False, **settings):
+class RefusesFused(torch.optim.AdamW):
+    def __init__(self, *args, fused=None, **settings):
         if fused:
             raise RuntimeError("`fused=True` requires supported devices")
-        return adamw(*args, **settings)
+        super().__init__(*args, **settings)
 
-    monkeypatch.setattr(optimizer_module, "AdamW", without_fused)
-    assert one_step([1.0, 2.0], [0.5, -3.0]) == pytest.approx(fused)
+
+class FailsInFusedStep(torch.optim.AdamW):  # torch 2.3 on a CPU
+    def step(self, closure=None):
+        if self.defaults["fused"]:
+            raise NotImplementedError("Could not run 'aten::_fused_adamw_'")
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("adamw", [RefusesFused, FailsInFusedStep])
+def test_a_torch_without_the_fused_kernel_will_do(monkeypatch, adamw):
+    usual = one_step([1.0, 2.0], [0.5, -3.0])
+    monkeypatch.setattr(optimizer_module, "AdamW", adamw)
+    assert one_step([1.0, 2.0], [0.5, -3.0]) == pytest.approx(usual)
+
+
+def test_the_fused_kernel_is_used_where_torch_has_it():
+    optimizer = make_optimizer(torch.nn.Linear(2, 1), TrainingConfig(device="cpu"))
+    on_cpu = torch.torch_version.TorchVersion(torch.__version__) >= "2.4"
+    assert bool(optimizer.defaults["fused"]) == on_cpu
 
 
 def embeddings(steps, sparse):

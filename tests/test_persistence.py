@@ -63,7 +63,7 @@ def test_the_files_say_what_happened(folder):
         "notes": ["2 rows of train have no label"],
     }
     assert config["training"]["best_epoch"] == 2
-    assert config["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(config["versions"]["torch"])  # it adds +cpu or the like
     assert {"textlstm", "python", "tokenizers"} <= set(config["versions"])
     assert json.loads((folder / FILES.metrics).read_text()) == {"validation": METRICS}
     history = (folder / FILES.history).read_text().splitlines()

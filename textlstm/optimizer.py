@@ -81,15 +81,28 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
         for decayed, parameters in groups.items()
         if parameters
     ]
-    try:
-        optimizer = AdamW(settings, lr=config.learning_rate, fused=True)
-    except RuntimeError:  # torch before 2.4 has no fused AdamW on a CPU
-        optimizer = AdamW(settings, lr=config.learning_rate)
+    device = next(model.parameters()).device
+    # False, not None, would keep torch from its other fast way on a GPU
+    optimizer = AdamW(settings, lr=config.learning_rate, fused=_has_fused(device) or None)
     for module in model.modules():
         if isinstance(module, RowEmbedding):
             module.sparse = True
     optimizer.register_step_pre_hook(update_rows)
     return optimizer
+
+
+def _has_fused(device: torch.device) -> bool:
+    """Tell whether torch has a fused AdamW for a device, by a step of it.
+
+    Before 2.4 it has none on a CPU; 2.3 takes the setting there and fails in the step only.
+    """
+    probe = nn.Parameter(torch.zeros(1, device=device))
+    probe.grad = torch.zeros_like(probe)
+    try:
+        AdamW([probe], fused=True).step()
+    except RuntimeError:
+        return False
+    return True
 
 
 def clip_gradients(parameters: Iterable[Tensor], norm: float) -> Tensor:
