@@ -50,12 +50,12 @@ command=textlstm
 cat <<END
 
 == done; what lies where:
-$model/                     the model, with a README.md that tells how it was made
-quickstart/test-metrics.json         how good it is, as JSON
-quickstart/reviews.csv               the texts that were classified
-quickstart/labelled.csv              the same with label and score
-quickstart/vocab.txt                 the vocabulary, with counts
-quickstart/weights.safetensors       the weights, for any tool that reads safetensors
+quickstart/model/                the model, with a README.md that tells how it was made
+quickstart/test-metrics.json     how good it is, as JSON
+quickstart/reviews.csv           the texts that were classified
+quickstart/labelled.csv          the same with label and score
+quickstart/vocab.txt             the vocabulary, with counts
+quickstart/weights.safetensors   the weights, for any tool that reads safetensors
 
 What to type next:
 echo "The plot was dull, but the ending made up for it." | $command predict $model -
