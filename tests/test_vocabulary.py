@@ -237,6 +237,3 @@ def test_the_ready_vocabulary_of_the_sample_is_that_of_its_train_split():
     texts, _ = load_texts("sample")
     built = TextTokenizer.train(texts, TokenizerConfig()).vocabulary
     assert Vocabulary.load(READY / "sample.txt") == built
-    assert f"| `sample.txt` | {len(built):,} | {sum(built.counts):,} |" in (
-        READY / "README.md"
-    ).read_text(encoding="utf-8")
