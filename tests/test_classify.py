@@ -172,18 +172,22 @@ def test_json_rows_without_a_text_are_kept_with_all_they_have(classifier, tmp_pa
     assert list(rows[0]) == ["text", "k", "late", "label", "score", "error"]
 
 
-def test_rows_are_the_same_whatever_window_they_fall_in(classifier, tmp_path, monkeypatch):
+def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
     source = write_input(tmp_path / "in.csv", [{"id": i, "text": TEXTS[i % 6]} for i in range(30)])
     _, whole = classified(classifier, source, tmp_path / "whole.jsonl")
-    monkeypatch.setattr("textlstm.classify.WINDOW_ROWS", 4)
     told = []
     classify_file(
-        classifier, source, tmp_path / "cut.jsonl", PredictionConfig(), progress=told.append
+        classifier,
+        source,
+        tmp_path / "cut.jsonl",
+        PredictionConfig(chunk_rows=4),
+        progress=lambda *numbers: told.append(numbers),
     )
     cut = [row.values for row in read_rows(tmp_path / "cut.jsonl")]
     assert [row.pop("score") for row in cut] == pytest.approx([r.pop("score") for r in whole])
     assert cut == whole
-    assert told == [4, 8, 12, 16, 20, 24, 28, 30]
+    assert [done for done, _, _ in told] == [4, 8, 12, 16, 20, 24, 28, 30]
+    assert told[-1] == (30, 30, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is written reads back equal, in every format, and appears only when it is whole."""
+"""What is written reads back equal, in every format, and chunks can stand behind each other."""
 
 import datetime
 import decimal
@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm.errors import DataError, OutputError
-from textlstm.row_writers import columns_of, open_writer
+from textlstm.errors import OutputError
+from textlstm.row_columns import columns_of
+from textlstm.row_files import COMPRESSIONS, file_format
+from textlstm.row_writers import OutRow, make_encoder
 from textlstm.rows import read_rows
 
 STRINGS = pa.schema([("a", pa.string()), ("b", pa.string())])
@@ -23,10 +25,19 @@ AWKWARD = [
 ]
 
 
-def written(path, rows, columns=STRINGS, **options):
-    with open_writer(path, columns, **options) as writer:
-        for row in rows:
-            writer.write([row])
+def written(path, rows, columns=STRINGS, at_once=1):
+    """Write rows, some of them at a time."""
+    compression = path.suffix if path.suffix in COMPRESSIONS else ""
+    kind = file_format(path)
+    encoder = make_encoder(kind, columns, compression)
+    out = [OutRow(row, {}) for row in rows]
+    parts = [encoder.encode(out[at : at + at_once]) for at in range(0, len(out), at_once)]
+    path.parent.mkdir(exist_ok=True)
+    if kind == "parquet":
+        tables = [pa.ipc.open_stream(part).read_all() for part in parts]
+        pq.write_table(pa.concat_tables(tables), path)
+    else:
+        path.write_bytes(encoder.begin() + b"".join(parts))
     return path
 
 
@@ -113,57 +124,64 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "in.parquet")
-    columns = columns_of(tmp_path / "in.parquet", "parquet")
-    with open_writer(tmp_path / "out.parquet", columns) as writer:
-        writer.write(values(tmp_path / "in.parquet"))
+    columns = columns_of([tmp_path / "in.parquet"], "parquet").schema
+    written(tmp_path / "out.parquet", values(tmp_path / "in.parquet"), columns)
     assert pq.read_table(tmp_path / "out.parquet").equals(table)
 
 
-def test_columns_of_json_lines_are_those_of_all_rows(tmp_path):
-    path = tmp_path / "x.jsonl"
-    lines = [{"a": 1}] * 1500 + [{"b": "x", "a": 2.5, "c": None}]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert columns_of(path, "csv").names == ["a", "b", "c"]
-    assert columns_of(path, "parquet") == pa.schema(
-        [("a", pa.float64()), ("b", pa.string()), ("c", pa.string())]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"a": 1.10, "b": 1E400}', '{"a": 1.10, "b": 1E400, "label": "good"}'),
+        ('{ "a":"\\u00e9\\ud800" }', '{ "a":"\\u00e9\\ud800", "label": "good"}'),
+        ("{}", '{"label": "good"}'),
+        ("{ }", '{"label": "good"}'),
+        ('{"a": 1, "a": 2}', '{"a": 1, "a": 2, "label": "good"}'),
+        ('{"a": NaN}', '{"a": null, "label": "good"}'),
+        ('{"a": "NaN"}', '{"a": "NaN", "label": "good"}'),
+    ],
+)
+def test_json_that_was_read_is_written_as_it_was(tmp_path, line, expected):
+    (tmp_path / "in.jsonl").write_text(f"  {line} \n")
+    (row,) = read_rows(tmp_path / "in.jsonl")
+    data = make_encoder("jsonl", pa.schema([])).encode(
+        [OutRow(row.values, {"label": "good"}, row.raw)]
     )
+    assert data.decode() == expected + "\n"
 
 
-def test_a_column_of_mixed_json_values_is_refused_for_parquet_only(tmp_path):
-    path = tmp_path / "x.jsonl"
-    path.write_text('{"a": 1}\n{"a": "x"}\n')
-    with pytest.raises(DataError, match=r"column 'a'.*write json lines"):
-        columns_of(path, "parquet")
-    assert columns_of(path, "csv").names == ["a"]
+def test_json_with_bytes_that_are_no_utf8_is_marked(tmp_path):
+    (tmp_path / "in.jsonl").write_bytes(b'{"a": "caf\xe9"}\n')
+    (row,) = read_rows(tmp_path / "in.jsonl")
+    data = make_encoder("jsonl", pa.schema([])).encode([OutRow(row.values, {"l": 1}, row.raw)])
+    assert json.loads(data) == {"a": "caf\ufffd", "l": 1}
 
 
-def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path):
-    path = tmp_path / "x.csv"
-    path.write_text("old")
-    with pytest.raises(OutputError, match=r"x\.csv exists: pass --overwrite"):
-        written(path, AWKWARD)
-    assert path.read_text() == "old"
-    assert values(written(path, AWKWARD, overwrite=True)) == AWKWARD
+def test_what_is_added_stands_behind_what_was_there(tmp_path):
+    rows = [OutRow({"a": "x"}, {"label": None, "b": "y"})]
+    columns = pa.schema([("a", pa.string()), ("b", pa.string()), ("label", pa.string())])
+    assert make_encoder("csv", columns).encode(rows) == b"x,y,\n"
+    assert make_encoder("jsonl", columns).encode(rows) == b'{"a": "x", "label": null, "b": "y"}\n'
+    table = pa.ipc.open_stream(make_encoder("parquet", columns).encode(rows)).read_all()
+    assert table.to_pylist() == [{"a": "x", "b": "y", "label": None}]
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.jsonl.gz", "x.parquet", "x.tsv.zst"])
-def test_a_failure_leaves_no_file(tmp_path, name):
-    def fail():
-        with open_writer(tmp_path / name, STRINGS) as writer:
-            writer.write(AWKWARD)
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.jsonl.zst", "x.tsv.gz", "x.parquet"])
+def test_rows_may_be_written_in_any_portions(tmp_path, name):
+    one_by_one = written(tmp_path / "1" / name, AWKWARD, at_once=1)
+    together = written(tmp_path / "2" / name, AWKWARD, at_once=3)
+    assert values(one_by_one) == values(together) == AWKWARD
 
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.jsonl.gz", "x.tsv.zst", "x.jsonl.zst"])
+def test_a_compressed_file_without_rows_is_whole(tmp_path, name):
+    written(tmp_path / name, [])
+    if name.startswith("x.jsonl"):
+        assert (tmp_path / name).stat().st_size > 0
+    else:
+        assert values(tmp_path / name) == []
 
 
 def test_a_value_that_the_column_cannot_hold_is_an_error(tmp_path):
-    with pytest.raises(OutputError, match=r"x\.parquet"):
+    with pytest.raises(OutputError, match=r"column 'a' is no list"):
         written(tmp_path / "x.parquet", [{"a": 1}], pa.schema([("a", pa.list_(pa.string()))]))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unknown_suffix_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"x\.docx"):
-        written(tmp_path / "x.docx", [])

@@ -1,104 +1,122 @@
-"""Rows in, the same rows with labels out: from a file to a file, or from stream to stream.
+"""Rows in, the same rows with labels out: from an input to an output, or from stream to stream.
 
 Rows out are rows in, in order. A row without a usable text gets no label, and the reason in a
-column `error`. A few thousand rows are held at a time.
+column `error`. Rows are read, encoded, judged and written in chunks, each stage in a thread of
+its own, and a few chunks are held at a time. A chunk that is written is kept whatever happens;
+a run that was broken off goes on behind the last one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import itertools
+import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
-from textlstm.errors import ConfigError, DataError, OutputError
-from textlstm.predictor import WINDOW_ROWS
-from textlstm.row_files import file_format
-from textlstm.row_writers import JsonLinesWriter, RowWriter, columns_of, open_writer
-from textlstm.rows import Row, read_rows, row_text
+from textlstm.engines import Engine, make_engine
+from textlstm.errors import ConfigError, OutputError
+from textlstm.labelling import (
+    TEXT_COLUMN,
+    Labeller,
+    Summary,
+    added_columns,
+    choose_texts,
+    require_new_names,
+)
+from textlstm.row_input import FileRows, Place, RowInput, chunks, find_input
+from textlstm.row_output import RowOutput, Target
+from textlstm.row_stream import Done, Sink, run, run_lines
+from textlstm.row_writers import Encoder, JsonEncoder
+from textlstm.work_folder import WorkFolder, differences
 
-ERROR_COLUMN = "error"
-TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere
-_WINDOW_CHARACTERS = 2**24  # most characters held at a time, but for a single longer text
-_BLOCK = 2**18  # bytes read at once from a stream
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-Target = str | os.PathLike[str] | BinaryIO
-"""A file, its format told by its name, or a stream that gets json lines."""
+CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
+# What is computed in another way, but not what is computed:
+_NOT_COMPARED = ("threads", "device")
 
-
-@dataclass
-class Summary:
-    """How many rows were read, and why some got no label.
-
-    Args:
-        rows: all rows.
-        failed: reason -> rows without a label.
-    """
-
-    rows: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
+Progress = Callable[[int, "int | None", int], None]
+"""Told the rows done, the rows there seem to be (if known), and those done by earlier runs."""
 
 
 def classify_file(
     classifier: TextClassifier,
-    source: str | os.PathLike[str],
-    target: Target,
+    source: str | os.PathLike[str] | Dataset,
+    target: str | os.PathLike[str] | BinaryIO,
     config: PredictionConfig,
     *,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> Summary:
-    """Label the rows of a file.
+    """Label the rows of files or of a dataset.
 
     Args:
         classifier: the model.
-        source: a csv, tsv, json lines or parquet file.
-        target: where the rows go; all columns are kept, `added_columns` and `error` follow
-            them (in json lines, `error` only where there is one).
-        config: names of columns, what is added, batch size.
+        source: see `textlstm.row_input.find_input`.
+        target: where the rows go: a file, its format told by its name; a folder, which gets
+            parquet parts; or a stream, which gets json lines. All columns are kept; those of
+            `added_columns` follow them (in json lines, `error` only where there is one).
+        config: names of columns, what is added, engine, sizes.
         overwrite: whether a target that is there may be replaced.
-        progress: told now and then how many rows are done.
+        resume: whether to go on with a run that was broken off, if there is one.
+        progress: told of each chunk that is kept.
 
     Returns:
-        What was counted.
+        What was counted, rows of earlier runs included.
 
     Raises:
-        ConfigError: an added column has the name of another, or there are not so many labels.
+        ConfigError: an added column has the name of another, there are not so many labels, or
+            the run to resume was asked for something else.
         DataError: the source can't be read, or it is not clear which column holds the text.
-        OutputError: the target exists or can't be written.
+        OutputError: the target exists or can't be written. What was kept stays in its work
+            folder.
     """
-    kind = "jsonl"
-    if isinstance(target, str | os.PathLike):
-        kind = file_format(target)
-        if Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
-            raise OutputError(f"{target} is the input: choose another name for the output")
-    columns = columns_of(source, kind)
-    texts = _text_columns(str(source), columns.names, config, classifier)
-    added = added_columns(classifier.labels, config)
-    _require_new_names(columns.names, added, source=str(source))
-    fields = [*columns, *(pa.field(name, kind) for name, kind in added.items())]
-    with _open_target(target, pa.schema(fields), overwrite=overwrite) as writer:
-        windows = _windows(read_rows(source))
-        return _classify(classifier, windows, texts, config, writer, progress)
+    engine = make_engine(classifier, config)
+    place = Target.of_path(target) if isinstance(target, str | os.PathLike) else None
+    kind = place.kind if place else "jsonl"
+    rows = find_input(source, config, kind)
+    if place and isinstance(rows, FileRows):
+        _require_apart(place, rows)
+    texts = choose_texts(rows.name, rows.columns.names, config.text_column, engine.trained_columns)
+    columns = _output_columns(rows.columns, engine.labels, config, source=rows.name)
+    labeller = Labeller(engine.labels, texts, config, sparse=kind == "jsonl")
+
+    def go(sink: Sink, summary: Summary, start: Place) -> Summary:
+        source = chunks(rows, start, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
+        run(engine, labeller, source, sink, summary, _Teller(rows, summary, progress))
+        return summary
+
+    if place is None:
+        if resume:
+            raise ConfigError("resume: what went to a stream can't be gone on with")
+        return go(_Stream(cast(BinaryIO, target)), Summary(), Place())
+    job = _job(rows, engine, config, columns, texts)
+    with WorkFolder(place.path) as work:
+        output = RowOutput(place, work, columns)
+        _begin_or_resume(place, work, output, job, overwrite=overwrite, resume=resume)
+        kept = _Kept(output)
+        summary, start = kept.so_far()
+        if not output.is_whole():
+            go(kept, summary, start)
+        output.finish(kept.state, overwrite=overwrite)
+    return summary
 
 
 def classify_lines(
     classifier: TextClassifier,
     source: BinaryIO,
-    target: Target,
+    target: str | os.PathLike[str] | BinaryIO,
     config: PredictionConfig,
     *,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> Summary:
     """Label the lines of a stream of text, each as soon as it is there.
 
@@ -108,194 +126,181 @@ def classify_lines(
         target: as in `classify_file`.
         config: as in `classify_file`.
         overwrite: as in `classify_file`.
-        progress: as in `classify_file`.
 
     Returns:
         What was counted.
 
     Raises:
         ConfigError: as in `classify_file`.
-        OutputError: as in `classify_file`.
+        OutputError: as in `classify_file`; nothing is kept.
     """
-    added = added_columns(classifier.labels, config)
-    _require_new_names([TEXT_COLUMN], added, source="a line of text")
-    fields = [pa.field(TEXT_COLUMN, pa.string()), *(pa.field(n, k) for n, k in added.items())]
-    with _open_target(target, pa.schema(fields), overwrite=overwrite) as writer:
-        windows = _line_windows(source)
-        return _classify(classifier, windows, [TEXT_COLUMN], config, writer, progress)
-
-
-def added_columns(labels: Sequence[str], config: PredictionConfig) -> dict[str, pa.DataType]:
-    """Name the columns that classification adds.
-
-    Args:
-        labels: the model's labels.
-        config: with `top_k` = K above 1 there are also `label_2`, `score_2` up to K; with
-            `probabilities` there is `probability_LABEL` for each label.
-
-    Returns:
-        Name -> type, the column `error` last.
-
-    Raises:
-        ConfigError: the model has less than `top_k` labels, or two columns have one name.
-    """
-    if config.top_k > len(labels):
-        raise ConfigError(f"top_k = {config.top_k}: the model has {len(labels)} labels")
-    columns = []
-    for place in range(1, config.top_k + 1):
-        columns.append((_ranked(config.label_column, place), pa.string()))
-        columns.append((_ranked(config.score_column, place), pa.float64()))
-    if config.probabilities:
-        columns.extend((f"probability_{label}", pa.float64()) for label in labels)
-    columns.append((ERROR_COLUMN, pa.string()))
-    twice = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
-    if twice:
-        raise ConfigError(
-            f"two added columns would be named {twice[0]!r}: "
-            "choose other names with --label-column and --score-column"
-        )
-    return dict(columns)
-
-
-def _ranked(name: str, place: int) -> str:
-    return name if place == 1 else f"{name}_{place}"
-
-
-def _require_new_names(columns: Sequence[str], added: Iterable[str], *, source: str) -> None:
-    """Check before any work that no column of the input gets lost."""
-    taken = [name for name in added if name in columns]
-    if taken:
-        remedy = "rename it" if taken == [ERROR_COLUMN] else "pass --label-column, --score-column"
-        raise ConfigError(
-            f"{source} already has a column {taken[0]!r}, which is to be added: {remedy}"
-        )
-
-
-def _text_columns(
-    source: str, columns: Sequence[str], config: PredictionConfig, classifier: TextClassifier
-) -> Sequence[str]:
-    """Choose the columns to read: as asked, else as in training, else the one good guess."""
-    if config.text_column:
-        missing = [name for name in config.text_column if name not in columns]
-        if missing:
-            raise DataError(
-                f"column {missing[0]!r} is not in {source}; its columns are {', '.join(columns)}"
-            )
-        return config.text_column
-    trained = classifier.settings.data.text_column
-    if trained and all(name in columns for name in trained):
-        return trained
-    if TEXT_COLUMN in columns:
-        return [TEXT_COLUMN]
-    if len(columns) == 1:
-        return columns
-    raise DataError(
-        f"which column of {source} holds the text? Its columns are {', '.join(columns)}: "
-        "pass --text-column"
-    )
-
-
-@contextlib.contextmanager
-def _open_target(target: Target, columns: pa.Schema, *, overwrite: bool) -> Iterator[RowWriter]:
-    if isinstance(target, str | os.PathLike):
-        with open_writer(target, columns, overwrite=overwrite) as writer:
-            yield writer
-    else:
-        yield JsonLinesWriter(target)
-
-
-def _windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Cut a stream of rows into lists that are bounded in rows and in characters."""
-    window: list[Row] = []
-    characters = 0
-    for row in rows:
-        window.append(row)
-        characters += sum(len(value) for value in row.values.values() if isinstance(value, str))
-        if len(window) >= WINDOW_ROWS or characters >= _WINDOW_CHARACTERS:
-            yield window
-            window, characters = [], 0
-    if window:
-        yield window
-
-
-def _line_windows(source: BinaryIO) -> Iterator[list[Row]]:
-    """Give the lines that are there, without waiting for more of them."""
-    numbers = itertools.count(1)
-    begun: list[bytes] = []  # of a line whose end was not yet read
-    reader = cast(io.BufferedIOBase, source)
-    while block := reader.read1(_BLOCK):
-        *whole, rest = block.split(b"\n")
-        if whole:
-            whole[0] = b"".join([*begun, whole[0]])
-            begun = []
-            yield [_line(next(numbers), line) for line in whole]
-        begun.append(rest)
-    if last := b"".join(begun):
-        yield [_line(next(numbers), last)]
-
-
-def _line(number: int, line: bytes) -> Row:
-    text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
-    return Row(number, {TEXT_COLUMN: text})
-
-
-def _classify(
-    classifier: TextClassifier,
-    windows: Iterable[Sequence[Row]],
-    texts: Sequence[str],
-    config: PredictionConfig,
-    writer: RowWriter,
-    progress: Callable[[int], None] | None,
-) -> Summary:
-    summary = Summary()
-    for window in windows:
-        writer.write(_labelled(classifier, window, texts, config, summary))
-        if progress:
-            progress(summary.rows)
+    engine = make_engine(classifier, config)
+    column = pa.schema([(TEXT_COLUMN, pa.string())])
+    columns = _output_columns(column, engine.labels, config, source="a line of text")
+    place = Target.of_path(target) if isinstance(target, str | os.PathLike) else None
+    sparse = place is None or place.kind == "jsonl"
+    labeller = Labeller(engine.labels, (TEXT_COLUMN,), config, sparse=sparse)
+    if place is None:
+        return run_lines(engine, labeller, source, _Stream(cast(BinaryIO, target)))
+    with WorkFolder(place.path) as work:
+        output = RowOutput(place, work, columns)
+        job = {"resumable": {"resumable": False}}
+        _begin_or_resume(place, work, output, job, overwrite=overwrite, resume=False)
+        kept = _Kept(output)
+        try:
+            summary = run_lines(engine, labeller, source, kept)
+            output.finish(kept.state, overwrite=overwrite)
+        except BaseException:
+            work.remove()  # the lines that were read are gone
+            raise
     return summary
 
 
-def _labelled(
-    classifier: TextClassifier,
-    window: Sequence[Row],
-    texts: Sequence[str],
+class _Teller:
+    """Tells of progress.
+
+    Args:
+        rows: the input.
+        summary: what is done.
+        progress: who is told.
+    """
+
+    def __init__(self, rows: RowInput, summary: Summary, progress: Progress | None) -> None:
+        self._rows = rows
+        self._summary = summary
+        self._progress = progress
+        self._earlier = summary.rows
+        if summary.rows:
+            self(0)
+
+    def __call__(self, share: float) -> None:
+        """Tell how much is done; rows still to come are guessed from the share of bytes."""
+        if self._progress is None:
+            return
+        done, total = self._summary.rows, self._rows.total
+        if total is None and share:
+            total = round(done / share)
+        self._progress(done, total, self._earlier)
+
+
+class _Stream:
+    """A stream as a sink: what is written is gone."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.encoder: Encoder = JsonEncoder()
+
+    def keep(self, done: Done, summary: Summary) -> None:
+        """Write a chunk."""
+        self._stream.write(done.data)
+        self._stream.flush()
+
+
+class _Kept:
+    """An output as a sink: after each chunk its state says how far it is.
+
+    Args:
+        output: begun or resumed.
+    """
+
+    def __init__(self, output: RowOutput) -> None:
+        self._output = output
+        self.encoder = output.encoder
+        self.state: dict[str, Any] = output.given()
+
+    def so_far(self) -> tuple[Summary, Place]:
+        """Give what earlier runs did."""
+        summary = Summary(self.state["rows"], Counter(self.state["failed"]))
+        return summary, Place(self.state["group"], self.state["row"])
+
+    def keep(self, done: Done, summary: Summary) -> None:
+        """Write a chunk and have it on the disk."""
+        self.state = _state(summary, done.end)
+        self._output.commit(done.data, done.rows, self.state)
+
+
+def _state(summary: Summary, end: Place) -> dict[str, Any]:
+    failed = dict(summary.failed)
+    return {"rows": summary.rows, "failed": failed, "group": end.group, "row": end.row}
+
+
+def _require_apart(place: Target, rows: FileRows) -> None:
+    """Raise an `OutputError` if the output is the input or a part of it."""
+    for file in rows.files:
+        same = place.path.exists() and place.path.samefile(file)
+        if same or (place.is_folder and place.path.resolve() == file.resolve().parent):
+            raise OutputError(f"{place.path} is the input: choose another name for the output")
+
+
+def _output_columns(
+    columns: pa.Schema, labels: tuple[str, ...], config: PredictionConfig, *, source: str
+) -> pa.Schema:
+    """Give the columns of the output, after a check that none gets lost."""
+    added = added_columns(labels, config)
+    require_new_names(columns.names, added, source=source)
+    return pa.schema([*columns, *(pa.field(name, kind) for name, kind in added.items())])
+
+
+def _job(
+    rows: RowInput,
+    engine: Engine,
     config: PredictionConfig,
-    summary: Summary,
-) -> list[dict[str, Any]]:
-    """Give the rows of a window with what is added to them."""
-    read = [(None, row.error) if row.error else row_text(row.values, texts) for row in window]
-    good = [text for text, _ in read if text is not None]
-    judged = iter(classifier.predict_proba(good, batch_size=config.batch_size))  # N x [C]
-    rows = []
-    for row, (text, reason) in zip(window, read, strict=True):
-        summary.rows += 1
-        if text is None:
-            assert reason is not None
-            summary.failed[reason] += 1
-            added = dict.fromkeys([config.label_column, config.score_column])
-            rows.append({**row.values, **added, ERROR_COLUMN: _reason(row, reason)})
-        else:
-            rows.append({**row.values, **_judgement(next(judged), classifier.labels, config)})
-    return rows
-
-
-def _reason(row: Row, reason: str) -> str:
-    """Give the reason; a row that could not be read has nothing but its number to tell it by."""
-    return f"row {row.number}: {reason}" if row.error else reason
-
-
-def _judgement(
-    probabilities: Any, labels: Sequence[str], config: PredictionConfig
+    columns: pa.Schema,
+    texts: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Name the values of the added columns for one row of probabilities, float32 [C]."""
-    numbers = [float(str(value)) for value in probabilities]  # the shortest that reads back equal
-    best = sorted(range(len(labels)), key=lambda i: -numbers[i])  # of equals, the first
-    added: dict[str, Any] = {}
-    for place in range(1, config.top_k + 1):
-        label = best[place - 1]
-        added[_ranked(config.label_column, place)] = labels[label]
-        added[_ranked(config.score_column, place)] = numbers[label]
-    if config.probabilities:
-        for name, number in zip(labels, numbers, strict=True):
-            added[f"probability_{name}"] = number
-    return added
+    """Describe all that the bytes of the output depend on."""
+    options = config.to_dict()
+    for name in _NOT_COMPARED:  # the engine's facts have what they came to
+        del options[name]
+    job = {
+        "input": rows.fingerprint(),
+        "engine": engine.facts(),
+        "options": {**options, "text_column": list(texts)},
+        "output": {
+            "the output's columns": ", ".join(f"{field.name} {field.type}" for field in columns),
+            "pyarrow": pa.__version__,
+        },
+    }
+    return cast("dict[str, Any]", json.loads(json.dumps(job)))
+
+
+def _begin_or_resume(
+    place: Target,
+    work: WorkFolder,
+    output: RowOutput,
+    job: dict[str, Any],
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    """Begin a run, or go on with the one that is there, as was asked for."""
+    begun = work.is_begun()
+    if begun and resume:
+        found = differences(work.job(), job)
+        if found:
+            raise ConfigError(
+                f"the unfinished run of {place.path} is another one: {'; '.join(found[:3])}: "
+                "repeat its command with --resume, or begin anew with --overwrite alone"
+            )
+        output.resume()
+        if not output.is_whole():
+            place.require_free(overwrite=overwrite)
+        return
+    if begun and not overwrite and work.job().get("input"):
+        raise OutputError(
+            f"a run of {place.path} was broken off and is in {work.path}: pass --resume to go on "
+            "with it, or --overwrite to begin anew"
+        )
+    if resume and place.path.exists() and not overwrite:
+        raise OutputError(
+            f"{place.path} exists and there is no unfinished run of it: pass --overwrite to begin "
+            "anew"
+        )
+    place.require_free(overwrite=overwrite)
+    output.begin(job, _state(Summary(), Place()))
+
+
+def unfinished(target: str | os.PathLike[str]) -> Path | None:
+    """Give the work folder of an output whose run was broken off and can be resumed, if any."""
+    work = WorkFolder(Target.of_path(target).path)
+    return work.path if work.is_begun() else None

@@ -25,6 +25,7 @@ TRUNCATIONS = ("head", "tail", "both")
 POOLINGS = ("final", "max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
+ENGINES = ("torch", "onnx")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
@@ -127,12 +128,23 @@ class PredictionConfig(Settings):
     text_column: tuple[str, ...] = option(
         (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
     )
+    split: str | None = option(None, "split of a dataset; not needed if it has one only")
+    dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
+    dataset_revision: str | None = option(
+        None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
+    )
     label_column: str = option("label", "name of the added label column", metavar="COLUMN")
     score_column: str = option("score", "name of the added score column", metavar="COLUMN")
     top_k: int = option(1, "how many labels a row gets, best first", low=1)
     probabilities: bool = option(False, "add the probability of every label")
     batch_size: int = option(64, "texts a step", low=1)
-    precision: str = option("fp32", "numbers that the LSTM computes with", choices=PRECISIONS)
+    chunk_rows: int = option(4096, "most rows that are kept and written together", low=1)
+    engine: str = option("torch", "what computes", choices=ENGINES)
+    precision: str = option(
+        "fp32",
+        "numbers that the LSTM computes with; int8 is for the engine onnx",
+        choices=(*PRECISIONS, "int8"),
+    )
     threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
 

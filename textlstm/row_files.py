@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -28,6 +29,7 @@ SUFFIXES = {
     ".parquet": "parquet",
 }
 COMPRESSIONS = (".gz", ".zst")
+_OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
 _SIGNATURES = {
     b"\x1f\x8b": "it is gzip: add .gz to its name",
@@ -37,6 +39,10 @@ _SIGNATURES = {
     b"\xff\xfe": "it is UTF-16: save it as UTF-8",
     b"\xfe\xff": "it is UTF-16: save it as UTF-8",
 }
+
+
+class EmptyFileError(DataError):
+    """A file has no rows and no columns."""
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
@@ -59,6 +65,20 @@ def file_format(path: str | os.PathLike[str]) -> str:
     raise DataError(
         f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}, "
         f"each also with {' or '.join(COMPRESSIONS)}"
+    )
+
+
+def looks_local(name: str) -> bool:
+    """Tell whether a name is meant as a path; a Hub name is never more than 'owner/name'."""
+    with contextlib.suppress(OSError, ValueError):  # a name too long for a path, or with a NUL
+        if Path(name).expanduser().exists():
+            return True
+    suffixes = (*SUFFIXES, *COMPRESSIONS, *_OTHER_SUFFIXES)
+    return (
+        name.startswith((".", "/", "~"))
+        or name.endswith(("/", *suffixes))
+        or "\\" in name
+        or name.count("/") > 1
     )
 
 
@@ -94,25 +114,46 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+@dataclass
+class Meter:
+    """Counts the bytes that are read from files, as they lie on the disk."""
+
+    read: int = 0
+
+
+class _Metered(io.RawIOBase):
+    """A file that tells a meter of all that is read from it."""
+
+    def __init__(self, file: io.RawIOBase, meter: Meter) -> None:
+        self._file = file
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._file.readinto(buffer)
+        self._meter.read += count or 0
+        return count
+
+
 @contextlib.contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
+def open_binary(path: Path, meter: Meter | None = None) -> Iterator[BinaryIO]:
     """Open a file for buffered reading, decompressed if its name says so."""
     with contextlib.ExitStack() as stack:
-        stream: Any
+        stream: Any = stack.enter_context(path.open("rb", buffering=0))
+        stream = _Metered(stream, meter or Meter())
         if path.suffix.lower() == ".gz":
-            stream = stack.enter_context(gzip.open(path, "rb"))
+            stream = stack.enter_context(gzip.open(stream, "rb"))
         elif path.suffix.lower() == ".zst":
-            source = stack.enter_context(pa.OSFile(str(path)))
-            stream = stack.enter_context(pa.CompressedInputStream(source, "zstd"))
-        else:
-            stream = stack.enter_context(path.open("rb", buffering=0))
+            stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(stream), "zstd"))
         yield stack.enter_context(io.BufferedReader(stream, buffer_size=2**18))
 
 
 @contextlib.contextmanager
-def open_lines(path: Path) -> Iterator[BinaryIO]:
+def open_lines(path: Path, meter: Meter | None = None) -> Iterator[BinaryIO]:
     """Open a file that should be UTF-8 text, and refuse what is known to be something else."""
-    with open_binary(path) as stream:
+    with open_binary(path, meter) as stream:
         head = cast(io.BufferedReader, stream).peek(8)
         for signature, remedy in _SIGNATURES.items():
             if head.startswith(signature):
@@ -121,9 +162,9 @@ def open_lines(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, meter: Meter | None = None) -> Iterator[TextIO]:
     """Open a text file; undecodable bytes become lone surrogates, line ends stay as they are."""
-    with open_lines(path) as stream:
+    with open_lines(path, meter) as stream:
         yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -137,7 +178,7 @@ def open_parquet(path: Path) -> Iterator[Any]:
             shutil.copyfileobj(stack.enter_context(open_binary(path)), source, 2**20)
             source.seek(0)
         elif path.stat().st_size == 0:
-            raise DataError(f"{path} is empty")
+            raise EmptyFileError(f"{path} is empty")
         try:
             # Pages come through a buffer; a whole column of a row group never lies in memory.
             file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)

@@ -1,250 +1,199 @@
-"""Writers of files of rows: csv, tsv, json lines and parquet; the counterpart of `rows`.
+"""Rows as the bytes of csv, tsv, json lines and Arrow streams; the counterpart of `rows`.
 
-A file appears under its name only when it is whole. Values keep their types where the format
-has types; in csv and tsv, null is an empty cell and nested values are JSON.
+Bytes depend on the rows alone, and those of several chunks can stand one behind the other.
+Values keep their types where the format has types; in csv and tsv, null is an empty cell and
+nested values are JSON.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import csv
 import gzip
 import io
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from textlstm.errors import DataError, OutputError
-from textlstm.files import atomic_path
-from textlstm.row_files import file_format, first_line, open_parquet
-from textlstm.rows import read_columns, read_rows
+from textlstm.errors import OutputError
+from textlstm.row_files import first_line
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those that do not stand for a byte
-_SCANNED_TOGETHER = 1000  # rows
+_NO_NUMBER = re.compile("NaN|Infinity")  # Python reads them, JSON has no such thing
 
 
-class RowWriter(Protocol):
-    """Takes rows in order."""
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows; a column that a row does not have is null."""
-
-    def close(self) -> None:
-        """Write what is left; the file is complete then."""
-
-
-def columns_of(path: str | os.PathLike[str], target_format: str) -> pa.Schema:
-    """Find the columns of an input and their types, as a target of some format needs them.
+@dataclass(frozen=True, slots=True)
+class OutRow:
+    """A row to be written.
 
     Args:
-        path: a file that `read_rows` reads.
-        target_format: 'csv', 'tsv', 'jsonl' or 'parquet'.
-
-    Returns:
-        The columns. Of json lines, where each row may have its own, all rows are read for it.
-
-    Raises:
-        DataError: the file can't be read, or a column holds values that one type can't hold.
+        values: what it had, by column.
+        added: what is added to it.
+        raw: the JSON object that it was read from, if it was one.
     """
-    path = Path(path)
-    kind = file_format(path)
-    if kind == "parquet":
-        read_columns(path)  # checks that the file is there and sound
-        with open_parquet(path) as file:
-            # rows that can't be read become nulls
-            return pa.schema([field.with_nullable(True) for field in file.schema_arrow])
-    if kind == "jsonl":
-        return _scan(path, typed=target_format == "parquet")
-    return pa.schema([(name, pa.string()) for name in read_columns(path)])
+
+    values: Mapping[str, Any]
+    added: Mapping[str, Any]
+    raw: str | None = None
+
+    def get(self, name: str) -> Any:
+        """Give the value of a column; null if the row does not have it."""
+        return self.added[name] if name in self.added else self.values.get(name)
 
 
-@contextlib.contextmanager
-def open_writer(
-    path: str | os.PathLike[str], columns: pa.Schema, *, overwrite: bool = False
-) -> Iterator[RowWriter]:
-    """Open a file for writing rows.
+class Encoder(Protocol):
+    """Turns rows into the bytes of an output."""
+
+    def begin(self) -> bytes:
+        """Give what stands before all rows."""
+
+    def encode(self, rows: Sequence[OutRow]) -> bytes:
+        """Give the bytes of some rows."""
+
+
+@dataclass(frozen=True)
+class JsonEncoder:
+    """One JSON object a line. What was read from json lines is written as it was.
 
     Args:
-        path: the file; its name tells the format, as for `read_rows`.
-        columns: names and types; json lines does not need them.
-        overwrite: whether a file that is there may be replaced.
-
-    Yields:
-        The writer. The file is put in place when the block ends without an error.
-
-    Raises:
-        OutputError: the file exists, can't be written or can't hold the values.
-        DataError: the name ends in no known format.
-    """
-    path = Path(path)
-    kind = file_format(path)
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: give the name of a file")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists: pass --overwrite to replace it, or choose another name")
-    with atomic_path(path) as temporary, contextlib.ExitStack() as stack:
-        stream = stack.enter_context(_open_binary(temporary))
-        writer: RowWriter
-        if kind == "parquet":
-            writer = ParquetWriter(stream, columns)
-        elif kind == "jsonl":
-            writer = JsonLinesWriter(stream)
-        else:
-            writer = CsvWriter(stream, columns.names, _DELIMITERS[kind])
-        try:
-            yield writer
-            writer.close()
-        except BaseException as error:
-            with contextlib.suppress(Exception):  # pyarrow complains of files left open
-                writer.close()
-            if isinstance(error, pa.ArrowException):
-                raise OutputError(f"cannot write {path}: {first_line(error)}") from error
-            raise
-
-
-class JsonLinesWriter:
-    """One JSON object a line.
-
-    Args:
-        stream: where the lines go; it is flushed after each `write`.
+        compression: '', '.gz' or '.zst'.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    compression: str = ""
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows, each with its own columns."""
-        self._stream.write("".join(_json(row) + "\n" for row in rows).encode())
-        self._stream.flush()
+    def begin(self) -> bytes:
+        """Nothing stands before the rows."""
+        return _packed(b"", self.compression)
 
-    def close(self) -> None:
-        """Nothing is left to write."""
+    def encode(self, rows: Sequence[OutRow]) -> bytes:
+        """Give the lines of rows."""
+        lines = "".join(_json_line(row) for row in rows)
+        return _packed(lines.encode(), self.compression)
 
 
-class CsvWriter:
+@dataclass(frozen=True)
+class CsvEncoder:
     """Cells with a delimiter between them, quoted where needed, after a line of column names.
 
     Args:
-        stream: where the lines go.
+        kind: 'csv' or 'tsv'.
         columns: their names.
-        delimiter: comma or tab.
+        compression: '', '.gz' or '.zst'.
     """
 
-    def __init__(self, stream: BinaryIO, columns: Sequence[str], delimiter: str) -> None:
-        # bytes that were no UTF-8 are written as they were read
-        self._text = io.TextIOWrapper(
-            stream, encoding="utf-8", errors="surrogateescape", newline="", write_through=True
-        )
-        self._columns = list(columns)
-        form: dict[str, Any] = {"delimiter": delimiter, "lineterminator": "\n"}
-        self._plain = csv.writer(self._text, **form)
+    kind: str
+    columns: tuple[str, ...]
+    compression: str = ""
+
+    def begin(self) -> bytes:
+        """Give the line of column names."""
+        return self._lines([list(self.columns)])
+
+    def encode(self, rows: Sequence[OutRow]) -> bytes:
+        """Give the lines of rows."""
+        return self._lines([[_cell(row.get(name)) for name in self.columns] for row in rows])
+
+    def _lines(self, records: Sequence[list[str]]) -> bytes:
+        text = io.StringIO(newline="")
+        form: dict[str, Any] = {"delimiter": _DELIMITERS[self.kind], "lineterminator": "\n"}
+        plain = csv.writer(text, **form)
         # csv does not quote a carriage return, which a reader would take for the end of a line
-        self._quoted = csv.writer(self._text, quoting=csv.QUOTE_ALL, **form)
-        self._write(self._columns)
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows."""
-        for row in rows:
-            self._write([_cell(row.get(name)) for name in self._columns])
-
-    def close(self) -> None:
-        """Write what is buffered."""
-        self._text.flush()
-        self._text.detach()
-
-    def _write(self, cells: list[str]) -> None:
-        writer = self._quoted if any("\r" in cell for cell in cells) else self._plain
-        writer.writerow(cells)
+        quoted = csv.writer(text, quoting=csv.QUOTE_ALL, **form)
+        for cells in records:
+            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+        # bytes that were no UTF-8 are written as they were read
+        data = text.getvalue().encode("utf-8", "surrogateescape")
+        return _packed(data, self.compression)
 
 
-class ParquetWriter:
-    """A parquet file, one row group for each `write`.
+@dataclass(frozen=True)
+class ArrowEncoder:
+    """Arrow streams, one for each call.
 
     Args:
-        stream: where it goes.
         schema: names and types of the columns.
     """
 
-    def __init__(self, stream: BinaryIO, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._writer = pq.ParquetWriter(stream, schema)
+    schema: pa.Schema
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows."""
-        if not rows:
-            return
-        columns = [
-            pa.array([_decodable(row.get(field.name)) for row in rows], field.type)
-            for field in self._schema
-        ]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+    def begin(self) -> bytes:
+        """Nothing stands before the rows."""
+        return b""
 
-    def close(self) -> None:
-        """Write the footer."""
-        self._writer.close()
+    def encode(self, rows: Sequence[OutRow]) -> bytes:
+        """Give the stream of rows.
 
+        Raises:
+            OutputError: a value does not fit the type of its column.
+        """
+        sink = io.BytesIO()
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_stream(sink, self.schema, options=options) as writer:
+            writer.write_table(self._table(rows))
+        return sink.getvalue()
 
-@contextlib.contextmanager
-def _open_binary(path: Path) -> Iterator[Any]:
-    """Open a file for writing, compressed if its name says so."""
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(path.open("wb"))
-        if path.suffix.lower() == ".gz":
-            # no name and no time in it: equal rows give equal files
-            yield stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
-        elif path.suffix.lower() == ".zst":
-            yield stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(file), "zstd"))
-        else:
-            yield file
-
-
-def _scan(path: Path, *, typed: bool) -> pa.Schema:
-    """Read json lines for the columns of all rows, in the order in which they appear."""
-    schema = pa.schema([])
-    chunk: dict[str, list[Any]] = {}
-    for count, row in enumerate(read_rows(path), 1):
-        for name, value in row.values.items():
-            chunk.setdefault(name, []).append(_decodable(value) if typed else "")
-        if count % _SCANNED_TOGETHER == 0:
-            schema, chunk = _widened(path, schema, chunk), {}
-    schema = _widened(path, schema, chunk)
-    untyped = [field for field in schema if pa.types.is_null(field.type)]
-    for field in untyped:  # nothing but nulls
-        schema = schema.set(schema.names.index(field.name), field.with_type(pa.string()))
-    return schema
+    def _table(self, rows: Sequence[OutRow]) -> pa.Table:
+        columns = []
+        for field in self.schema:
+            try:
+                values = [decodable(row.get(field.name)) for row in rows]
+                columns.append(pa.array(values, field.type))
+            except (pa.ArrowException, OverflowError) as error:
+                raise OutputError(
+                    f"a value of column {field.name!r} is no {field.type} ({first_line(error)}): "
+                    "write json lines or csv"
+                ) from error
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
 
-def _widened(path: Path, schema: pa.Schema, chunk: Mapping[str, list[Any]]) -> pa.Schema:
-    for name, values in chunk.items():
-        try:
-            found = pa.schema([(name, pa.array(values).type)])
-            schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except (pa.ArrowException, OverflowError) as error:
-            raise DataError(
-                f"{path}: column {name!r} holds values that no parquet column can hold together "
-                f"({first_line(error)}): write json lines or csv"
-            ) from error
-    return schema
+def make_encoder(kind: str, columns: pa.Schema, compression: str = "") -> Encoder:
+    """Make the encoder of a format.
+
+    Args:
+        kind: 'csv', 'tsv', 'jsonl' or 'parquet' (Arrow streams; compression is not for them).
+        columns: names and types of the columns; json lines does not need them.
+        compression: '', '.gz' or '.zst'.
+    """
+    if kind == "parquet":
+        return ArrowEncoder(columns)
+    if kind == "jsonl":
+        return JsonEncoder(compression)
+    return CsvEncoder(kind, tuple(columns.names), compression)
 
 
-def _decodable(value: Any) -> Any:
-    """Replace what no UTF-8 file can hold, at any depth."""
+def decodable(value: Any) -> Any:
+    """Give a value with U+FFFD for what no UTF-8 file can hold, at any depth."""
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {_decodable(name): _decodable(item) for name, item in value.items()}
+        return {decodable(name): decodable(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_decodable(item) for item in value]
+        return [decodable(item) for item in value]
     return value
+
+
+def _packed(data: bytes, compression: str) -> bytes:
+    """Compress; the results of several calls, one behind the other, are a whole file too."""
+    if compression == ".gz":
+        return gzip.compress(data, 6, mtime=0)
+    if compression == ".zst":
+        packed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
+        return packed
+    return data
+
+
+def _json_line(row: OutRow) -> str:
+    added = _json(row.added)
+    raw = row.raw
+    if raw is None or _NO_NUMBER.search(raw) or _SURROGATE.search(raw):
+        return _json({**row.values, **row.added}) + "\n"
+    return f"{raw[:-1].rstrip()}{', ' if row.values else ''}{added[1:]}\n"
 
 
 def _json(value: Any) -> str:
@@ -275,6 +224,8 @@ def _plain(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value if value.isascii() else _NO_BYTE.sub("\ufffd", value)
+    if value is None:
+        return ""
     text = _json(value)
     if text == "null":
         return ""

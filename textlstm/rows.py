@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
-import pyarrow as pa
-
+from textlstm.arrow_cells import batch_values
 from textlstm.errors import DataError
 from textlstm.row_files import (
+    EmptyFileError,
+    Meter,
     check_file,
     clear_errors,
     file_format,
@@ -49,11 +51,15 @@ class Row:
         values: column name to value (csv: strings; json lines and parquet: any); empty if the
             row can't be read.
         error: why the row can't be read, else None.
+        raw: of json lines, the line as it stands in the file.
+        file: the name of its file, where there are several and the row can't be read.
     """
 
     number: int
     values: dict[str, Any]
     error: str | None = None
+    raw: str | None = field(default=None, compare=False, repr=False)
+    file: str = ""
 
 
 def read_rows(
@@ -61,6 +67,8 @@ def read_rows(
     *,
     format: str | None = None,
     columns: Sequence[str] | None = None,
+    skip: int = 0,
+    meter: Meter | None = None,
 ) -> Iterator[Row]:
     """Read a file row by row.
 
@@ -72,6 +80,8 @@ def read_rows(
         format: 'csv', 'tsv', 'jsonl' or 'parquet'; told from the name if not given.
         columns: the only columns wanted of a parquet file, which spares reading the others;
             rows of other formats always hold all of theirs.
+        skip: how many rows to pass over at the beginning.
+        meter: told how much of the file is read (not of parquet).
 
     Returns:
         An iterator of all rows in order, good and bad.
@@ -82,10 +92,10 @@ def read_rows(
     """
     path, kind = check_file(path, format)
     if kind == "parquet":
-        return _read_parquet(path, columns)
+        return _read_parquet(path, columns, skip)
     if kind == "jsonl":
-        return _read_json_lines(path)
-    return _read_csv(path, kind)
+        return _read_json_lines(path, skip, meter)
+    return itertools.islice(_read_csv(path, kind, meter), skip, None)
 
 
 def read_columns(path: str | os.PathLike[str], *, format: str | None = None) -> list[str]:
@@ -164,8 +174,8 @@ def row_text(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[str | N
     return (None, "null") if nulls == len(columns) else (" ".join(parts), None)
 
 
-def _read_csv(path: Path, kind: str) -> Iterator[Row]:
-    with clear_errors(path), open_text(path) as text:
+def _read_csv(path: Path, kind: str, meter: Meter | None) -> Iterator[Row]:
+    with clear_errors(path), open_text(path, meter) as text:
         records = _records(text, _DELIMITERS[kind])
         header = _read_header(path, records)
         for number, record in enumerate(records, 1):
@@ -192,7 +202,7 @@ def _unique(path: Path, columns: list[str]) -> list[str]:
 def _read_header(path: Path, records: Iterator[list[str] | str]) -> list[str]:
     header = next(records, None)
     if header is None:
-        raise DataError(f"{path} is empty: its first line must name the columns")
+        raise EmptyFileError(f"{path} is empty: its first line must name the columns")
     if isinstance(header, str):
         raise DataError(f"{path}: its first line does not parse: {header}")
     return _unique(path, header)
@@ -256,14 +266,17 @@ def _csv_reason(error: csv.Error) -> str:
     return message
 
 
-def _read_json_lines(path: Path) -> Iterator[Row]:
+def _read_json_lines(path: Path, skip: int = 0, meter: Meter | None = None) -> Iterator[Row]:
     empty = True
-    with clear_errors(path), open_lines(path) as stream:
+    with clear_errors(path), open_lines(path, meter) as stream:
         for number, line in enumerate(stream, 1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             line = line.strip()
             if not line:
+                continue
+            if skip:
+                skip, empty = skip - 1, False
                 continue
             row = _parse_json_line(number, line)
             if empty and row.error and line.startswith(b"["):
@@ -271,7 +284,7 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
             empty = False
             yield row
     if empty:
-        raise DataError(f"{path} is empty")
+        raise EmptyFileError(f"{path} is empty")
 
 
 def _parse_json_line(number: int, line: bytes) -> Row:
@@ -289,7 +302,7 @@ def _parse_json_line(number: int, line: bytes) -> Row:
         return Row(number, {}, "not a JSON object")
     if not decoded and any(bad_text(name) for name in values):
         return Row(number, {}, "a column name is not UTF-8")
-    return Row(number, values)
+    return Row(number, values, raw=text)
 
 
 def _refuse_json_array(path: Path, line: bytes) -> None:
@@ -301,26 +314,33 @@ def _refuse_json_array(path: Path, line: bytes) -> None:
     raise DataError(f"{path} is one JSON array: write one object a line (json lines)")
 
 
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
-    number = 0
+def _read_parquet(path: Path, columns: Sequence[str] | None, skip: int) -> Iterator[Row]:
     with clear_errors(path), open_parquet(path) as file:
         names = _unique(path, file.schema_arrow.names)
         if columns is not None:
             names = [name for name in names if name in columns]
-        batches = file.iter_batches(_parquet_batch_rows(file.metadata), columns=names)
+        first, number = _group_of(file.metadata, skip)
+        batches = file.iter_batches(
+            _parquet_batch_rows(file.metadata),
+            row_groups=range(first, file.metadata.num_row_groups),
+            columns=names,
+        )
         for batch in batches:
-            cells = [_cells(column) for column in batch.columns]
-            for row in zip(*cells, strict=True) if cells else [()] * batch.num_rows:
+            for values, error in batch_values(batch):
                 number += 1
-                bad = [
-                    f"column {name!r} cannot be read: {value.reason}"
-                    for name, value in zip(names, row, strict=True)
-                    if type(value) is _Unreadable
-                ]
-                if bad:
-                    yield Row(number, {}, bad[0])
-                else:
-                    yield Row(number, dict(zip(names, row, strict=True)))
+                if number > skip:
+                    yield Row(number, values, error)
+
+
+def _group_of(metadata: Any, row: int) -> tuple[int, int]:
+    """Find the row group that holds a row (counted from 0), and its first row."""
+    first = 0
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if row < first + rows:
+            return group, first
+        first += rows
+    return metadata.num_row_groups, first
 
 
 def _parquet_batch_rows(metadata: Any) -> int:
@@ -331,34 +351,3 @@ def _parquet_batch_rows(metadata: Any) -> int:
         row_bytes = group.total_byte_size // max(1, group.num_rows)
         rows = min(rows, _BATCH_BYTES // max(1, row_bytes))
     return max(1, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """A cell with no Python value, such as a date after the year 9999."""
-
-    reason: str
-
-
-def _cells(column: Any) -> list[Any]:
-    """Give the values of an Arrow array, cell by cell where one of them is bad."""
-    try:
-        return cast("list[Any]", column.to_pylist())
-    except (ValueError, OverflowError):
-        pass
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
-        return [
-            None if value is None else value.decode("utf-8", "surrogateescape")
-            for value in column.cast(binary).to_pylist()
-        ]
-    return [_cell(value) for value in column]
-
-
-def _cell(scalar: Any) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError) as error:
-        return _Unreadable(first_line(error))

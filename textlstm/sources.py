@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from textlstm.config import DataConfig
 from textlstm.errors import DataError
 from textlstm.hub_data import load_hub, quiet
 from textlstm.labels import label_name
-from textlstm.row_files import COMPRESSIONS, SUFFIXES, check_file, first_line
+from textlstm.row_files import COMPRESSIONS, SUFFIXES, check_file, first_line, looks_local
 from textlstm.rows import bad_text
 from textlstm.tables import Table
 
@@ -39,7 +38,6 @@ SPLIT_NAMES = {
 SAMPLE = Path(__file__).parent / "sample"
 
 _SPLIT_FILE = re.compile(rf"({'|'.join(SPLIT_NAMES)})([-_.][0-9].*)?")
-_OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
 
 @dataclass
@@ -90,7 +88,7 @@ def find_tables(source: Source, config: DataConfig) -> Found:
         return _from_folder(SAMPLE, name)
     if "://" in name:
         raise DataError(f"{name} is a URL: download it and give the file")
-    if not isinstance(source, str) or _looks_local(name):
+    if not isinstance(source, str) or looks_local(name):
         if config.dataset_config or config.dataset_revision:
             raise DataError(f"{name} is local: only a Hub dataset has a configuration or revision")
         return _from_path(Path(name).expanduser())
@@ -100,20 +98,6 @@ def find_tables(source: Source, config: DataConfig) -> Found:
 def canonical_split(name: str) -> str:
     """Give 'validation' for 'valid', 'val' and 'dev'; an unknown name stays as it is."""
     return SPLIT_NAMES.get(name.lower(), name)
-
-
-def _looks_local(name: str) -> bool:
-    """Tell whether a name is meant as a path; a Hub name is never more than 'owner/name'."""
-    with contextlib.suppress(OSError, ValueError):  # a name too long for a path, or with a NUL
-        if Path(name).expanduser().exists():
-            return True
-    suffixes = (*SUFFIXES, *COMPRESSIONS, *_OTHER_SUFFIXES)
-    return (
-        name.startswith((".", "/", "~"))
-        or name.endswith(("/", *suffixes))
-        or "\\" in name
-        or name.count("/") > 1
-    )
 
 
 def _from_path(path: Path) -> Found:
@@ -127,13 +111,22 @@ def _from_path(path: Path) -> Found:
     return Found(str(path), {"train": Table.of_files([path])}, single=True)
 
 
-def _from_saved(folder: Path) -> Found:
+def load_saved(folder: Path) -> datasets.Dataset | datasets.DatasetDict:
+    """Open a folder written by `save_to_disk`, memory-mapped.
+
+    Raises:
+        DataError: it can't be read.
+    """
     try:
         with quiet():
-            saved = datasets.load_from_disk(str(folder), keep_in_memory=False)
+            return datasets.load_from_disk(str(folder), keep_in_memory=False)
     except Exception as error:  # whatever a damaged folder makes of the library
         message = first_line(error)
         raise DataError(f"the saved dataset {folder} cannot be read: {message}") from error
+
+
+def _from_saved(folder: Path) -> Found:
+    saved = load_saved(folder)
     if isinstance(saved, datasets.DatasetDict):
         return _from_dict(str(folder), saved)
     return Found(str(folder), {"train": Table.of_dataset(str(folder), saved)}, single=True)

@@ -44,34 +44,40 @@ class _Lines(logging.Handler):
         say(warning + record.getMessage())
 
 
+Tell = Callable[[int, "int | None", int], None]
+"""Takes how many are done, how many there seem to be, and how many were done before."""
+
+
 @contextlib.contextmanager
-def counting(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show how many of something are done.
+def counting(unit: str) -> Iterator[Tell]:
+    """Show how many of something are done, how fast, and the time left where that is known.
 
     Args:
         unit: what is counted.
-        total: how many there will be, if known.
 
     Yields:
-        A function that takes the number done so far.
+        A function to be called now and then.
     """
-    began = last = time.monotonic()
     if sys.stderr.isatty():
-        with tqdm(total=total, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
-            yield lambda done: _forward(bar, done)
+        with tqdm(unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
+            yield lambda done, total, before: _forward(bar, done, total, before)
         return
+    began = last = time.monotonic()
 
-    def tell(done: int) -> None:
+    def tell(done: int, total: int | None, before: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            say(f"{done:,} {unit}, {done / (now - began):,.0f} a second")
+            speed = (done - before) / (now - began)
+            left = f", about {clock((total - done) / speed)} left" if total and speed else ""
+            say(f"{done:,} {unit}, {speed:,.0f} a second{left}")
 
     yield tell
 
 
-def _forward(bar: Any, done: int) -> None:
+def _forward(bar: Any, done: int, total: int | None, before: int) -> None:
+    bar.initial, bar.total = before, total
     bar.update(done - bar.n)
 
 

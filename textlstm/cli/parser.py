@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         arguments: those of the process if not given.
 
     Returns:
-        The values; `run` is the command's function.
+        The values; `run` is the command's function, `words` the command line itself.
     """
     values, unknown = build_parser().parse_known_args(arguments)
     if unknown:
@@ -65,4 +65,5 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    values.words = list(sys.argv[1:] if arguments is None else arguments)
     return values

@@ -1,0 +1,77 @@
+"""Engines give the classifier's own numbers, and name all that shapes them."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_classifier import texts, tiny_classifier
+
+from textlstm.config import PredictionConfig
+from textlstm.engines import TorchEngine, fingerprint, make_engine
+from textlstm.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return tiny_classifier(text_column=["body"])
+
+
+def judged(engine, some):
+    return engine.judge(engine.encode(some))
+
+
+def test_torch_gives_what_the_classifier_gives(classifier):
+    engine = make_engine(classifier, PredictionConfig(batch_size=7))
+    assert isinstance(engine, TorchEngine)
+    assert engine.labels == classifier.labels
+    assert engine.trained_columns == ("body",)
+    some = texts(50)
+    np.testing.assert_array_equal(
+        judged(engine, some), classifier.predict_proba(some, batch_size=7)
+    )
+
+
+def test_no_texts_give_no_rows(classifier):
+    engine = make_engine(classifier, PredictionConfig())
+    assert judged(engine, []).shape == (0, 3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_onnx_gives_nearly_what_torch_gives(classifier, precision):
+    pytest.importorskip("onnxruntime")
+    engine = make_engine(classifier, PredictionConfig(engine="onnx", precision=precision))
+    some = texts(50)
+    found, expected = judged(engine, some), classifier.predict_proba(some)
+    np.testing.assert_allclose(found, expected, atol=1e-5 if precision == "fp32" else 0.2)
+    assert not (found == expected).all()
+    assert judged(engine, []).shape == (0, 3)
+    facts = engine.facts()
+    assert facts["onnxruntime"]
+    assert facts["model"] == fingerprint(classifier)
+
+
+def test_onnx_has_no_bf16(classifier):
+    with pytest.raises(ConfigError, match="precision = 'bf16': the engine onnx has fp32 and int8"):
+        make_engine(classifier, PredictionConfig(engine="onnx", precision="bf16"))
+
+
+def test_the_facts_name_model_versions_device_and_threads(classifier):
+    facts = make_engine(classifier, PredictionConfig()).facts()
+    assert facts["torch"] == torch.__version__
+    assert facts["device"] == "cpu"
+    assert facts["threads"] == torch.get_num_threads()
+
+
+def test_the_fingerprint_changes_with_anything_that_changes_results(classifier):
+    known = fingerprint(classifier)
+    assert fingerprint(tiny_classifier(text_column=["body"])) == known
+    others = [
+        tiny_classifier(seed=2),
+        tiny_classifier(labels=("a", "b", "c")),
+        tiny_classifier(max_length=19),
+        tiny_classifier(truncation="head"),
+        tiny_classifier(tokenizer="whitespace"),
+    ]
+    bf16 = tiny_classifier()
+    bf16.model.compute_dtype = torch.bfloat16
+    found = {known, *(fingerprint(other) for other in [*others, bf16])}
+    assert len(found) == 7

@@ -1,0 +1,96 @@
+"""What is read of rows, and what is added to them."""
+
+import numpy as np
+import pytest
+
+from textlstm.config import PredictionConfig
+from textlstm.errors import DataError
+from textlstm.labelling import Labeller, added_columns, choose_texts, shortest
+from textlstm.rows import Row
+
+LABELS = ("bad", "good", "so so")
+
+
+def labeller(*columns, sparse=False, **options):
+    return Labeller(LABELS, columns or ("text",), PredictionConfig(**options), sparse=sparse)
+
+
+def test_added_columns_are_named_with_their_types():
+    columns = added_columns(LABELS, PredictionConfig(top_k=2))
+    assert {name: str(kind) for name, kind in columns.items()} == {
+        "label": "string",
+        "score": "double",
+        "label_2": "string",
+        "score_2": "double",
+        "error": "string",
+    }
+
+
+def test_labels_go_to_the_rows_that_had_a_text():
+    rows = [Row(1, {"text": "a"}), Row(2, {"text": None}), Row(3, {}, "torn"), Row(4, {"text": ""})]
+    found = labeller().read(rows)
+    assert found.texts == ["a", ""]
+    assert labeller().failures(found) == {"null": 1, "torn": 1}
+    probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]], np.float32)
+    out = labeller().label(found, probabilities)
+    assert [row.values for row in out] == [row.values for row in rows]
+    assert [row.added for row in out] == [
+        {"label": "good", "score": 0.7, "error": None},
+        {"label": None, "score": None, "error": "null"},
+        {"label": None, "score": None, "error": "row 3: torn"},
+        {"label": "bad", "score": 0.5, "error": None},
+    ]
+
+
+def test_a_row_of_several_files_names_its_own():
+    found = labeller().read([Row(3, {}, "torn", file="b.csv")])
+    (out,) = labeller(sparse=True).label(found, np.zeros((0, 3), np.float32))
+    assert out.added["error"] == "b.csv row 3: torn"
+    assert labeller().failures(found) == {"torn": 1}
+
+
+def test_ranks_and_probabilities_are_added_as_asked_and_equals_keep_their_order():
+    found = labeller().read([Row(1, {"text": "a"})])
+    (out,) = labeller(sparse=True, top_k=3, probabilities=True, label_column="l").label(
+        found, np.array([[0.25, 0.5, 0.25]], np.float32)
+    )
+    assert out.added == {
+        "l": "good",
+        "score": 0.5,
+        "l_2": "bad",
+        "score_2": 0.25,
+        "l_3": "so so",
+        "score_3": 0.25,
+        "probability_bad": 0.25,
+        "probability_good": 0.5,
+        "probability_so so": 0.25,
+    }
+
+
+def test_numbers_have_as_few_digits_as_read_back_equal():
+    numbers = np.array([0.1, 1 / 3, 1e-12, 1.0], np.float32)
+    assert shortest(numbers) == [0.1, 0.33333334, 1e-12, 1.0]
+    assert (np.array(shortest(numbers), np.float32) == numbers).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "trained", "expected"),
+    [
+        (["a", "b"], ("b",), ("a",), ("b",)),
+        (["a", "b"], (), ("a",), ("a",)),
+        (["a", "text"], (), ("c",), ("text",)),
+        (["a"], (), (), ("a",)),
+        (["a", "b", "text"], (), ("b", "a"), ("b", "a")),
+    ],
+)
+def test_the_text_columns_are_as_asked_else_trained_else_guessed(columns, asked, trained, expected):
+    assert choose_texts("in.csv", columns, asked, trained) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(("c",), "column 'c' is not in in.csv"), ((), "which column of in.csv .* pass --text-column")],
+)
+def test_a_missing_or_unclear_text_column_is_an_error(asked, said):
+    with pytest.raises(DataError, match=said):
+        choose_texts("in.csv", ["a", "b"], asked, ("c",))

@@ -1,0 +1,66 @@
+"""Arrow columns → Python values row by row, with a reason where a cell has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pyarrow as pa
+
+from textlstm.row_files import first_line
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A cell with no Python value, such as a date after the year 9999."""
+
+    reason: str
+
+
+def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Give the rows of a table or record batch.
+
+    Args:
+        batch: `pyarrow.Table` or `pyarrow.RecordBatch`; a column of strings may hold bytes that
+            are no UTF-8, which become lone surrogates.
+
+    Yields:
+        For each row its values by column and None, or {} and the reason why it can't be read.
+    """
+    names: Sequence[str] = batch.schema.names
+    columns = [_cells(column) for column in batch.columns]
+    for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
+        bad = [
+            f"column {name!r} cannot be read: {value.reason}"
+            for name, value in zip(names, row, strict=True)
+            if type(value) is _Unreadable
+        ]
+        yield ({}, bad[0]) if bad else (dict(zip(names, row, strict=True)), None)
+
+
+def _cells(column: Any) -> list[Any]:
+    """Give the values of an Arrow array, cell by cell where one of them is bad."""
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (ValueError, OverflowError):
+        pass
+    if pa.types.is_dictionary(column.type):
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks])
+        else:
+            column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
+        return [
+            None if value is None else value.decode("utf-8", "surrogateescape")
+            for value in column.cast(binary).to_pylist()
+        ]
+    return [_cell(value) for value in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return _Unreadable(first_line(error))

@@ -1,0 +1,168 @@
+"""Ways to judge texts behind one seam: torch, and ONNX Runtime.
+
+Shapes: N texts, C classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from textlstm import __version__
+from textlstm.batching import collate, sorted_batches
+from textlstm.classifier import TextClassifier
+from textlstm.config import PredictionConfig
+from textlstm.encoded import EncodedTexts
+from textlstm.errors import ConfigError
+from textlstm.predictor import predict_probabilities
+
+Tokens = tuple[np.ndarray, np.ndarray]
+"""Ids of texts one behind the other, and their lengths, as `TextTokenizer.encode_batch` gives."""
+
+
+class Engine(Protocol):
+    """Judges texts. Equal texts in equal lists give equal results, bit for bit."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names, index = id."""
+
+    @property
+    def trained_columns(self) -> tuple[str, ...]:
+        """The text columns of the training."""
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Read texts as ids."""
+
+    def judge(self, tokens: Tokens) -> np.ndarray:
+        """Give the probabilities of N texts, float32 [N, C]."""
+
+    def facts(self) -> dict[str, Any]:
+        """Name what shapes a result to the last bit: the model, versions, device, threads."""
+
+
+class TorchEngine:
+    """The network itself.
+
+    Args:
+        classifier: the model, on its device and with its precision.
+        batch_size: texts a step.
+    """
+
+    def __init__(self, classifier: TextClassifier, batch_size: int) -> None:
+        self._classifier = classifier
+        self._batch_size = batch_size
+        self.labels = classifier.labels
+        self.trained_columns = classifier.settings.data.text_column
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Read texts as ids."""
+        return self._classifier.tokenizer.encode_batch(texts)
+
+    def judge(self, tokens: Tokens) -> np.ndarray:
+        """Give the probabilities of N texts, float32 [N, C]."""
+        texts = EncodedTexts.from_batches([tokens])
+        return predict_probabilities(self._classifier.model, texts, batch_size=self._batch_size)
+
+    def facts(self) -> dict[str, Any]:
+        """Name what shapes a result to the last bit."""
+        return {
+            "model": fingerprint(self._classifier),
+            "textlstm": __version__,
+            "torch": torch.__version__,
+            "device": str(self._classifier.device),
+            "threads": torch.get_num_threads(),
+        }
+
+
+class OnnxEngine:
+    """The network as an ONNX graph, run by ONNX Runtime on the CPU.
+
+    Args:
+        classifier: the model.
+        batch_size: texts a step.
+        int8: whether weights and products are in 8 bits.
+
+    Raises:
+        MissingDependencyError: `onnx` or `onnxruntime` is not installed.
+    """
+
+    def __init__(self, classifier: TextClassifier, batch_size: int, *, int8: bool) -> None:
+        from textlstm.onnx_graph import build_graph
+        from textlstm.onnx_session import OnnxSession
+        from textlstm.parity import plain_copy
+
+        self._threads = torch.get_num_threads()
+        graph = build_graph(plain_copy(classifier.model), int8=int8)
+        self._session = OnnxSession(graph.SerializeToString(), threads=self._threads)
+        self._classifier = classifier
+        self._batch_size = batch_size
+        self.labels = classifier.labels
+        self.trained_columns = classifier.settings.data.text_column
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Read texts as ids."""
+        return self._classifier.tokenizer.encode_batch(texts)
+
+    def judge(self, tokens: Tokens) -> np.ndarray:
+        """Give the probabilities of N texts, float32 [N, C]."""
+        texts = EncodedTexts.from_batches([tokens])
+        found = np.empty((len(texts), len(self.labels)), np.float32)  # [N, C]
+        for rows in sorted_batches(texts.lengths, batch_size=self._batch_size):
+            ids, lengths = (part.numpy() for part in collate(texts, rows))  # [B, T], [B]
+            _, found[rows] = self._session(ids, lengths)
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Name what shapes a result to the last bit."""
+        return {
+            "model": fingerprint(self._classifier),
+            "textlstm": __version__,
+            "onnxruntime": version("onnxruntime"),
+            "device": "cpu",
+            "threads": self._threads,
+        }
+
+
+def make_engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
+    """Make the engine that the options ask for.
+
+    Args:
+        classifier: the model.
+        config: `engine`, `precision` and `batch_size`.
+
+    Raises:
+        ConfigError: the engine does not have the precision.
+        MissingDependencyError: the engine's library is not installed.
+    """
+    if config.engine == "onnx":
+        if config.precision not in ("fp32", "int8"):
+            raise ConfigError(
+                f"precision = {config.precision!r}: the engine onnx has fp32 and int8"
+            )
+        return OnnxEngine(classifier, config.batch_size, int8=config.precision == "int8")
+    return TorchEngine(classifier, config.batch_size)
+
+
+def fingerprint(classifier: TextClassifier) -> str:
+    """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
+    digest = hashlib.sha256()
+    settings = classifier.settings.to_dict()
+    known = [list(classifier.labels), settings["tokenizer"], settings["model"]]
+    digest.update(json.dumps([*known, str(classifier.model.compute_dtype)]).encode())
+    for name, tensor in sorted(classifier.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
+        path = Path(folder) / "tokenizer.json"
+        classifier.tokenizer.save(path)
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

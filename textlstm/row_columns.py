@@ -1,0 +1,130 @@
+"""The columns that files of rows have together, and their types, before any row is used."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from textlstm.errors import DataError
+from textlstm.row_files import EmptyFileError, file_format, first_line, open_parquet
+from textlstm.row_writers import decodable
+from textlstm.rows import read_columns, read_rows
+
+_SCANNED_TOGETHER = 1000  # rows
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is known of files of rows before they are read as a whole.
+
+    Args:
+        schema: names and types; of csv and tsv all are strings.
+        rows: how many rows there are, where finding the columns told it.
+    """
+
+    schema: pa.Schema
+    rows: int | None
+
+
+def columns_of(paths: Sequence[Path], target_format: str) -> Columns:
+    """Find the columns of files and their types, as a target of some format needs them.
+
+    Args:
+        paths: files that `read_rows` reads, all of one format. An empty one among several has
+            no rows.
+        target_format: 'csv', 'tsv', 'jsonl' or 'parquet'.
+
+    Returns:
+        The columns. Of json lines, where each row may have its own, all rows are read for it.
+
+    Raises:
+        DataError: a file can't be read, files have different columns, or a column holds values
+            that one type can't hold.
+    """
+    if file_format(paths[0]) == "jsonl":
+        return _scan(paths, typed=target_format == "parquet")
+    parts: list[tuple[Path, Columns]] = []
+    for path in paths:
+        try:
+            parts.append((path, _head(path)))
+        except EmptyFileError:
+            if len(paths) == 1:
+                raise
+    if not parts:
+        raise DataError(f"{paths[0]} and the {len(paths) - 1} other files are empty")
+    rows = [columns.rows for _, columns in parts if columns.rows is not None]
+    return Columns(_common(parts), sum(rows) if rows else None)
+
+
+def _head(path: Path) -> Columns:
+    """Read the columns of a csv or parquet file from its head or foot."""
+    names = read_columns(path)
+    if file_format(path) != "parquet":
+        return Columns(pa.schema([(name, pa.string()) for name in names]), None)
+    with open_parquet(path) as file:
+        # rows that can't be read become nulls
+        fields = [field.with_nullable(True) for field in file.schema_arrow]
+        return Columns(pa.schema(fields), file.metadata.num_rows)
+
+
+def _common(parts: Sequence[tuple[Path, Columns]]) -> pa.Schema:
+    """Give the columns of the first file with types that hold the values of all."""
+    first, columns = parts[0]
+    schema = columns.schema
+    for path, other in parts[1:]:
+        for has, lacks, name in (
+            *((first, path, name) for name in schema.names if name not in other.schema.names),
+            *((path, first, name) for name in other.schema.names if name not in schema.names),
+        ):
+            raise DataError(
+                f"{has} has a column {name!r} and {lacks} has none: give files with the same "
+                "columns, or classify them one by one"
+            )
+        try:
+            schema = pa.unify_schemas([schema, other.schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{first} and {path} have columns of different types ({first_line(error)}): "
+                "classify them one by one"
+            ) from error
+    return schema
+
+
+def _scan(paths: Sequence[Path], *, typed: bool) -> Columns:
+    """Read json lines for the columns of all rows, in the order in which they appear."""
+    schema = pa.schema([])
+    chunk: dict[str, list[Any]] = {}
+    count = 0
+    for path in paths:
+        with contextlib.ExitStack() as stack:
+            if len(paths) > 1:
+                stack.enter_context(contextlib.suppress(EmptyFileError))
+            for row in read_rows(path):
+                count += 1
+                for name, value in row.values.items():
+                    chunk.setdefault(name, []).append(decodable(value) if typed else "")
+                if count % _SCANNED_TOGETHER == 0:
+                    schema, chunk = _widened(path, schema, chunk), {}
+        schema, chunk = _widened(path, schema, chunk), {}
+    untyped = [field for field in schema if pa.types.is_null(field.type)]
+    for field in untyped:  # nothing but nulls
+        schema = schema.set(schema.names.index(field.name), field.with_type(pa.string()))
+    return Columns(schema, count)
+
+
+def _widened(path: Path, schema: pa.Schema, chunk: Mapping[str, list[Any]]) -> pa.Schema:
+    for name, values in chunk.items():
+        try:
+            found = pa.schema([(name, pa.array(values).type)])
+            schema = pa.unify_schemas([schema, found], promote_options="permissive")
+        except (pa.ArrowException, OverflowError) as error:
+            raise DataError(
+                f"{path}: column {name!r} holds values that no parquet column can hold together "
+                f"({first_line(error)}): write json lines or csv"
+            ) from error
+    return schema
