@@ -102,7 +102,9 @@ def test_unknown_share_reads_past_its_first_chunk(monkeypatch):
     assert EncodedTexts.from_batches([batch([1, 2, 3, 4, 1])]).unknown_share() == 0.4
 
 
-def test_labels_must_be_as_many_as_texts():
+def test_labels_and_weights_must_be_as_many_as_texts():
     with pytest.raises(DataError, match="1 texts and 2 labels"):
         LabelledTexts(EncodedTexts.from_batches([batch([1])]), np.array([0, 1]))
+    with pytest.raises(DataError, match="1 texts and 0 weights"):
+        LabelledTexts(EncodedTexts.from_batches([batch([1])]), np.array([0]), np.array([]))
     assert len(LabelledTexts(EncodedTexts.from_batches([batch([1])]), np.array([0]))) == 1

@@ -50,3 +50,16 @@ def test_the_loss_is_weighted_and_smoothed_cross_entropy():
     smoothed = make_loss(TrainingConfig(label_smoothing=0.3), LABELS, NAMES)
     expected = -(0.7 * (logs[0, 0] + logs[1, 1]) + 0.1 * logs.sum()).item() / 2
     assert smoothed(logits, targets).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weights": ("good=3",), "label_smoothing": 0.2}])
+def test_the_weight_of_a_text_multiplies_its_part_of_the_loss(options):
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0], [0.0, 0.1, 0.2]])
+    targets = torch.tensor([0, 1, 1])
+    loss = make_loss(TrainingConfig(**options), LABELS, NAMES)
+    ones = loss(logits, targets, torch.ones(3))
+    assert ones.item() == pytest.approx(loss(logits, targets).item())
+    parts = [loss(logits, targets, row).item() for row in torch.eye(3)]
+    assert ones.item() == pytest.approx(sum(parts))
+    weighted = loss(logits, targets, torch.tensor([0.5, 2.0, 0.0])).item()
+    assert weighted == pytest.approx(0.5 * parts[0] + 2 * parts[1])

@@ -31,6 +31,7 @@ from textlstm import trainer as trainer_module
 from textlstm.batching import collate, train_batches
 from textlstm.checkpoint import load_checkpoint
 from textlstm.config import SCHEDULES, ModelConfig
+from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
 from textlstm.model import BiLSTMClassifier
 from textlstm.runtime import seed_everything
@@ -480,6 +481,46 @@ def test_other_labels_of_the_same_texts_are_noticed(tmp_path):
     turned = trainer_module.LabelledTexts(TRAIN.texts, 1 - TRAIN.labels)
     with pytest.raises(TrainingError, match="train labels"):
         trainer(tmp_path, epochs=1, train=turned).resume()
+
+
+def weighted(labels, weight):
+    return trainer_module.LabelledTexts(TRAIN.texts, labels, np.asarray(weight, np.float64))
+
+
+def test_texts_count_by_their_weights():
+    same = EncodedTexts.from_batches([(np.full(40, 3, np.int32), np.ones(40, np.int64))])
+    labels = np.arange(40) % 2
+    train = trainer_module.LabelledTexts(same, labels, np.where(labels == 1, 9.0, 1.0))
+    shares = []
+
+    class Look(Observer):
+        def on_epoch(self, record):
+            logits = run.model(*collate(same, np.arange(1)))
+            shares.append(logits.softmax(dim=1)[0, 1].item())
+
+    run = trainer(train=train, epochs=20, patience=20, observer=Look())
+    run.run()
+    assert shares[-1] == pytest.approx(0.9, abs=0.02)
+
+
+def test_of_weights_only_the_proportions_matter():
+    some = 1.0 + np.arange(len(TRAIN)) % 4  # their sum and mean are exact in binary
+
+    def trained(train):
+        run = trainer(train=train, epochs=2)
+        run.run()
+        return weights(run.model)
+
+    assert equal(trained(weighted(TRAIN.labels, some)), trained(weighted(TRAIN.labels, 8 * some)))
+    assert equal(trained(weighted(TRAIN.labels, np.full(len(TRAIN), 3))), trained(TRAIN))
+    assert not equal(trained(weighted(TRAIN.labels, some)), trained(TRAIN))
+
+
+def test_other_weights_of_the_same_texts_are_noticed(tmp_path):
+    trainer(tmp_path, epochs=1).run()
+    heavy = trainer(tmp_path, epochs=1, train=weighted(TRAIN.labels, 1 + np.arange(len(TRAIN))))
+    with pytest.raises(TrainingError, match="weights"):
+        heavy.resume()
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):

@@ -149,16 +149,20 @@ class LabelledTexts:
     Args:
         texts: N texts.
         labels: their label ids, int64 [N].
+        weights: how much each counts in training beside the others, above 0, float [N]; None
+            where all count the same.
     """
 
     texts: EncodedTexts
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if len(self.texts) != len(self.labels):
-            raise DataError(
-                f"{len(self.texts)} texts and {len(self.labels)} labels: must be as many"
-            )
+        for name, values in (("labels", self.labels), ("weights", self.weights)):
+            if values is not None and len(values) != len(self.texts):
+                raise DataError(
+                    f"{len(self.texts)} texts and {len(values)} {name}: must be as many"
+                )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,6 +1,6 @@
-"""What training makes small: cross entropy, with class weights and label smoothing.
+"""What training makes small: cross entropy, with weights and label smoothing.
 
-Shapes: N texts, C classes.
+Shapes: B batch, N texts, C classes.
 """
 
 from __future__ import annotations
@@ -10,13 +10,56 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
 
 
-def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> nn.Module:
+class TextLoss(nn.Module):
+    """Mean cross entropy of a batch.
+
+    Args:
+        class_weights: how much each label counts, float32 [C]; None for all the same.
+        label_smoothing: share of a label given to all labels.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, class_weights: Tensor | None, label_smoothing: float) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", class_weights)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Compare logits with the true labels.
+
+        Args:
+            logits: [B, C].
+            targets: label ids, int64 [B].
+            weights: how much each text counts, [B]; None for all the same. They don't change
+                what the sum is divided by (B, or the class weights of the batch), so that a
+                batch of light texts moves the model less.
+
+        Returns:
+            A scalar.
+        """
+        each = functional.cross_entropy(
+            logits,
+            targets,
+            self.class_weights,
+            label_smoothing=self.label_smoothing,
+            reduction="mean" if weights is None else "none",
+        )
+        if weights is None:
+            return each
+        total = (each * weights).sum()
+        counted = len(targets) if self.class_weights is None else self.class_weights[targets].sum()
+        return total / counted
+
+
+def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> TextLoss:
     """Build the loss of a training run.
 
     Args:
@@ -25,16 +68,14 @@ def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) 
         names: label names, C of them.
 
     Returns:
-        A module: (logits [B, C], label ids [B]) -> mean loss, a scalar.
+        The loss.
 
     Raises:
         ConfigError: a class weight is malformed or names no label.
     """
     weights = class_weights(config.class_weights, labels, names)
-    return nn.CrossEntropyLoss(
-        weight=None if weights is None else torch.from_numpy(weights).float(),
-        label_smoothing=config.label_smoothing,
-    )
+    tensor = None if weights is None else torch.from_numpy(weights).float()
+    return TextLoss(tensor, config.label_smoothing)
 
 
 def class_weights(

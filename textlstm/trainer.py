@@ -118,7 +118,7 @@ class Trainer:
     Args:
         model: (ids int64 [B, T], lengths int64 [B], both padded as `collate` does) -> logits
             [B, C]; moved to the device, its weights changed in place.
-        train: texts to learn from.
+        train: texts to learn from; of their weights only the proportions matter.
         validation: texts that decide which epoch is best.
         config: settings.
         labels: label names, C of them.
@@ -157,6 +157,7 @@ class Trainer:
         self._history_path = history
         self._observer = observer or Observer()
         self._loss = make_loss(config, train.labels, self.labels).to(self.device)
+        self._weights = None if train.weights is None else _with_mean_one(train.weights)  # [N]
         self._optimizer = make_optimizer(model, config)
         self._total_steps = config.epochs * len(self._batches(epoch=0))
         self._schedule = Schedule(config.schedule, config.learning_rate, self._total_steps)
@@ -288,12 +289,13 @@ class Trainer:
     def _step(self, rows: np.ndarray) -> float:
         """Learn from some texts; give the loss before."""
         ids, lengths = collate(self.train.texts, rows)  # [B, T], [B]
-        targets = torch.from_numpy(self.train.labels[rows])  # [B]
+        targets = torch.from_numpy(self.train.labels[rows]).to(self.device)  # [B]
+        weights = None if self._weights is None else self._weights[rows].to(self.device)  # [B]
         for group in self._optimizer.param_groups:
             group["lr"] = self._schedule.rate(self._progress.step)
         self._optimizer.zero_grad(set_to_none=True)
         logits = self.model(ids.to(self.device), lengths)  # [B, C]
-        loss = self._loss(logits, targets.to(self.device))
+        loss = self._loss(logits, targets, weights)
         loss.backward()
         norm = clip_gradients(self.model.parameters(), self.config.clip_norm)
         value, size = torch.stack([loss.detach(), norm]).tolist()  # the step's one read-back
@@ -404,6 +406,8 @@ class Trainer:
             made_of[f"{name} texts"] = len(part)
             made_of[f"{name} tokens"] = len(part.texts.ids)
             made_of[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
+        if self._weights is not None:
+            made_of["weights (crc32)"] = zlib.crc32(self._weights.numpy().tobytes())
         return {**made_of, "labels": self.labels, **shapes_of(self.model)}
 
     def _write_history(self) -> None:
@@ -411,6 +415,11 @@ class Trainer:
         if self._history_path is not None:
             lines = (json.dumps(record) + "\n" for record in self.history)
             write_text(self._history_path, "".join(lines))
+
+
+def _with_mean_one(weights: np.ndarray) -> Tensor:
+    """Scale the weights of texts so that the learning rate means what it does without them."""
+    return torch.from_numpy(weights / weights.mean()).float()
 
 
 def _on_cpu(model: nn.Module) -> dict[str, Tensor]:
