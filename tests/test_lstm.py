@@ -171,6 +171,21 @@ def test_read_gives_the_outputs_of_forward_within_each_text():
         torch.testing.assert_close(read[text, :length], output[text, :length], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("two_way", [True, False])
+def test_scan_gives_each_directions_states_in_its_own_order(two_way, path):
+    lstm = make(two_way=two_way, path=path)
+    x, lengths = batch([3, 9, 1])
+    output, _ = lstm(x, lengths)
+    parts = lstm.scan(x, lengths)
+    assert len(parts) == 1 + two_way
+    for text, length in enumerate(lengths):
+        forward, backward = output[text, :length, :6], output[text, :length, 6:].flip(0)
+        expected = (forward, backward)[: 1 + two_way]
+        for mine, other in zip(parts, expected, strict=True):
+            torch.testing.assert_close(mine[text, :length], other, atol=1e-6, rtol=0)
+
+
 def test_dropout_acts_between_layers_in_training_only():
     torch.manual_seed(0)
     lstm = BiLSTM(7, 6, 2, dropout=0.5)

@@ -109,8 +109,8 @@ def test_max_and_mean_are_over_true_tokens(pooling, expected):
 
 def test_max_of_negative_states_is_negative_in_spite_of_zero_padding():
     model = make(pooling="max")
-    output = torch.full((2, 4, 12), -0.5)
-    pooled = model.pooling(output, torch.tensor([2, 4]))
+    states = [torch.full((2, 4, 6), -0.5)] * 2
+    pooled = model.pooling(states, torch.tensor([2, 4]))
     assert torch.equal(pooled, torch.full((2, 12), -0.5))
 
 

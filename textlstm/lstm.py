@@ -126,7 +126,7 @@ class BiLSTM(nn.LSTM):
         return output.transpose(0, 1), states  # [B, T, D*H]
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Give the outputs alone: a little faster than `forward`, and free after a text's end.
+        """Give the outputs alone: faster than `forward`, and anything after a text's end.
 
         Args:
             x: inputs, [B, T, E].
@@ -144,6 +144,32 @@ class BiLSTM(nn.LSTM):
         output, _ = self._dense(x, _Index(lengths, x.shape[1]), None, hold=False)
         return output.transpose(0, 1)  # [B, T, D*H]
 
+    def scan(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Give the last layer's states of each direction in the order in which it reads.
+
+        A text's step t is the state after t + 1 of its tokens, counted from its end in the
+        backward direction; the state after all of them stands at the text's length - 1 in both.
+
+        Args:
+            x: inputs, [B, T, E].
+            lengths: true tokens of each text, int64 [B], 1 to T.
+
+        Returns:
+            D tensors [B, T, H]; what stands after a text's end has no meaning.
+
+        Raises:
+            ConfigError: lengths do not fit the inputs.
+        """
+        lengths, _ = self._checked(x, lengths, None)
+        index = _Index(lengths, x.shape[1])
+        if self.path == "packed":
+            output = self._packed(x, lengths, None)[0].transpose(0, 1)  # [T, B, D*H]
+            parts = list(output.split(self.hidden_size, dim=2))  # [T, B, H]
+            parts[1:] = [index.flip(part) for part in parts[1:]]
+        else:
+            parts, _ = self._layers(x, index, None, hold=False)
+        return [part.transpose(0, 1) for part in parts]  # [B, T, H]
+
     def _packed(self, x: Tensor, lengths: Tensor, hx: States | None) -> tuple[Tensor, States]:
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         with torch.autocast(x.device.type, x.dtype, enabled=x.dtype != torch.float32):
@@ -154,12 +180,26 @@ class BiLSTM(nn.LSTM):
     def _dense(
         self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
     ) -> tuple[Tensor, States]:
-        """Read time-major with one dense call per layer and direction."""
+        """Give the last layer's output [T, B, D*H] in the texts' order, and the states."""
+        parts, ends = self._layers(x, index, hx, hold=hold)
+        h_n, c_n = (torch.stack(states) for states in zip(*ends, strict=True))  # [L*D, B, H]
+        return _in_order(parts, index), (h_n, c_n)
+
+    def _layers(
+        self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
+    ) -> tuple[list[Tensor], list[States]]:
+        """Read time-major with one dense call per layer and direction.
+
+        Gives the last layer's states of each direction in its own order [T, B, H], and the
+        states (h, c) [B, H] at the end of each layer and direction.
+        """
         directions = 2 if self.bidirectional else 1
         layer_input = x.transpose(0, 1).contiguous()  # [T, B, E]
         ends: list[States] = []
+        outputs: list[Tensor] = []
         for layer in range(self.num_layers):
             if layer:
+                layer_input = _in_order(outputs, index)  # [T, B, D*H]
                 layer_input = dropout(layer_input, self.dropout, self.training)
             outputs = []
             for direction in range(directions):
@@ -174,10 +214,8 @@ class BiLSTM(nn.LSTM):
                     inputs, (h_0, c_0), weights, True, 1, 0.0, train, False, batch_first=False
                 )
                 ends.append((index.last(states), c_end[0]))
-                outputs.append(index.flip(states) if direction else states)
-            layer_input = torch.cat(outputs, dim=2) if directions == 2 else outputs[0]
-        h_n, c_n = (torch.stack(parts) for parts in zip(*ends, strict=True))  # [L*D, B, H]
-        return layer_input, (h_n, c_n)
+                outputs.append(states)
+        return outputs, ends
 
     def _weights(self, number: int, dtype: torch.dtype) -> list[Tensor]:
         """Give the four parameters of one layer and direction in the dtype of the inputs."""
@@ -266,6 +304,12 @@ class _Permute(torch.autograd.Function):
 
 def _permute(x: Tensor, order: Tensor) -> Tensor:
     return cast(Tensor, _Permute.apply(x, order))  # type: ignore[no-untyped-call]
+
+
+def _in_order(parts: list[Tensor], index: _Index) -> Tensor:
+    """Join the directions' states, each [T, B, H] in its own order, in the texts' order."""
+    forward, *backward = parts
+    return torch.cat([forward, *map(index.flip, backward)], dim=2)  # [T, B, D*H]
 
 
 def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -6,6 +6,8 @@ V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +48,7 @@ class BiLSTMClassifier(nn.Module):
             dropout=config.dropout,
         )
         features = config.hidden_size * (2 if config.bidirectional else 1)
-        self.pooling = Pooling(config.pooling, features, bidirectional=config.bidirectional)
+        self.pooling = Pooling(config.pooling, features)
         self.linear = nn.Linear(features, num_classes)
         nn.init.zeros_(self.linear.bias)
 
@@ -65,11 +67,14 @@ class BiLSTMClassifier(nn.Module):
             ids = _word_dropout(ids, config.word_dropout)
         x = self.embedding(ids.t()).transpose(0, 1)  # [B, T, E], time-major as the LSTM reads it
         x = dropout(x, config.embedding_dropout, self.training)
-        output = self.lstm.read(x.to(self.compute_dtype), lengths)  # [B, T, F]
-        pooled = self.pooling(output, lengths).float()  # [B, F]
+        read = self.lstm.scan if self.pooling.any_order else self._read
+        pooled = self.pooling(read(x.to(self.compute_dtype), lengths), lengths)  # [B, F]
         pooled = dropout(pooled, config.output_dropout, self.training)
         logits: Tensor = self.linear(pooled)  # [B, C]
         return logits
+
+    def _read(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
+        return [self.lstm.read(x, lengths)]
 
 
 class Pooling(nn.Module):
@@ -80,43 +85,46 @@ class Pooling(nn.Module):
             first), 'max', 'mean' or 'attention' (a learned score per token, softmax over the
             text; after Yang et al. 2016).
         features: numbers per token, F = D*H.
-        bidirectional: whether the second half of the features was read backwards.
     """
 
-    def __init__(self, kind: str, features: int, *, bidirectional: bool) -> None:
+    def __init__(self, kind: str, features: int) -> None:
         super().__init__()
         self.kind = kind
-        self.bidirectional = bidirectional
         if kind == "attention":
             self.hidden = nn.Linear(features, features)
             self.score = nn.Linear(features, 1, bias=False)
 
-    def forward(self, output: Tensor, lengths: Tensor) -> Tensor:
+    @property
+    def any_order(self) -> bool:
+        """Whether each direction is pooled by itself, in the order in which it reads."""
+        return self.kind != "attention"
+
+    def forward(self, states: Sequence[Tensor], lengths: Tensor) -> Tensor:
         """Pool.
 
         Args:
-            output: the last layer's states, [B, T, F].
+            states: if `any_order`, those of each direction as `BiLSTM.scan` gives them, D of
+                [B, T, H]; else one [B, T, F] in the texts' order.
             lengths: true tokens of each text, int64 [B].
 
         Returns:
-            One vector per text, [B, F].
+            One fp32 vector per text, [B, F].
         """
-        lengths = lengths.to(output.device)
+        lengths = lengths.to(states[0].device)
         if self.kind == "final":
-            rows = torch.arange(lengths.shape[0], device=output.device)
-            last = output[rows, lengths - 1]  # [B, F]
-            if not self.bidirectional:
-                return last
-            half = output.shape[2] // 2
-            return torch.cat([last[:, :half], output[:, 0, half:]], dim=1)  # [B, F]
-        steps = torch.arange(output.shape[1], device=output.device)
+            rows = torch.arange(lengths.shape[0], device=lengths.device)  # len() can't be exported
+            return torch.cat([part[rows, lengths - 1].float() for part in states], dim=1)  # [B, F]
+        steps = torch.arange(states[0].shape[1], device=lengths.device)
         outside = (steps >= lengths[:, None])[:, :, None]  # [B, T, 1]
         if self.kind == "max":
-            return output.masked_fill(outside, -torch.inf).amax(dim=1)  # [B, F]
+            parts = [part.masked_fill(outside, -torch.inf).amax(dim=1).float() for part in states]
+            return torch.cat(parts, dim=1)  # [B, F]
         if self.kind == "mean":
-            total = output.masked_fill(outside, 0.0).sum(dim=1, dtype=torch.float32)  # [B, F]
-            return total / lengths[:, None]
-        output = output.float()
+            parts = [
+                part.masked_fill(outside, 0.0).sum(dim=1, dtype=torch.float32) for part in states
+            ]
+            return torch.cat(parts, dim=1) / lengths[:, None]  # [B, F]
+        (output,) = (part.float() for part in states)  # [B, T, F]
         scores = self.score(torch.tanh(self.hidden(output)))  # [B, T, 1]
         weights = scores.masked_fill(outside, -torch.inf).softmax(dim=1)
         pooled: Tensor = (weights * output).sum(dim=1)  # [B, F]

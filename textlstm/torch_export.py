@@ -144,13 +144,16 @@ class _Looped(nn.Module):
         x = nn.functional.embedding(input_ids.t(), self.model.embedding.weight)  # [T, B, E]
         times = torch.arange(x.shape[0])[:, None]  # [T, 1]
         mirrored = torch.where(times < lengths, lengths - 1 - times, times)  # [T, B]
+        parts: list[Tensor] = []  # each direction's states in its own order
         for layer in range(lstm.num_layers):
-            output = self._loop(x, f"l{layer}")  # [T, B, H]
+            parts = [self._loop(x, f"l{layer}")]  # [T, B, H]
+            output = parts[0]
             if lstm.bidirectional:
-                backward = self._loop(_flip(x, mirrored), f"l{layer}_reverse")
-                output = torch.cat([output, _flip(backward, mirrored)], dim=2)  # [T, B, F]
+                parts.append(self._loop(_flip(x, mirrored), f"l{layer}_reverse"))
+                output = torch.cat([output, _flip(parts[1], mirrored)], dim=2)  # [T, B, F]
             x = output
-        pooled = self.model.pooling(x.transpose(0, 1), lengths)  # [B, F]
+        states = parts if self.model.pooling.any_order else [x]
+        pooled = self.model.pooling([part.transpose(0, 1) for part in states], lengths)  # [B, F]
         logits = self.model.linear(pooled)  # [B, C]
         return logits, (logits / self.temperature).softmax(dim=1)
 
