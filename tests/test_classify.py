@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_classifier import tiny_classifier
 
-from textlstm.classify import added_columns, classify_file, classify_lines
+from textlstm.classify import classify_file, classify_lines
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
 from textlstm.rows import read_rows
@@ -309,12 +311,26 @@ def test_a_line_is_answered_before_the_next_one_comes(classifier):
     assert seen == [0, 1, 2]
 
 
-def test_added_columns_are_named_with_their_types():
-    columns = added_columns(LABELS, PredictionConfig(top_k=2))
-    assert {name: str(kind) for name, kind in columns.items()} == {
-        "label": "string",
-        "score": "double",
-        "label_2": "string",
-        "score_2": "double",
-        "error": "string",
-    }
+CLASSIFY = """
+import sys
+from textlstm import TextClassifier
+from textlstm.classify import classify_file
+from textlstm.config import PredictionConfig
+classify_file(TextClassifier.load(sys.argv[1]), sys.argv[2], sys.argv[3], PredictionConfig())
+print(*sys.modules)
+"""
+
+
+def test_classification_imports_nothing_that_it_does_not_need(classifier, tmp_path):
+    """Each of these takes a second or more to import."""
+    classifier.save(tmp_path / "model")
+    arguments = [tmp_path / "model", write_input(tmp_path / "in.csv"), tmp_path / "out.csv"]
+    result = subprocess.run(
+        [sys.executable, "-c", CLASSIFY, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    loaded = set(result.stdout.split())
+    assert not loaded & {"datasets", "sklearn", "pandas", "torch._dynamo", "onnxruntime"}

@@ -364,7 +364,8 @@ def _misfit(
 def _build(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
     """Make the network of a model folder with its weights."""
     shape = contents.settings.model
-    with torch.device("meta"):  # no memory and no random numbers for weights that get replaced
+    # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were
         model = BiLSTMClassifier(
             shape, vocab_size=len(contents.tokenizer.vocabulary), num_classes=len(contents.labels)
         )
@@ -377,7 +378,6 @@ def _build(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
                 f"{FILES.config} and {FILES.vocabulary} ask for {expected.get(name, 'no such')}: "
                 "copy the whole model folder again, or train it again"
             )
-    model = model.to_empty(device="cpu")
     model.load_state_dict(contents.weights)
     return model
 
