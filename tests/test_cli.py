@@ -433,3 +433,14 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     assert result.stdout == "0\t<pad>\t0\n"
     assert result.stderr == ""
     assert result.returncode == 0
+
+
+def test_threads_that_wait_sleep_soon_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["GOMP_SPINCOUNT"] == "5"
