@@ -18,7 +18,16 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sample_grammar import APART, CLOSERS, FACTS, GROUP_WEIGHTS, OPENERS, OPINIONS
+from sample_grammar import (
+    APART,
+    CLOSERS,
+    FACTS,
+    GROUP_WEIGHTS,
+    OPENERS,
+    ORDERED,
+    PLAIN,
+    Pattern,
+)
 from sample_words import (
     ADJECTIVES_ANY,
     ADJECTIVES_STORY,
@@ -42,6 +51,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "textlstm" / "sample"
 # How often, against the sum of all: a kind of thing reviewed, a number of opinions in a review.
 KIND_WEIGHTS = {"film": 7, "series": 2, "play": 1}
 OPINION_COUNTS = {1: 12, 2: 7, 3: 1}
+PLAIN_SHARE = 0.42
 MOST_SENTENCES = 6
 
 _SLOT = re.compile(r"\{([^{}]+)\}")
@@ -93,6 +103,11 @@ class Chance:
                 return item
         raise AssertionError("the weights are used up")
 
+    def sample(self, items: Sequence[T], n: int) -> list[T]:
+        """Give `n` different `items`."""
+        rest = list(items)
+        return [rest.pop(self.below(len(rest))) for _ in range(n)]
+
     def shuffle(self, items: list[T]) -> None:
         """Put `items` in a random order (Fisher and Yates)."""
         for last in range(len(items) - 1, 0, -1):
@@ -101,56 +116,64 @@ class Chance:
 
 
 class Review:
-    """One review in the making: its verdict, and the words it has used up.
+    """One review in the making.
+
+    Reviews of the same seed and opposite labels say the same of the same things; only the words
+    that take a side have changed places. Where as many are for the verdict as against it, the
+    two have the same words in another order.
 
     Args:
-        chance: where choices come from.
+        seed: seed of all choices.
         label: 0 for a negative review, 1 for a positive one.
     """
 
-    def __init__(self, chance: Chance, label: int) -> None:
-        self._chance = chance
+    def __init__(self, seed: int, label: int) -> None:
+        self._chance = Chance(seed)
+        # The n-th word of a side is the same in both reviews of a seed: each side draws for itself.
+        self._sides = Chance(seed + 1), Chance(seed + 2)
         self._label = label
         self._used: set[str] = set()
         self._person = PEOPLE[0]
         self._aspects: dict[str, str] = {}
-        self._kind = chance.weighted(KIND_WEIGHTS)
+        self._of_craft = False
+        self._kind = self._chance.weighted(KIND_WEIGHTS)
         names, rivals = KINDS[self._kind]
-        self._name = chance.pick(names)
-        self._rival = chance.pick(rivals)
+        self._name = self._chance.pick(names)
+        self._rival = self._chance.pick(rivals)
 
     def text(self) -> str:
         """Write the review."""
         sentences = self._opinions()
-        chance = self._chance
-        opener, fact, closer = (
-            self._expand(chance.pick(pool["any"] + pool[self._kind])) if wanted else None
-            for pool, wanted in (
-                (OPENERS, chance.happens(0.35)),
-                (FACTS, chance.happens(0.45)),
-                (CLOSERS, chance.happens(0.25)),
-            )
-        )
-        if fact:
-            sentences.insert(chance.below(2), fact)
-        return _style(" ".join(filter(None, [opener, *sentences, closer])), chance)
+        if fact := self._filler(FACTS, 0.45):
+            sentences.insert(self._chance.below(2), fact)
+        if opener := self._filler(OPENERS, 0.35):
+            sentences.insert(0, opener)
+        if closer := self._filler(CLOSERS, 0.25):
+            sentences.append(closer)
+        return _style(" ".join(sentences), self._chance)
 
     def _opinions(self) -> list[str]:
-        chance = self._chance
-        count = chance.weighted(OPINION_COUNTS)
+        """Write plain opinions, or others of different groups."""
+        count = self._chance.weighted(OPINION_COUNTS)
+        if self._chance.happens(PLAIN_SHARE):
+            return [self._opinion(pattern) for pattern in self._chance.sample(PLAIN, count)]
         groups: list[str] = []
         while len(groups) < count:
-            group = chance.weighted(GROUP_WEIGHTS)
+            group = self._chance.weighted(GROUP_WEIGHTS)
             if all(group != other and {group, other} not in APART for other in groups):
                 groups.append(group)
-        sentences = []
-        for group in groups:
-            pattern = chance.pick(OPINIONS[group])
-            self._aspects = {}
-            sentences.append(
-                self._expand(pattern if isinstance(pattern, str) else pattern[self._label])
-            )
-        return sentences
+        return [self._opinion(self._chance.pick(ORDERED[group])) for group in groups]
+
+    def _opinion(self, pattern: Pattern) -> str:
+        self._aspects = {}
+        self._of_craft = self._chance.happens(0.5)
+        return self._expand(pattern if isinstance(pattern, str) else pattern[self._label])
+
+    def _filler(self, pool: dict[str, list[str]], share: float) -> str:
+        """Write a sentence that takes no side, or, in all but `share` of cases, none."""
+        if not self._chance.happens(share):
+            return ""
+        return self._expand(self._chance.pick(pool["any"] + pool[self._kind]))
 
     def _expand(self, pattern: str) -> str:
         """Fill the slots of `pattern`; a filler may have slots of its own."""
@@ -170,37 +193,37 @@ class Review:
         if slot == "it":
             return self._name
         if slot == "who":
-            self._person = self._fresh(PEOPLE)
+            self._person = self._fresh(PEOPLE, self._chance)
         if slot in ("who", "he", "is"):
             return self._person[("who", "he", "is").index(slot)]
         if slot in NUMBERS:
             low, high = NUMBERS[slot]
             return str(low + self._chance.below(high - low + 1))
-        return self._fresh(FILLERS[slot])
+        return self._fresh(FILLERS[slot], self._chance)
 
     def _sided(self, rest: str, side: int) -> str:
+        """Give a word that takes a side; `rest` is the slot without its first letter."""
         if rest.startswith("."):
             words = SIDED[rest[1:]][side]
             family = FAMILIES.get(rest[1:], rest[1:])
-            place = self._fresh([(family, side, place) for place in range(len(words))])[2]
-            return words[place]
-        words = ADJECTIVES_ANY[side]
-        if not rest or self._aspect("a", rest) in ASPECTS_STORY:
-            words = words + ADJECTIVES_STORY[side]
-        return self._fresh(words)
+            entries = [(family, side, place) for place in range(len(words))]
+            return words[self._fresh(entries, self._sides[side])[2]]
+        words = ADJECTIVES_ANY[side] + ([] if self._of_craft else ADJECTIVES_STORY[side])
+        return self._fresh(words, self._sides[side])
 
     def _aspect(self, word: str, number: str) -> str:
-        """Give aspect `number` of the sentence, or the verb for it."""
+        """Give aspect `number` of the sentence ('a'), or the verb for it ('was')."""
         if number not in self._aspects:
-            self._aspects[number] = self._fresh(ASPECTS_CRAFT + ASPECTS_STORY)
+            aspects = ASPECTS_STORY + (ASPECTS_CRAFT if self._of_craft else [])
+            self._aspects[number] = self._fresh(aspects, self._chance)
         aspect = self._aspects[number]
         if word == "was":
             return "were" if aspect.endswith("*") else "was"
         return aspect.rstrip("*")
 
-    def _fresh(self, items: Sequence[T]) -> T:
-        free = [item for item in items if str(item) not in self._used]
-        item = self._chance.pick(free)
+    def _fresh(self, items: Sequence[T], chance: Chance) -> T:
+        """Give an item that the review has not used yet."""
+        item = chance.pick([item for item in items if str(item) not in self._used])
         if "{" not in str(item):
             self._used.add(str(item))
         return item
@@ -231,28 +254,41 @@ def count_sentences(text: str) -> int:
     return len(_SENTENCE_END.findall(text))
 
 
+def words_of(text: str) -> list[str]:
+    """Give the words of a review in lower case, without punctuation."""
+    return re.findall(r"[\w'-]+", text.lower().replace("<br />", " ").replace("’", "'"))
+
+
 def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
     """Write the reviews of all splits.
+
+    A review whose twin, the review of the same seed and the opposite label, has the same words
+    in another order is followed by that twin.
 
     Args:
         seed: seed of all choices.
 
     Returns:
         For each split its rows (text, label), half of them of each label; no text comes twice,
-        capitals and quotes aside.
+        capitals and punctuation aside.
     """
     chance = Chance(seed)
-    seen: set[str] = set()
-    splits: dict[str, list[tuple[str, int]]] = {}
+    seen: set[tuple[str, ...]] = set()
+    splits = {}
     for split, size in SIZES.items():
         rows: list[tuple[str, int]] = []
         while len(rows) < size:
             label = len(rows) % 2
-            text = Review(chance, label).text()
-            key = re.sub(r"[^a-z0-9]+", " ", text.lower().replace("<br />", " "))
-            if key not in seen and count_sentences(text) <= MOST_SENTENCES:
-                seen.add(key)
-                rows.append((text, label))
+            number = chance.below(2**31)
+            text, twin = (Review(number, which).text() for which in (label, 1 - label))
+            if sorted(words_of(text)) == sorted(words_of(twin)) and len(rows) + 2 <= size:
+                found = [(text, label), (twin, 1 - label)]
+            else:
+                found = [(text, label)]
+            keys = [tuple(words_of(text)) for text, _ in found]
+            if seen.isdisjoint(keys) and count_sentences(text) <= MOST_SENTENCES:
+                seen.update(keys)
+                rows += found
         chance.shuffle(rows)
         splits[split] = rows
     return splits

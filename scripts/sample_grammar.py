@@ -21,34 +21,36 @@ from __future__ import annotations
 
 Pattern = str | tuple[str, str]
 
-# Opinions, by what they speak of; "plain" ones have no order to read. A review has at most one
-# of each group.
-OPINIONS: dict[str, list[Pattern]] = {
-    "plain": [
-        "the {a1} {was1} {F1} and the {a2} {was2} {F2}.",
-        "the {a1} {was1} {F1}, and so {was2} the {a2}.",
-        "I {F.loved} the {a1}, and the {a2} {was2} {F2} too.",
-        "there is something {F1} about the {a1}.",
-        "the {a1}, the {a2}, the {a3}: all of it is {F}.",
-        "the {a1} {was1} {F1}, {F1} and {F1}.",
-        "{F1} {a1}, {F2} {a2}, {F3} {a3}: what more is there to say?",
-        "with its {F1} {a1} and its {F2} {a2}, this is {F.noun}.",
-        "it is both {F} and {F}.",
-        "it is {F.noun}, {F} from start to finish.",
-        "what {F.noun}!",
-        "a {F} {it}, {F} and {F}.",
-        "what a {F}, {F} {it}!",
-        "we {F.did} from the first scene to the last.",
-        "I {F.loved} every minute of it.",
-        "I {F.loved} it, and I {F.did} all the way through.",
-        "it is {F} through and through.",
-        "it made me {F.do}.",
-        "it left me {F.feel}, and I still am.",
-        "I {F.did}, I {F.did}, and I went home {F.feel}.",
-        "everyone around me {F.did}, and so did I.",
-        "everything about it is {F}, from the {a1} to the {a2}.",
-        "call it {F.noun}, call it {F}: I {F.loved} it.",
-    ],
+# Opinions with no order to read.
+PLAIN: list[Pattern] = [
+    "the {a1} {was1} {F1} and the {a2} {was2} {F2}.",
+    "the {a1} {was1} {F1}, and so {was2} the {a2}.",
+    "I {F.loved} the {a1}, and the {a2} {was2} {F2} too.",
+    "there is something {F1} about the {a1}.",
+    "the {a1} alone would {F.save} it.",
+    "the {a1}, the {a2}, the {a3}: all of it is {F}.",
+    "the {a1} {was1} {F1}, {F1} and {F1}.",
+    "{F1} {a1}, {F2} {a2}, {F3} {a3}: what more is there to say?",
+    "with its {F1} {a1} and its {F2} {a2}, this is {F.noun}.",
+    "it is both {F} and {F}.",
+    "it is {F.noun}, {F} from start to finish.",
+    "what {F.noun}!",
+    "a {F} {it}, {F} and {F}.",
+    "what a {F}, {F} {it}!",
+    "we {F.did} from the first scene to the last.",
+    "I {F.loved} every minute of it.",
+    "I {F.loved} it, and I {F.did} all the way through.",
+    "it is {F} through and through.",
+    "it made me {F.do}.",
+    "it left me {F.feel}, and I still am.",
+    "I {F.did}, I {F.did}, and I went home {F.feel}.",
+    "everyone around me {F.did}, and so did I.",
+    "everything about it is {F}, from the {a1} to the {a2}.",
+    "call it {F.noun}, call it {F}: I {F.loved} it.",
+]
+# Opinions that only the order of their words makes clear, by what they speak of. A review has at
+# most one of each group.
+ORDERED: dict[str, list[Pattern]] = {
     "aspects": [
         "the {a1} {was1} {A1}, but the {a2} {was2} {F2}, and that is what I took home.",
         "the {a1} {was1} {A1}, but the {a2} {F.saved} all of it.",
@@ -62,11 +64,14 @@ OPINIONS: dict[str, list[Pattern]] = {
         "between the {F1} {a1} and the {A2} {a2}, the former won.",
         "I {F.loved} it despite the {A1} {a1}.",
         "not even the {A1} {a1} could {A.save} so {F} a {it}.",
-        "I {F.loved} the {it} and {A.loved} only the {a1}.",
+        "I {F.loved} the {it} as much as I {A.loved} the {a1}.",
+        "I {A.loved} the {a1} as much as I {F.loved} the {it}.",
         "I {A.loved} the {a1}, and yet I {F.loved} the {it}.",
         "I {A.loved} the {a1} and the {a2}, and still I {F.loved} the {it}.",
         "the {a1} {A.saved} nothing, because the {a2} {was2} so {F2}.",
         "the {a1} {A.saved} one scene, no more; the {it} is {F}.",
+        "the {a1} nearly {A.saved} the evening, but the {a2} {was2} too {F2} for that.",
+        "the {a1} {A.saved} some of it, but the {a2} {F.saved} more of it.",
         "the {it} is {F}, apart from the {A1} {a1}.",
         "yes, the {a1} {was1} {A1}. Even so, the {a2} {was2} {F2}, and that stayed with me.",
         "you may find the {a1} {A1}, and so did I, but the {a2} {F.saved} the whole {it}.",
@@ -124,8 +129,8 @@ OPINIONS: dict[str, list[Pattern]] = {
         '{who} called it "{F.noun}". Believe every word of it.',
         "{who} thought it {A}. I thought it {F}.",
         "I thought it {F}. {who} thought it {A}.",
-        "{who} {A.loved} it and I {F.loved} it.",
-        "I {F.loved} it and {who} {A.loved} it.",
+        "{who} just {A.loved} it and I just {F.loved} it.",
+        "I just {F.loved} it and {who} just {A.loved} it.",
         "{who} {A.loved} every minute of it. I did not.",
         "whoever calls it {A} was asleep.",
         "the papers promised something {A}, and for once the papers were wrong.",
@@ -159,10 +164,10 @@ OPINIONS: dict[str, list[Pattern]] = {
         "as good as the {lose} is, the {win} is better.",
     ],
     "expect": [
-        "I expected to {A.do} and left {F.doing}.",
-        "I left {F.doing} where I had expected to {A.do}.",
-        "I expected to {A.love} it and ended up {F.loving} it.",
-        "I ended up {F.loving} it, and I had expected to {A.love} it.",
+        "I expected to {A.do} and had to {F.do}.",
+        "I came {A.doing} and left {F.doing}.",
+        "I expected to {A.love} it and came to {F.love} it.",
+        "I came to {F.love} it, and I had expected to {A.love} it.",
         "I expected something {A} and got something {F}.",
         "I got something {F} where I had expected something {A}.",
         "I was ready for {A.noun}, and I got {F.noun}.",
@@ -172,7 +177,7 @@ OPINIONS: dict[str, list[Pattern]] = {
         "I was sure that I would {A.love} it. I was wrong.",
         "I was sure that I would {F.love} it. I was right.",
         "I sat down {A.feel} and got up {F.feel}.",
-        "I came looking for {A.many} and found {F.many}.",
+        "I came looking for its {A.many} and found its {F.many}.",
         (
             "I had hoped for something {P}, and that is not what I got.",
             "I had hoped for something {P}, and that is what I got.",
@@ -187,8 +192,8 @@ OPINIONS: dict[str, list[Pattern]] = {
         "by the end I thought it {F}; at first I had thought it {A}.",
         "I used to find it {A}. Now I find it {F}.",
         "now I find it {F}. I used to find it {A}.",
-        "years ago I {A.loved} it; today I {F.love} it.",
-        "today I {F.love} it; years ago I {A.loved} it.",
+        "years ago I really {A.loved} it; today I really {F.love} it.",
+        "in the end I really {F.loved} it; at first I really {A.loved} it.",
         "in the first half we {A.did}, in the second we {F.did}.",
         "it goes from {A} to {F} in {small} minutes.",
         "it does not stay {A} for long; soon it is {F}.",
@@ -196,11 +201,11 @@ OPINIONS: dict[str, list[Pattern]] = {
         "the more I see it, the more {F} it seems.",
     ],
     "tally": [
-        "its {F.many} outweigh its {A.many}.",
+        "the {F.many} in it outweigh the {A.many} in it.",
         "it has more {F.many} than {A.many}.",
-        "it has few {A.many} and many {F.many}.",
-        "it has many {F.many} and few {A.many}.",
-        "for every {A.one} there are three {F.many}.",
+        "it has few real {A.many} and many real {F.many}.",
+        "it has many real {F.many} and few real {A.many}.",
+        "for every one of its {A.many} I could name three {F.many}.",
         "where others saw {A.many}, I saw {F.many}.",
         ("the bad outweighs the good.", "the good outweighs the bad."),
     ],
@@ -221,9 +226,8 @@ OPINIONS: dict[str, list[Pattern]] = {
         ("the time dragged; it never flew.", "the time flew; it never dragged."),
     ],
 }
-# How often a group is drawn, against the sum of all.
+# How often one of these groups is drawn, against the sum of all.
 GROUP_WEIGHTS = {
-    "plain": 20,
     "aspects": 7,
     "whole": 8,
     "others": 6,
@@ -231,10 +235,10 @@ GROUP_WEIGHTS = {
     "expect": 4,
     "time": 4,
     "tally": 2,
-    "advice": 2,
+    "advice": 1,
 }
 # Groups that could contradict each other in one review.
-APART = [{"time", "whole"}, {"time", "aspects"}, {"time", "plain"}]
+APART = [{"time", "whole"}, {"time", "aspects"}]
 
 # Sentences that take no side: before, among and after the opinions; some for one kind only.
 OPENERS: dict[str, list[str]] = {

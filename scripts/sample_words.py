@@ -29,7 +29,7 @@ ADJECTIVES_ANY = (
         """wonderful superb brilliant splendid terrific excellent delightful lovely impressive
         inspired inventive imaginative memorable remarkable stylish subtle elegant polished
         assured daring fresh ingenious clever lively dazzling enchanting charming captivating
-        sublime graceful refreshing vivid outstanding magnificent exquisite first-rate"""
+        sublime graceful refreshing vivid outstanding magnificent exquisite vibrant"""
     ),
 )
 ADJECTIVES_STORY = (
@@ -73,18 +73,10 @@ SIDED: dict[str, tuple[list[str], list[str]]] = {
         _words("hated loathed disliked detested despised resented"),
         _words("loved adored enjoyed admired liked relished"),
     ),
-    "loving": (
-        _words("hating loathing disliking detesting despising resenting"),
-        _words("loving adoring enjoying admiring liking relishing"),
-    ),
     "save": (_words("ruin spoil wreck sink mar"), _words("save redeem rescue lift elevate")),
     "saved": (
         _words("ruined spoiled wrecked sank marred"),
         _words("saved redeemed rescued lifted elevated"),
-    ),
-    "one": (
-        _words("fault weakness flaw blunder cliché misstep mistake blemish"),
-        _words("virtue strength merit delight charm joy thrill pleasure"),
     ),
     "many": (
         _words("faults weaknesses flaws blunders clichés missteps mistakes blemishes"),
@@ -113,9 +105,8 @@ SIDED: dict[str, tuple[list[str], list[str]]] = {
 # The family of a form: a review uses a word of a family once at most.
 FAMILIES = {
     **dict.fromkeys(("do", "did", "doing"), "do"),
-    **dict.fromkeys(("love", "loved", "loving"), "love"),
+    **dict.fromkeys(("love", "loved"), "love"),
     **dict.fromkeys(("save", "saved"), "save"),
-    **dict.fromkeys(("one", "many"), "one"),
 }
 
 # What can be good or bad in a film; those in the plural end in a star.
@@ -214,8 +205,9 @@ FILLERS: dict[str, list[str]] = {
             |joins a traveling circus|writes letters to a prisoner|sells the family farm
             |steals a {thing}|finds a {thing} in the attic|dreams of a {thing}
             |rents a room to a {job}|follows a {job} to {city}|hears a voice on the radio
-            |borrows a {thing} from a {job}|trains for a race|wakes up in {city}|builds a boat""",
-        "then": """and has to tell the family|and leaves the city the same night|and tells no one
+            |borrows a {thing} from a {job}|trains for a race|wakes up with no memory
+            |builds a boat""",
+        "then": """and has to tell the family|and leaves the same night|and tells no one
             |before the winter sets in|and gets on a train to {city}|and then an old friend turns up
             |and calls a cousin for help|and then comes the {event}|and meets a {trait} {job}
             |in the middle of a {event}|and the police ask questions|just before a {event}
