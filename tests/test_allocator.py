@@ -40,3 +40,26 @@ def test_large_tensors_of_many_sizes_cost_few_fresh_pages_once_memory_is_kept():
 
 def test_asking_again_gives_the_same_answer():
     assert keep_freed_memory() is keep_freed_memory()
+
+
+HOLES = """
+import torch
+from textlstm.allocator import keep_freed_memory, release_excess
+def resident():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * 4096 / 2**20
+assert keep_freed_memory()
+blocks = [torch.ones(1_000_000) for _ in range(60)]
+del blocks[:-1:2], blocks[:-1]
+held = resident()
+release_excess()
+print(held - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is a matter of Linux")
+def test_excess_memory_goes_back_to_the_system_when_asked():
+    if not keep_freed_memory():
+        pytest.skip("this C library is not glibc")
+    run = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert float(run.stdout) > 100  # of 240 MB

@@ -157,3 +157,15 @@ def test_a_budget_that_is_never_reached_changes_nothing():
         for tokens in (0, 16 * 50)
     )
     assert [rows.tolist() for rows in free] == [rows.tolist() for rows in bounded]
+
+
+def test_few_shapes_pad_a_little_more_and_change_no_text():
+    lengths = np.arange(1, 1001)
+    texts = EncodedTexts.from_batches([(np.ones(lengths.sum(), np.int32), lengths)])
+    shapes = set()
+    for row, length in enumerate(lengths):
+        ids, true = collate(texts, np.array([row]), few_shapes=True)
+        assert true.tolist() == [length] == [int(ids.sum())]
+        assert length <= ids.shape[1] < length * (1 + 1 / 16) + 1
+        shapes.add(ids.shape[1])
+    assert len([shape for shape in shapes if 256 <= shape < 512]) == 16

@@ -18,17 +18,31 @@ _M_MMAP_MAX = -4
 _NEVER = 2**31 - 1
 
 
+def release_excess() -> None:
+    """Give the holes between the blocks in use back to the system; a no-op without glibc.
+
+    Call it now and then, such as once an epoch, where `keep_freed_memory` is in force.
+    """
+    if _is_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
 @functools.lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
     """Have the C library keep the memory that this process frees for its next use.
 
     Training and the command line call it. Call it yourself before training with `BiLSTM` alone.
-    It holds for the whole process until its end, whose size then stays at its peak.
+    It holds for the whole process until its end. Batches should then come in few shapes: see
+    `textlstm.batching.collate` and `release_excess`.
 
     Returns:
         Whether it was done: True with glibc on Linux, False elsewhere.
     """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    if not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))

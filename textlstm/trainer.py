@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.allocator import keep_freed_memory
+from textlstm.allocator import keep_freed_memory, release_excess
 from textlstm.batching import collate, sorted_batches, train_batches
 from textlstm.checkpoint import (
     Checkpoint,
@@ -266,6 +266,7 @@ class Trainer:
             return "interrupted"
         self._progress = _Progress(epoch=progress.epoch + 1, step=progress.step)
         self._save()
+        release_excess()
         return None
 
     def _tune_embedding(self, tuned: bool) -> None:
@@ -288,7 +289,7 @@ class Trainer:
 
     def _step(self, rows: np.ndarray) -> float:
         """Learn from some texts; give the loss before."""
-        ids, lengths = collate(self.train.texts, rows)  # [B, T], [B]
+        ids, lengths = collate(self.train.texts, rows, few_shapes=True)  # [B, T], [B]
         targets = torch.from_numpy(self.train.labels[rows]).to(self.device)  # [B]
         weights = None if self._weights is None else self._weights[rows].to(self.device)  # [B]
         for group in self._optimizer.param_groups:
@@ -321,7 +322,7 @@ class Trainer:
         for rows in sorted_batches(texts.lengths, batch_size=self.config.batch_size):
             if self._stop:
                 return None
-            ids, lengths = collate(texts, rows)
+            ids, lengths = collate(texts, rows, few_shapes=True)
             logits = self.model(ids.to(self.device), lengths)  # [B, C]
             probabilities[rows] = to_probabilities(logits)
             done += len(rows)
