@@ -15,4 +15,4 @@ python -m ruff format --check .
 echo '== mypy'
 python -m mypy
 echo '== pytest'
-python -m pytest "$@"
+python -m pytest -n auto "$@"
