@@ -16,9 +16,9 @@ random.seed(0)
 def rounds(count):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(count):
-        blocks = [torch.ones(random.randint(1, 8_000_000)) for _ in range(8)]
+        blocks = [torch.ones(random.randint(9_000_000, 14_000_000)) for _ in range(4)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-rounds(20)
+rounds(30)
 print(rounds(20))
 """
 
