@@ -51,3 +51,10 @@ def test_threads_share_a_session(content):
     with ThreadPoolExecutor(4) as pool:
         for logits, _ in pool.map(lambda _: session(IDS, LENGTHS), range(40)):
             np.testing.assert_array_equal(logits, expected)
+
+
+def test_a_batch_that_can_not_be_judged_is_raised_and_nothing_is_printed(content, capfd):
+    session = OnnxSession(content)
+    with pytest.raises(Exception, match="sequence_lens"):
+        session(IDS, np.array([9, 1]))
+    assert capfd.readouterr() == ("", "")
