@@ -13,6 +13,7 @@ from textlstm import TextLSTMError, TextTokenizer
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.data import load_texts
 from textlstm.options import add_flags, build, names_of
+from textlstm.vocabulary import UNK_ID
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
         vocabulary.save(arguments["out"])
     except TextLSTMError as error:
         sys.exit(f"error: {error}")
-    read, unknown = sum(vocabulary.counts), vocabulary.counts[vocabulary.get_default_index()]
+    read, unknown = sum(vocabulary.counts), vocabulary.counts[UNK_ID]
     print(f"{len(vocabulary):,} entries in {arguments['out']}")
     print(f"{read:,} tokens read, {unknown:,} of them ({unknown / max(1, read):.2%}) left out")
 

@@ -16,12 +16,12 @@ LEVELS = {
     0: "errors options config files",
     1: "rows row_files arrow_cells row_columns row_input dataset_rows row_writers work_folder "
     "row_output stages labels tables scanning sources hub_data data arrow_cache "
-    "token_rules subwords tokenizer_file tokenizer vocabulary vector_files vectors "
+    "token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary vector_files vectors "
     "runtime allocator",
     2: "encoded batching embedding lstm dropout model",
     3: "metrics persistence card pretrained parity onnx_graph loss optimizer schedule",
     4: "trainer checkpoint predictor classifier labelling onnx_session onnx_card",
-    5: "run_folder pipeline engines row_stream classify export onnx_export torch_export",
+    5: "run_folder fitting pipeline engines row_stream classify export onnx_export torch_export",
     6: "cli __main__",
 }
 LEVEL_OF = {module: level for level, names in LEVELS.items() for module in names.split()}

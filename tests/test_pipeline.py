@@ -19,7 +19,7 @@ from textlstm.errors import (
     OutputError,
     TextLSTMError,
 )
-from textlstm.pipeline import TrainingInterrupted
+from textlstm.fitting import TrainingInterrupted
 from textlstm.trainer import Observer
 
 MODEL_FILES = [

@@ -15,7 +15,7 @@ from tiny_corpus import OPTIONS as TINY
 from textlstm import TextClassifier, TextTokenizer, train
 from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.pipeline import TrainingInterrupted
+from textlstm.fitting import TrainingInterrupted
 from textlstm.pretrained import read_pretrained, settings_with_vectors
 from textlstm.trainer import Observer
 from textlstm.vocabulary import UNK_ID

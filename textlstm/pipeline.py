@@ -6,52 +6,34 @@ import contextlib
 import dataclasses
 import logging
 import os
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from textlstm.classifier import TextClassifier
-from textlstm.config import TrainingConfig, TrainSettings
+from textlstm.config import TrainSettings
 from textlstm.data import Corpus, Source, Split, load_corpus
 from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import ConfigError, DataError
+from textlstm.fitting import Fitted, fit_model
 from textlstm.loss import make_loss
-from textlstm.metrics import evaluate_probabilities
-from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import FILES, RunRecord
-from textlstm.predictor import predict_probabilities
 from textlstm.pretrained import (
     Pretrained,
-    begin_with,
     can_skip_reading,
     read_pretrained,
     settings_with_vectors,
     with_whole_path,
 )
 from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
-from textlstm.runtime import cpu_threads, pick_device, seed_everything
+from textlstm.runtime import cpu_threads, pick_device
 from textlstm.tokenizer import TextTokenizer
-from textlstm.trainer import Observer, Trainer, TrainResult
+from textlstm.trainer import Observer
 from textlstm.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C or SIGTERM, after the step under way and in good order.
-
-    Args:
-        signal_number: which signal it was.
-    """
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
 
 
 def train(
@@ -235,28 +217,29 @@ def _run(
             f"{len(tokenizer.vocabulary):,}",
             100 * unknown,
         )
-        seed_everything(settings.training.seed)
-        model = BiLSTMClassifier(
-            settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=len(corpus.labels)
+        fitted = fit_model(
+            texts,
+            corpus.labels,
+            settings,
+            vocab_size=len(tokenizer.vocabulary),
+            pretrained=prepared.pretrained,
+            cache=cache,
+            folder=folder,
+            observer=observer,
         )
-        facts = begin_with(prepared.pretrained, model.embedding, texts["train"].texts, cache)
-        result = _fit(model, texts, corpus.labels, settings.training, folder, observer)
-        metrics = _evaluations(model, texts, corpus.labels, result)
     # prediction shall find the column that was guessed here
     data = dataclasses.replace(settings.data, text_column=corpus.train.columns)
     classifier = TextClassifier(
-        model,
+        fitted.model,
         tokenizer,
         corpus.labels,
         dataclasses.replace(settings, data=data),
-        record=_record(
-            corpus, texts, result, metrics, {"unknown_tokens_in_validation": unknown, **facts}
-        ),
+        record=_record(corpus, texts, fitted, {"unknown_tokens_in_validation": unknown}),
         device=settings.training.device,
     )
     if folder is not None:
         classifier.save(folder.path)
-        if result.reason != "max minutes":  # such a run can go on
+        if fitted.result.reason != "max minutes":  # such a run can go on
             folder.finish()
     return classifier
 
@@ -272,58 +255,14 @@ def _encoded(split: Split, name: str, tokenizer: TextTokenizer, cache: Path) -> 
     return EncodedTexts.write(cache, name, batches)
 
 
-def _fit(
-    model: BiLSTMClassifier,
-    texts: Mapping[str, LabelledTexts],
-    labels: Sequence[str],
-    config: TrainingConfig,
-    folder: RunFolder | None,
-    observer: Observer | None,
-) -> TrainResult:
-    trainer = Trainer(
-        model,
-        texts["train"],
-        texts["validation"],
-        config,
-        labels=labels,
-        checkpoint=folder.checkpoint if folder else None,
-        history=folder.path / FILES.history if folder else None,
-        observer=observer,
-    )
-    if folder is not None and folder.checkpoint.is_file():
-        trainer.resume()
-    with _stop_on_signals(trainer.stop) as caught:
-        result = trainer.run()
-    if result.reason == "interrupted":
-        raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
-    return result
-
-
-def _evaluations(
-    model: BiLSTMClassifier,
-    texts: Mapping[str, LabelledTexts],
-    labels: Sequence[str],
-    result: TrainResult,
-) -> dict[str, dict[str, Any]]:
-    """Judge the best weights on validation and, if there is one, on test."""
-    metrics = {}
-    for name in texts.keys() - {"train"}:
-        if name == "validation" and result.best_metrics:
-            metrics[name] = result.best_metrics
-            continue
-        probabilities = predict_probabilities(model, texts[name].texts)
-        metrics[name] = evaluate_probabilities(texts[name].labels, probabilities, labels)
-    return {name: metrics[name] for name in texts if name in metrics}
-
-
 def _record(
     corpus: Corpus,
     texts: Mapping[str, LabelledTexts],
-    result: TrainResult,
-    metrics: Mapping[str, Mapping[str, Any]],
+    fitted: Fitted,
     facts: Mapping[str, Any],
 ) -> RunRecord:
     """Put down what the model card tells."""
+    result = fitted.result
     seconds = sum(record["seconds"] for record in result.history)
     return RunRecord(
         source=corpus.source,
@@ -337,38 +276,8 @@ def _record(
             "steps": result.steps,
             "minutes": round(seconds / 60, 2),
             **facts,
+            **fitted.facts,
         },
-        metrics=metrics,
+        metrics=fitted.metrics,
         history=tuple(result.history),
     )
-
-
-@contextlib.contextmanager
-def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Have the first Ctrl-C or SIGTERM call `stop`; a second one does what it did before.
-
-    Yields:
-        A list that gets the number of the signal. Signals that the caller handles itself are
-        left to it, as are all where this is not the main thread.
-    """
-    caught: list[int] = []
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        while before:
-            signal.signal(*before.popitem())
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        restore()
-        stop()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            known = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
-            if signal.getsignal(number) in known:
-                before[number] = signal.signal(number, handle)
-    try:
-        yield caught
-    finally:
-        restore()

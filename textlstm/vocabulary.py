@@ -16,6 +16,7 @@ from typing import Any
 
 from textlstm.errors import VocabularyError
 from textlstm.files import write_text
+from textlstm.torchtext_forms import make_vocab, read_vocab
 
 PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1
@@ -43,14 +44,23 @@ class Vocabulary:
             written as UTF-8, or the counts don't fit.
     """
 
-    __slots__ = ("_counts", "_itos", "_stoi")
+    __slots__ = ("_counts", "_default", "_itos", "_stoi")
 
     def __init__(self, itos: Sequence[str], counts: Sequence[int] | None = None) -> None:
         tokens = tuple(itos)
         _check_tokens(tokens)
-        self._itos: tuple[str, ...] = tokens
-        self._counts: tuple[int, ...] = _checked_counts(tokens, counts)
-        self._stoi: dict[str, int] = {token: index for index, token in enumerate(tokens)}
+        if tokens[:2] != (PAD, UNK):
+            raise VocabularyError(
+                f"a vocabulary begins with {PAD}, {UNK}, this one with {list(tokens[:2])};"
+                " Vocabulary.from_itos puts them in front"
+            )
+        self._fill(tokens, _checked_counts(tokens, counts), UNK_ID)
+
+    def _fill(self, tokens: tuple[str, ...], counts: tuple[int, ...], default: int | None) -> None:
+        self._itos = tokens
+        self._counts = counts
+        self._stoi = {token: index for index, token in enumerate(tokens)}
+        self._default = default
 
     @classmethod
     def from_counts(
@@ -111,6 +121,54 @@ class Vocabulary:
                 numbers.insert(place, count)
         return cls(tokens, numbers)
 
+    @classmethod
+    def from_torchtext(cls, vocab: Any) -> Vocabulary:
+        """Take over a vocabulary of torchtext: every token at its index, and the default index.
+
+        torchtext is not needed for this, so an object of its kind from anywhere will do. Its
+        vocabularies have no counts; they are 0 here.
+
+        Where `<pad>` and `<unk>` are not 0 and 1, which torchtext leaves open, the result keeps
+        that too: it looks tokens up and goes back by `to_torchtext` as it came. Models here
+        have these two in front; `renumbered` puts them there, as reading a saved file does.
+
+        Args:
+            vocab: a `torchtext.vocab.Vocab`.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            VocabularyError: it is no such vocabulary, or a token can't be written as UTF-8.
+        """
+        tokens, default = read_vocab(vocab)
+        _check_tokens(tuple(tokens))
+        made = cls.__new__(cls)
+        made._fill(tuple(tokens), (0,) * len(tokens), default)
+        return made
+
+    def to_torchtext(self) -> Any:
+        """Give the same tokens at the same indices, and the default index, to torchtext.
+
+        Returns:
+            A `torchtext.vocab.Vocab`.
+
+        Raises:
+            MissingDependencyError: torch is not 2.3, or torchtext is not installed.
+        """
+        return make_vocab(self._itos, self._default)
+
+    def renumbered(self) -> Vocabulary:
+        """Give the vocabulary with `<pad>` 0 and `<unk>` 1, as a model here has it.
+
+        Tokens keep their order. Without a token `<unk>`, the one at the default index takes
+        this name, if there is such an index.
+        """
+        tokens = list(self._itos)
+        if UNK not in self and self._default is not None:
+            tokens[self._default] = UNK
+        return Vocabulary.from_itos(tokens, self._counts)
+
     @property
     def counts(self) -> tuple[int, ...]:
         """How often each token was seen, in the order of the ids."""
@@ -120,7 +178,7 @@ class Vocabulary:
         return token in self._stoi
 
     def __getitem__(self, token: str) -> int:
-        return self._stoi.get(token, UNK_ID)
+        return self.lookup_indices([token])[0]
 
     def __len__(self) -> int:
         return len(self._itos)
@@ -131,18 +189,36 @@ class Vocabulary:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return self._itos == other._itos and self._counts == other._counts
+        return self._facts() == other._facts()
 
     def __hash__(self) -> int:
-        return hash((self._itos, self._counts))
+        return hash(self._facts())
+
+    def _facts(self) -> tuple[Any, ...]:
+        return self._itos, self._counts, self._default
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} tokens)"
 
     def lookup_indices(self, tokens: Iterable[str]) -> list[int]:
-        """Give the ids of `tokens`; an unknown one has the id of `<unk>`."""
-        get = self._stoi.get
-        return [get(token, UNK_ID) for token in tokens]
+        """Give the ids of `tokens`; an unknown one has the default index, that of `<unk>`.
+
+        Raises:
+            VocabularyError: a token is unknown, and the vocabulary is one of torchtext that has
+                no default index.
+        """
+        get, default = self._stoi.get, self._default
+        if default is not None:
+            return [get(token, default) for token in tokens]
+        found = []
+        for token in tokens:
+            if token not in self._stoi:
+                raise VocabularyError(
+                    f"token {token!r} is not in the vocabulary, which came from torchtext without"
+                    " a default index: set one there, or take its renumbered() form"
+                )
+            found.append(self._stoi[token])
+        return found
 
     def lookup_token(self, index: int) -> str:
         """Give the token with this id; raises `VocabularyError` where there is none."""
@@ -163,9 +239,12 @@ class Vocabulary:
         """Give a new dictionary from token to id."""
         return dict(self._stoi)
 
-    def get_default_index(self) -> int:
-        """Give the id of a token that is not in the vocabulary."""
-        return UNK_ID
+    def get_default_index(self) -> int | None:
+        """Give the id of a token that is not in the vocabulary: that of `<unk>`.
+
+        Only one that came from torchtext may have another, or None.
+        """
+        return self._default
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary, all or nothing: JSON for a `.json` name, else text."""
@@ -300,11 +379,6 @@ def _check_tokens(tokens: tuple[str, ...]) -> None:
             raise VocabularyError(f"token {token!r} is not a string")
         if _SURROGATE.search(token):
             raise VocabularyError(f"token {token!r} is not valid Unicode text")
-    if tokens[:2] != (PAD, UNK):
-        raise VocabularyError(
-            f"a vocabulary begins with {PAD}, {UNK}, this one with {list(tokens[:2])};"
-            " Vocabulary.from_itos puts them in front"
-        )
     if len(set(tokens)) < len(tokens):
         seen: set[str] = set()
         double = next(token for token in tokens if token in seen or seen.add(token))  # type: ignore[func-returns-value]

@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = read_settings(arguments.config) if arguments.config else {}
     options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
     from textlstm.cli.progress import Progress
-    from textlstm.pipeline import TrainingInterrupted, train
+    from textlstm.fitting import TrainingInterrupted
+    from textlstm.pipeline import train
     from textlstm.run_folder import RunFolder
 
     again = f"textlstm train --resume --out {shlex.quote(arguments.out)}"

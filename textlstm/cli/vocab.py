@@ -58,6 +58,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     config = build(TokenizerConfig, {name: given[name] for name in _TOKENIZER if name in given})
     from textlstm.data import load_texts
     from textlstm.tokenizer import TextTokenizer
+    from textlstm.vocabulary import UNK_ID
 
     with messages():
         texts, notes = load_texts(arguments.data, data)
@@ -65,7 +66,7 @@ def run_build(arguments: argparse.Namespace) -> int:
             say(note)
         vocabulary = TextTokenizer.train(texts, config).vocabulary
         vocabulary.save(arguments.out)
-    read, unknown = sum(vocabulary.counts), vocabulary.counts[vocabulary.get_default_index()]
+    read, unknown = sum(vocabulary.counts), vocabulary.counts[UNK_ID]
     say(
         f"{len(vocabulary):,} entries, for {1 - unknown / max(1, read):.2%} of {read:,} tokens, "
         f"are in {arguments.out}"

@@ -1,0 +1,165 @@
+"""Training a network on encoded texts and judging it: the part of a run that knows ids only."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from textlstm.config import TrainingConfig, TrainSettings
+from textlstm.encoded import LabelledTexts
+from textlstm.metrics import evaluate_probabilities
+from textlstm.model import BiLSTMClassifier
+from textlstm.persistence import FILES
+from textlstm.predictor import predict_probabilities
+from textlstm.pretrained import Pretrained, begin_with
+from textlstm.run_folder import RunFolder
+from textlstm.runtime import cpu_threads, seed_everything
+from textlstm.trainer import Observer, Trainer, TrainResult
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C or SIGTERM, after the step under way and in good order.
+
+    Args:
+        signal_number: which signal it was.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network that was trained.
+
+    Args:
+        model: it has the weights of the best epoch.
+        result: how training went.
+        metrics: what `evaluate_probabilities` gave, per split that was judged.
+        facts: of the vectors it began with, for the record of the run.
+    """
+
+    model: BiLSTMClassifier
+    result: TrainResult
+    metrics: Mapping[str, Mapping[str, Any]]
+    facts: Mapping[str, Any]
+
+
+def fit_model(
+    texts: Mapping[str, LabelledTexts],
+    labels: Sequence[str],
+    settings: TrainSettings,
+    *,
+    vocab_size: int,
+    cache: Path,
+    pretrained: Pretrained | None = None,
+    folder: RunFolder | None = None,
+    observer: Observer | None = None,
+) -> Fitted:
+    """Train and judge a network on encoded texts: the part of a run that knows ids only.
+
+    Args:
+        texts: 'train' and 'validation', and 'test' if there is one.
+        labels: label names.
+        settings: of model and training.
+        vocab_size: ids go from 0 to below this.
+        cache: folder for what is needed during the run.
+        pretrained: vectors to begin with.
+        folder: where the run can be resumed from; None for nowhere.
+        observer: told of every step and epoch.
+
+    Returns:
+        The network and how it came about.
+
+    Raises:
+        TextLSTMError: a setting is no good, or training can't go on.
+        TrainingInterrupted: Ctrl-C or SIGTERM.
+    """
+    with cpu_threads(settings.training.threads):
+        seed_everything(settings.training.seed)
+        model = BiLSTMClassifier(settings.model, vocab_size=vocab_size, num_classes=len(labels))
+        facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
+        result = _fit(model, texts, labels, settings.training, folder, observer)
+        return Fitted(model, result, _evaluations(model, texts, labels, result), facts)
+
+
+def _fit(
+    model: BiLSTMClassifier,
+    texts: Mapping[str, LabelledTexts],
+    labels: Sequence[str],
+    config: TrainingConfig,
+    folder: RunFolder | None,
+    observer: Observer | None,
+) -> TrainResult:
+    trainer = Trainer(
+        model,
+        texts["train"],
+        texts["validation"],
+        config,
+        labels=labels,
+        checkpoint=folder.checkpoint if folder else None,
+        history=folder.path / FILES.history if folder else None,
+        observer=observer,
+    )
+    if folder is not None and folder.checkpoint.is_file():
+        trainer.resume()
+    with _stop_on_signals(trainer.stop) as caught:
+        result = trainer.run()
+    if result.reason == "interrupted":
+        raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
+    return result
+
+
+def _evaluations(
+    model: BiLSTMClassifier,
+    texts: Mapping[str, LabelledTexts],
+    labels: Sequence[str],
+    result: TrainResult,
+) -> dict[str, dict[str, Any]]:
+    """Judge the best weights on validation and, if there is one, on test."""
+    metrics = {}
+    for name in texts.keys() - {"train"}:
+        if name == "validation" and result.best_metrics:
+            metrics[name] = result.best_metrics
+            continue
+        probabilities = predict_probabilities(model, texts[name].texts)
+        metrics[name] = evaluate_probabilities(texts[name].labels, probabilities, labels)
+    return {name: metrics[name] for name in texts if name in metrics}
+
+
+@contextlib.contextmanager
+def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Have the first Ctrl-C or SIGTERM call `stop`; a second one does what it did before.
+
+    Yields:
+        A list that gets the number of the signal. Signals that the caller handles itself are
+        left to it, as are all where this is not the main thread.
+    """
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        restore()
+        stop()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            known = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
+            if signal.getsignal(number) in known:
+                before[number] = signal.signal(number, handle)
+    try:
+        yield caught
+    finally:
+        restore()

@@ -1,0 +1,76 @@
+"""Vocabularies of torchtext: read as they are, made where torchtext works.
+
+torchtext 0.18 was the last release; its compiled part can be loaded by torch 2.3 only.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from textlstm.errors import MissingDependencyError, VocabularyError
+
+TORCH = "2.3"
+_REMEDY = "make an environment of its own for it and there pip install 'textlstm[torchtext]'"
+
+
+def read_vocab(vocab: Any) -> tuple[list[str], int | None]:
+    """Read a vocabulary of torchtext; torchtext itself is not needed for that.
+
+    Args:
+        vocab: a `torchtext.vocab.Vocab`, or any object with its `get_itos` and
+            `get_default_index`.
+
+    Returns:
+        The tokens in the order of their indices, and the index of tokens that are not among
+        them, None if none was set.
+
+    Raises:
+        VocabularyError: it is something else.
+    """
+    if not (hasattr(vocab, "get_itos") and hasattr(vocab, "get_default_index")):
+        raise VocabularyError(
+            f"a {type(vocab).__name__} is no vocabulary of torchtext: pass a torchtext.vocab.Vocab,"
+            " or give its list of tokens to Vocabulary.from_itos"
+        )
+    default = vocab.get_default_index()
+    return list(vocab.get_itos()), None if default is None else int(default)
+
+
+def make_vocab(itos: Sequence[str], default_index: int | None) -> Any:
+    """Make a vocabulary of torchtext.
+
+    Args:
+        itos: the tokens in the order of their indices.
+        default_index: index of any other token; None to have torchtext raise for it.
+
+    Returns:
+        A `torchtext.vocab.Vocab`.
+
+    Raises:
+        MissingDependencyError: torch is not 2.3, or torchtext is not installed.
+    """
+    module = _torchtext_vocab()
+    made = module.vocab(dict.fromkeys(itos, 1))
+    made.set_default_index(default_index)
+    return made
+
+
+def _torchtext_vocab() -> Any:
+    torch = version("torch")
+    if not torch.startswith(TORCH + "."):
+        raise MissingDependencyError(
+            f"torchtext 0.18, the last there is, works with torch {TORCH} only, and here is torch"
+            f" {torch}: {_REMEDY}"
+        )
+    try:
+        version("torchtext")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that no further release will come
+            import torchtext.vocab
+    except (PackageNotFoundError, ImportError, OSError) as error:  # OSError: its compiled part
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MissingDependencyError(f"torchtext can't be loaded ({reason}): {_REMEDY}") from error
+    return torchtext.vocab
