@@ -218,7 +218,7 @@ def test_a_bad_settings_file_is_named(capsys, tmp_path, text, said):
 def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatch, number, code):
     def stop(self, step, epoch, loss, texts):
         if step == 8:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     with monkeypatch.context() as patched:
         patched.setattr(Progress, "on_step", stop)

@@ -1,7 +1,6 @@
 """A run from data to model folder: what it leaves, and that a stop or a mistake costs nothing."""
 
 import json
-import os
 import signal
 import threading
 import time
@@ -67,7 +66,7 @@ class Signals(Observer):
     def on_step(self, step, epoch, loss, texts):
         if step == self.step:
             for number in self.numbers:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
 
 
 def interrupt(data, folder, step=8, number=signal.SIGINT, **options):

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 
@@ -64,7 +63,7 @@ class StopAt(Observer):
 
     def on_step(self, step, epoch, loss, texts):
         if step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
 
 def stopped(data, vectors, out, step, **options):
