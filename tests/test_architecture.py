@@ -21,7 +21,8 @@ LEVELS = {
     2: "encoded batching embedding lstm dropout model",
     3: "metrics persistence card pretrained parity onnx_graph loss optimizer schedule",
     4: "trainer checkpoint predictor classifier labelling onnx_session onnx_card",
-    5: "run_folder fitting pipeline engines row_stream classify export onnx_export torch_export",
+    5: "run_folder fitting pipeline engines row_stream ray_data classify export onnx_export "
+    "torch_export",
     6: "cli __main__",
 }
 LEVEL_OF = {module: level for level, names in LEVELS.items() for module in names.split()}

@@ -29,7 +29,7 @@ from textlstm.labelling import (
     choose_texts,
     require_new_names,
 )
-from textlstm.row_input import FileRows, Place, RowInput, chunks, find_input
+from textlstm.row_input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
 from textlstm.row_output import RowOutput, Target
 from textlstm.row_stream import Done, Sink, run, run_lines
 from textlstm.row_writers import Encoder, JsonEncoder
@@ -38,9 +38,8 @@ from textlstm.work_folder import WorkFolder, differences
 if TYPE_CHECKING:
     from datasets import Dataset
 
-CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
 # What is computed in another way, but not what is computed:
-_NOT_COMPARED = ("threads", "device")
+_NOT_COMPARED = ("threads", "device", "address", "workers")
 
 Progress = Callable[[int, "int | None", int], None]
 """Told the rows done, the rows there seem to be (if known), and those done by earlier runs."""
@@ -90,8 +89,14 @@ def classify_file(
     labeller = Labeller(engine.labels, texts, config, sparse=kind == "jsonl")
 
     def go(sink: Sink, summary: Summary, start: Place) -> Summary:
-        source = chunks(rows, start, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
-        run(engine, labeller, source, sink, summary, _Teller(rows, summary, progress))
+        tell = _Teller(rows, summary, progress)
+        if config.engine == "ray":
+            from textlstm.ray_data import run_on_ray  # an optional library
+
+            run_on_ray(classifier, labeller, rows, start, sink, summary, tell)
+        else:
+            source = chunks(rows, start, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
+            run(engine, labeller, source, sink, summary, tell)
         return summary
 
     if place is None:

@@ -25,7 +25,7 @@ TRUNCATIONS = ("head", "tail", "both")
 POOLINGS = ("final", "max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
-ENGINES = ("torch", "onnx")
+ENGINES = ("torch", "onnx", "ray")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
@@ -139,7 +139,13 @@ class PredictionConfig(Settings):
     probabilities: bool = option(False, "add the probability of every label")
     batch_size: int = option(64, "texts a step", low=1)
     chunk_rows: int = option(4096, "most rows that are kept and written together", low=1)
-    engine: str = option("torch", "what computes", choices=ENGINES)
+    engine: str = option("torch", "what computes; ray on a cluster", choices=ENGINES)
+    address: str | None = option(
+        None, "Ray cluster to join; one is started on this machine if not given"
+    )
+    workers: int | None = option(
+        None, "actors of the engine ray; as many as the cluster has room for if not given", low=1
+    )
     precision: str = option(
         "fp32",
         "numbers that the LSTM computes with; int8 is for the engine onnx",

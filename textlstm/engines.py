@@ -55,11 +55,15 @@ class TorchEngine:
     Args:
         classifier: the model, on its device and with its precision.
         batch_size: texts a step.
+        place: device and threads, where it is another process that computes.
     """
 
-    def __init__(self, classifier: TextClassifier, batch_size: int) -> None:
+    def __init__(
+        self, classifier: TextClassifier, batch_size: int, place: tuple[str, int] | None = None
+    ) -> None:
         self._classifier = classifier
         self._batch_size = batch_size
+        self._place = place
         self.labels = classifier.labels
         self.trained_columns = classifier.settings.data.text_column
 
@@ -74,12 +78,13 @@ class TorchEngine:
 
     def facts(self) -> dict[str, Any]:
         """Name what shapes a result to the last bit."""
+        device, threads = self._place or (str(self._classifier.device), torch.get_num_threads())
         return {
             "model": fingerprint(self._classifier),
             "textlstm": __version__,
             "torch": torch.__version__,
-            "device": str(self._classifier.device),
-            "threads": torch.get_num_threads(),
+            "device": device,
+            "threads": threads,
         }
 
 
@@ -133,14 +138,14 @@ class OnnxEngine:
 
 
 def make_engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
-    """Make the engine that the options ask for.
+    """Make the engine that the options ask for (that of an actor, where it is ray).
 
     Args:
         classifier: the model.
         config: `engine`, `precision` and `batch_size`.
 
     Raises:
-        ConfigError: the engine does not have the precision.
+        ConfigError: the engine does not have the precision, or another engine's options are set.
         MissingDependencyError: the engine's library is not installed.
     """
     if config.engine == "onnx":
@@ -149,6 +154,10 @@ def make_engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
                 f"precision = {config.precision!r}: the engine onnx has fp32 and int8"
             )
         return OnnxEngine(classifier, config.batch_size, int8=config.precision == "int8")
+    if config.engine == "ray":
+        return TorchEngine(classifier, config.batch_size, (config.device, config.threads or 1))
+    if config.address or config.workers:
+        raise ConfigError(f"address and workers are for the engine ray, not for {config.engine}")
     return TorchEngine(classifier, config.batch_size)
 
 

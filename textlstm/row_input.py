@@ -27,6 +27,7 @@ from textlstm.rows import Row, read_rows
 if TYPE_CHECKING:
     from datasets import Dataset
 
+CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
 SAMPLE = Path(__file__).with_name("sample")
 _GROUP_BYTES = 2**24  # small files are read as one group
 

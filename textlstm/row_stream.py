@@ -87,7 +87,7 @@ def run(
     def write(judged: tuple[_Encoded, np.ndarray]) -> None:
         with clock.stage("write"):
             done = _done(*judged, labeller, sink.encoder)
-            _keep(done, sink, summary)
+            keep(done, sink, summary)
         tell(done.share)
 
     with (
@@ -115,10 +115,8 @@ def run_lines(engine: Engine, labeller: Labeller, source: BinaryIO, sink: Sink) 
     """
     summary = Summary()
     for rows in _line_windows(source):
-        found = labeller.read(rows)
-        tokens = engine.encode(found.texts)
-        item = _Encoded(Chunk(rows, Place(), 0), found, tokens)
-        _keep(_done(item, engine.judge(tokens), labeller, sink.encoder), sink, summary)
+        done = finish_chunk(engine, labeller, sink.encoder, Chunk(rows, Place(), 0))
+        keep(done, sink, summary)
     return summary
 
 
@@ -135,7 +133,15 @@ def _done(item: _Encoded, probabilities: np.ndarray, labeller: Labeller, encoder
     return Done(data, len(item.chunk.rows), failed, item.chunk.end, item.chunk.share)
 
 
-def _keep(done: Done, sink: Sink, summary: Summary) -> None:
+def finish_chunk(engine: Engine, labeller: Labeller, encoder: Encoder, chunk: Chunk) -> Done:
+    """Take a chunk through all stages but the last, one after the other."""
+    found = labeller.read(chunk.rows)
+    tokens = engine.encode(found.texts)
+    return _done(_Encoded(chunk, found, tokens), engine.judge(tokens), labeller, encoder)
+
+
+def keep(done: Done, sink: Sink, summary: Summary) -> None:
+    """Count a chunk and give it to the sink."""
     summary.rows += done.rows
     summary.failed.update(done.failed)
     sink.keep(done, summary)

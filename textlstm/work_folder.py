@@ -149,9 +149,16 @@ class WorkFolder:
             raise self.failed(error) from error
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder with all that is in it, the state last: a kill finds it or nothing."""
         self.release()
-        shutil.rmtree(self.path, ignore_errors=True)
+        last = (self.path / _STATE, self.path / _JOB)
+        with contextlib.suppress(OSError):
+            for entry in sorted(self.path.iterdir()):
+                if entry not in last:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            for file in last:
+                file.unlink(missing_ok=True)
+            self.path.rmdir()
 
     def release(self) -> None:
         """Close what is open."""

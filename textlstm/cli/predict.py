@@ -101,12 +101,12 @@ def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig)
     from textlstm.classify import classify_file, classify_lines
     from textlstm.runtime import cpu_threads
 
-    onnx = config.engine == "onnx"
+    here = config.engine == "torch"  # other engines take the weights from this model
     with cpu_threads(config.threads):
         classifier = TextClassifier.load(
             arguments.model,
-            device="cpu" if onnx else config.device,
-            precision="fp32" if onnx else config.precision,
+            device=config.device if here else "cpu",
+            precision=config.precision if here else "fp32",
         )
         target = sys.stdout.buffer if out == "-" else out
         options: dict[str, Any] = {"overwrite": arguments.overwrite}

@@ -1,0 +1,216 @@
+"""On a Ray cluster comes out what comes out here, byte for byte, also if actors are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_classifier import texts, tiny_classifier
+
+from textlstm.classify import classify_file
+from textlstm.config import PredictionConfig
+from textlstm.errors import ConfigError, DataError
+from textlstm.runtime import cpu_threads
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'textlstm[ray]'")
+
+from textlstm.ray_data import label_dataset  # noqa: E402
+
+OPTIONS = {"chunk_rows": 40, "top_k": 2}
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return tiny_classifier(labels=("bad", "good", "so so"))
+
+
+@pytest.fixture(scope="module")
+def model(classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "m"
+    classifier.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A folder of three files, with rows that can't be read."""
+    folder = tmp_path_factory.mktemp("in")
+    some = texts(600)
+    for number in range(3):
+        lines = [f'{row},"{text}"\n' for row, text in enumerate(some[number::3])]
+        lines[7] = "7\n"
+        (folder / f"{number}.csv").write_text("id,text\n" + "".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(classifier, source, tmp_path_factory):
+    """What a local run gives, for some name of an output."""
+    folder = tmp_path_factory.mktemp("expected")
+
+    def run(name):
+        if not (folder / name).exists():
+            with cpu_threads(1):
+                classify_file(classifier, source, folder / name, PredictionConfig(**OPTIONS))
+        return (folder / name).read_bytes()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+def classify(classifier, source, target, **options):
+    told = options.pop("progress", None)
+    resume = options.pop("resume", False)
+    config = PredictionConfig(engine="ray", **{**OPTIONS, **options})
+    return classify_file(classifier, source, target, config, progress=told, resume=resume)
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
+def test_the_output_is_that_of_a_local_run(
+    cluster, classifier, source, expected, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("textlstm.row_input._GROUP_BYTES", 1)  # a group for each file
+    summary = classify(classifier, source, tmp_path / name)
+    assert (tmp_path / name).read_bytes() == expected(name)
+    assert summary.rows == 600
+    assert summary.failed == {"1 field instead of 2": 3}
+
+
+def actors():
+    """The processes of the actors that judge, of all that this process began."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::MapWorker") and os.getpid() in ancestors(int(process.name)):
+            found.append(int(process.name))
+    return found
+
+
+def ancestors(process):
+    while process > 1:
+        try:
+            status = Path(f"/proc/{process}/stat").read_text()
+        except OSError:
+            return
+        process = int(status.rpartition(")")[2].split()[1])
+        yield process
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
+def test_an_actor_that_is_killed_costs_only_its_tasks(cluster, classifier, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts(2000)))
+    slow = {"chunk_rows": 40, "batch_size": 1}
+    killed, later = [], set()
+
+    def kill_one(done, total, earlier):
+        if not killed:
+            killed.extend(actors())
+            os.kill(killed[0], signal.SIGKILL)
+        else:
+            later.update(actors())
+
+    classify(classifier, source, tmp_path / "out.csv", workers=1, progress=kill_one, **slow)
+    assert len(killed) == 1
+    assert later - {killed[0]}  # another one took over
+    with cpu_threads(1):
+        config = PredictionConfig(**{**OPTIONS, **slow})
+        classify_file(classifier, source, tmp_path / "local.csv", config)
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+
+
+def test_a_run_that_is_broken_off_goes_on_behind_the_last_chunk(
+    cluster, classifier, source, expected, tmp_path
+):
+    def stop(done, total, earlier):
+        if done > 250:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify(classifier, source, tmp_path / "out.csv", progress=stop)
+    assert not (tmp_path / "out.csv").exists()
+    told = []
+    classify(
+        classifier,
+        source,
+        tmp_path / "out.csv",
+        resume=True,
+        progress=lambda done, total, earlier: told.append((done, earlier)),
+    )
+    assert told[0][0] == told[0][1] > 250
+    assert (tmp_path / "out.csv").read_bytes() == expected("out.csv")
+
+
+def test_a_ray_dataset_gets_the_columns_and_keeps_its_own(cluster, classifier):
+    some = [*texts(30), None]
+    dataset = ray.data.from_items([{"id": i, "text": text} for i, text in enumerate(some)])
+    labelled = label_dataset(dataset, classifier, PredictionConfig(workers=1, chunk_rows=7))
+    rows = sorted(labelled.take_all(), key=lambda row: row["id"])
+    assert [row["text"] for row in rows] == some
+    assert list(rows[0]) == ["id", "text", "label", "score", "error"]
+    predictions = classifier.predict(some[:-1])
+    assert [row["label"] for row in rows[:-1]] == [item.label for item in predictions]
+    scores = [item.score for item in predictions]
+    np.testing.assert_allclose([row["score"] for row in rows[:-1]], scores, atol=1e-6)
+    assert (rows[-1]["label"], rows[-1]["error"]) == (None, "null")
+    with pytest.raises(ConfigError, match="the dataset already has a column 'label'"):
+        label_dataset(labelled, classifier)
+
+
+def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("text\ndull\n")
+
+    def vanish(*_):
+        raise AssertionError("nothing is done")
+
+    from textlstm import row_input
+
+    find = row_input.find_input(source, PredictionConfig(), "csv")
+    source.unlink()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textlstm.classify.find_input", lambda *_: find)
+        patched.setattr("textlstm.classify._require_apart", lambda *_: None)
+        patched.setattr(row_input.FileRows, "fingerprint", lambda self: {"in.csv": "gone"})
+        with pytest.raises(DataError, match=r"^no such file: .*in\.csv$"):
+            classify(classifier, source, tmp_path / "out.csv", progress=vanish)
+
+
+def test_a_cluster_is_joined_by_its_address(cluster, model, source, expected, tmp_path):
+    command = [sys.executable, "-m", "textlstm", "predict", model, source]
+    options = ["--out", tmp_path / "out.csv", "--chunk-rows", "40", "--top-k", "2"]
+    result = subprocess.run(
+        [*map(str, [*command, *options]), "--engine", "ray", "--address", cluster, "--strict"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 2  # --strict, and three rows that can't be read
+    assert result.stdout == ""
+    assert f"600 rows are in {tmp_path / 'out.csv'}" in result.stderr
+    assert (tmp_path / "out.csv").read_bytes() == expected("out.csv")
+
+
+def test_a_second_cluster_cannot_be_joined(cluster, classifier, source, tmp_path):
+    with pytest.raises(ConfigError, match=r"address = '10.0.0.1:6379': this process is in a Ray"):
+        classify(classifier, source, tmp_path / "out.csv", address="10.0.0.1:6379")
+
+
+def test_other_engines_have_no_cluster(classifier, source, tmp_path):
+    config = PredictionConfig(address="auto")
+    with pytest.raises(ConfigError, match="address and workers are for the engine ray"):
+        classify_file(classifier, source, tmp_path / "out.csv", config)

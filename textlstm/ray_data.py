@@ -1,0 +1,267 @@
+"""Classification on a Ray cluster: the stages of `row_stream` as tasks and actors of Ray Data.
+
+Reading tasks cut the groups of an input into chunks, actors that hold the model turn chunks into
+finished bytes, and this process writes them in their order. A task or actor that is lost with
+its machine is started again elsewhere. Chunks and their bytes are those of a local run with as
+many threads as an actor has.
+
+Other machines need textlstm installed and must see the input under the same path; the model
+goes to them by way of Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from textlstm.arrow_cells import batch_values
+from textlstm.classifier import TextClassifier
+from textlstm.config import PredictionConfig
+from textlstm.engines import TorchEngine
+from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
+from textlstm.labelling import Labeller, Summary, added_columns, choose_texts, require_new_names
+from textlstm.row_files import first_line
+from textlstm.row_input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
+from textlstm.row_stream import Sink, finish_chunk, keep
+from textlstm.row_writers import Encoder
+from textlstm.rows import Row
+
+try:
+    import ray
+    import ray.data
+except ImportError as error:
+    raise MissingDependencyError(
+        f"the engine ray needs the package ray ({error}): pip install 'textlstm[ray]'"
+    ) from error
+
+_BLOCK_BYTES = 2**23  # Ray hands a block on when it is as large: about a chunk of long texts
+_READERS = 4  # tasks that read at the same time
+_AHEAD = 2  # finished chunks that wait for this process
+
+Columns = dict[str, Any]  # a batch of Ray Data: name -> array
+
+
+def run_on_ray(
+    classifier: TextClassifier,
+    labeller: Labeller,
+    rows: RowInput,
+    start: Place,
+    sink: Sink,
+    summary: Summary,
+    tell: Callable[[float], None],
+) -> None:
+    """Classify an input on a Ray cluster; see `textlstm.row_stream.run`.
+
+    Args:
+        classifier: the model.
+        labeller: finds texts in rows, and puts labels in; `labeller.config` has the address of
+            the cluster and how many actors there shall be.
+        rows: the input.
+        start: where to begin.
+        sink: gets the results, in order.
+        summary: of the rows done before; those done now are added.
+        tell: called after each chunk with the share of the input that is done.
+
+    Raises:
+        ConfigError: there is no cluster at the address.
+        TextLSTMError: a task met an error that the user can mend.
+    """
+    config = labeller.config
+    groups = [
+        {"group": group, "skip": start.row if group == start.group else 0}
+        for group in range(start.group, rows.groups)
+    ]
+    if not groups:
+        return
+    with _cluster(config.address), _clear_errors():
+        dataset = ray.data.from_items(groups, override_num_blocks=len(groups))
+        dataset.context.execution_options.preserve_order = True
+        dataset.context.target_max_block_size = _BLOCK_BYTES
+        dataset.context.enable_progress_bars = False
+        dataset = dataset.map_batches(
+            _Reader(rows, config.chunk_rows),
+            batch_size=1,
+            num_cpus=0,  # actors may take all there are, and must get something to do
+            compute=ray.data.TaskPoolStrategy(_READERS),
+        ).map_batches(
+            _ChunkJudge,
+            fn_constructor_args=(_Model(classifier, config), labeller, sink.encoder),
+            batch_size=1,
+            **_room(config),
+        )
+        for batch in dataset.iter_batches(batch_size=1, prefetch_batches=_AHEAD):
+            done = batch["done"][0]
+            keep(done, sink, summary)
+            tell(done.share)
+
+
+def label_dataset(
+    dataset: Any, classifier: TextClassifier, config: PredictionConfig | None = None
+) -> Any:
+    """Label a dataset of Ray Data.
+
+    Args:
+        dataset: a `ray.data.Dataset` of rows with a column of texts.
+        classifier: the model.
+        config: names of columns, what is added, actors.
+
+    Returns:
+        A `ray.data.Dataset` with the columns of `textlstm.labelling.added_columns` too. It is
+        computed when it is read.
+
+    Raises:
+        ConfigError: an added column has the name of another.
+        DataError: it is not clear which column holds the text.
+    """
+    config = config or PredictionConfig()
+    names = dataset.columns() or []
+    texts = choose_texts(
+        "the dataset", names, config.text_column, classifier.settings.data.text_column
+    )
+    require_new_names(names, added_columns(classifier.labels, config), source="the dataset")
+    labeller = Labeller(classifier.labels, texts, config)
+    return dataset.map_batches(
+        _TableJudge,
+        fn_constructor_args=(_Model(classifier, config), labeller),
+        batch_size=config.chunk_rows,
+        batch_format="pyarrow",
+        **_room(config),
+    )
+
+
+class _Model:
+    """A model folder as bytes, on its way to other machines."""
+
+    def __init__(self, classifier: TextClassifier, config: PredictionConfig) -> None:
+        self._config = config
+        with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
+            classifier.save(folder)
+            self._files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+    def load(self) -> TorchEngine:
+        config = self._config
+        torch.set_num_threads(config.threads or 1)
+        with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
+            for name, data in self._files.items():
+                (Path(folder) / name).write_bytes(data)
+            classifier = TextClassifier.load(
+                folder, device=config.device, precision=config.precision
+            )
+        return TorchEngine(classifier, config.batch_size)
+
+
+class _Reader:
+    """Reads groups into chunks."""
+
+    def __init__(self, rows: RowInput, chunk_rows: int) -> None:
+        self._rows = rows
+        self._chunk_rows = chunk_rows
+
+    def __call__(self, batch: Columns) -> Iterator[Columns]:
+        for group, skip in zip(batch["group"].tolist(), batch["skip"].tolist(), strict=True):
+            for chunk in group_chunks(
+                self._rows, group, skip, rows=self._chunk_rows, characters=CHUNK_CHARACTERS
+            ):
+                yield {"chunk": _cell(chunk)}
+
+
+class _ChunkJudge:
+    """An actor that turns chunks into what is to be written."""
+
+    def __init__(self, model: _Model, labeller: Labeller, encoder: Encoder) -> None:
+        self._engine = model.load()
+        self._labeller = labeller
+        self._encoder = encoder
+
+    def __call__(self, batch: Columns) -> Columns:
+        done = finish_chunk(self._engine, self._labeller, self._encoder, batch["chunk"][0])
+        return {"done": _cell(done)}
+
+
+class _TableJudge:
+    """An actor that adds columns to tables."""
+
+    def __init__(self, model: _Model, labeller: Labeller) -> None:
+        self._engine = model.load()
+        self._labeller = labeller
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = [Row(number, *found) for number, found in enumerate(batch_values(table), 1)]
+        found = self._labeller.read(rows)
+        probabilities = self._engine.judge(self._engine.encode(found.texts))
+        labelled = self._labeller.label(found, probabilities)
+        for name, kind in added_columns(self._labeller.labels, self._labeller.config).items():
+            column = pa.array([row.get(name) for row in labelled], kind)
+            table = table.append_column(name, column)
+        return table
+
+
+def _cell(value: object) -> np.ndarray:
+    """Give a column of one object."""
+    column = np.empty(1, object)
+    column[0] = value
+    return column
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Be in a Ray cluster: the one at an address, the one this process is in, or a new one."""
+    if ray.is_initialized():
+        if address:
+            raise ConfigError(f"address = {address!r}: this process is in a Ray cluster already")
+        yield
+        return
+    # Ray's core writes of what it does straight to stderr
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"address = {address!r}: no Ray cluster can be joined ({first_line(error)})"
+        ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a small input leaves actors idle
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _room(config: PredictionConfig) -> dict[str, Any]:
+    """Choose how many actors there shall be and what each of them takes."""
+    cluster = ray.cluster_resources()
+    threads = config.threads or 1
+    gpus = int(cluster.get("GPU", 0)) if config.device != "cpu" else 0
+    if gpus:
+        return {"compute": _actors(config.workers or gpus), "num_gpus": 1}
+    most = max(1, int(cluster.get("CPU", 1)) // threads)
+    return {"compute": _actors(config.workers or most), "num_cpus": threads}
+
+
+def _actors(count: int) -> Any:
+    return ray.data.ActorPoolStrategy(min_size=1, max_size=count)
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Raise what a task met that the user can mend as it was raised there."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause: BaseException | None = error
+        while isinstance(cause, ray.exceptions.RayError):  # it is both, with a message of pages
+            cause = getattr(cause, "cause", None) or cause.__cause__
+        if isinstance(cause, TextLSTMError):
+            raise type(cause)(first_line(cause)) from error  # Ray adds lines of advice
+        raise
