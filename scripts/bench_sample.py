@@ -40,7 +40,7 @@ def bag_of_ngrams(longest: int = 2) -> tuple[float, float]:
     (train, labels), validation, test = read("train"), read("validation"), read("test")
     vectorizer = TfidfVectorizer(ngram_range=(1, longest))
     features = vectorizer.fit_transform(train)
-    models = [LogisticRegression(C=c, max_iter=2000).fit(features, labels) for c in STRENGTHS]
+    models = [LogisticRegression(C=c, solver="liblinear").fit(features, labels) for c in STRENGTHS]
     best = max(
         models, key=lambda model: model.score(vectorizer.transform(validation[0]), validation[1])
     )

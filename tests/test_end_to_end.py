@@ -188,3 +188,12 @@ def test_a_trained_model_knows_its_task_from_file_to_file(tmp_path, capsys):
     source.write_text("text\nthe plot was dull\nvery bright music\n")
     assert main(["predict", str(model), str(source), "--out", str(out)]) == 0
     assert [line.split(",")[1] for line in out.read_text().splitlines()] == ["label", "bad", "good"]
+
+
+def test_default_training_on_the_sample_passes_95_percent(tmp_path):
+    model, report = tmp_path / "m", tmp_path / "test.json"
+    assert main(["train", "sample", "--out", str(model)]) == 0
+    assert main(["evaluate", str(model), "sample", "--split", "test", "--json", str(report)]) == 0
+    figures = json.loads(report.read_text())
+    assert (figures["n"], figures["labels"]) == (1000, ["negative", "positive"])
+    assert figures["accuracy"] > 0.95
