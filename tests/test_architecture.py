@@ -13,14 +13,15 @@ PACKAGE = ROOT / "textlstm"
 
 # A module may import modules of lower levels, and of its own level where that makes no circle.
 LEVELS = {
-    0: "errors options config files",
+    0: "errors options config files launch",
     1: "rows row_files arrow_cells row_columns row_input dataset_rows row_writers work_folder "
     "row_output stages labels tables scanning sources hub_data data arrow_cache "
     "token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary vector_files vectors "
-    "runtime allocator",
+    "runtime allocator distributed",
     2: "encoded batching embedding lstm dropout model",
-    3: "metrics persistence card pretrained parity onnx_graph loss optimizer schedule",
-    4: "trainer checkpoint predictor classifier labelling onnx_session onnx_card",
+    3: "metrics persistence card pretrained parity onnx_graph loss optimizer schedule "
+    "observer gradients",
+    4: "trainer checkpoint evaluation predictor classifier labelling onnx_session onnx_card",
     5: "run_folder fitting pipeline engines row_stream ray_data classify export onnx_export "
     "torch_export",
     6: "cli __main__",
@@ -98,6 +99,7 @@ def test_prediction_needs_nothing_of_training(module):
         seen.add(name)
         waiting |= own(name) - seen
     assert not seen & {"trainer", "checkpoint", "pipeline", "optimizer", "loss", "schedule"}
+    assert "distributed" not in seen
 
 
 @pytest.mark.parametrize("module", sorted(TENSORS_ONLY))
@@ -110,7 +112,7 @@ def test_the_network_knows_tensors_only(module):
 
 def test_the_foundation_and_the_parser_import_nothing_heavy():
     heavy = {"torch", "datasets", "tokenizers", "numpy", "pyarrow", "sklearn", "safetensors"}
-    for module in ["errors", "options", "config", "files"]:
+    for module in ["errors", "options", "config", "files", "launch"]:
         assert not {name.split(".")[0] for name in imported(module)} & heavy, module
     assert not {name.split(".")[0] for name in imported("cli", lazy=False)} & heavy
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from textlstm.config import TrainingConfig
+from textlstm.distributed import ALONE
 from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.runtime import seed_everything
 from textlstm.trainer import Trainer
@@ -42,7 +43,9 @@ def texts(n, seed=0, classes=2, longest=7):
 TRAIN, VALIDATION = texts(44, seed=1), texts(30, seed=2)  # 6 batches of 8 or fewer
 
 
-def trainer(folder=None, *, model=None, train=TRAIN, names=NAMES, observer=None, **options):
+def trainer(
+    folder=None, *, model=None, train=TRAIN, names=NAMES, observer=None, world=ALONE, **options
+):
     """A trainer on the tiny data; `folder` gets the checkpoint and the history."""
     seed_everything(options.get("seed", 1))
     settings = {"epochs": 4, "batch_size": 8, "learning_rate": 0.05, "device": "cpu"}
@@ -56,6 +59,7 @@ def trainer(folder=None, *, model=None, train=TRAIN, names=NAMES, observer=None,
         checkpoint=folder and folder / "checkpoint.safetensors",
         history=folder and folder / "history.jsonl",
         observer=observer,
+        world=world,
     )
 
 

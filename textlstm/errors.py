@@ -35,6 +35,10 @@ class TrainingError(TextLSTMError, RuntimeError):
     """Training can't go on."""
 
 
+class PeerError(TrainingError):
+    """Another process of the same training has failed or gone; that one tells why."""
+
+
 class ExportError(TextLSTMError, RuntimeError):
     """A model can't be exported as asked, or the export is not equal to the model."""
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from textlstm.config import TrainingConfig, TrainSettings
+from textlstm.config import TrainSettings
+from textlstm.distributed import ALONE, World
 from textlstm.encoded import LabelledTexts
-from textlstm.metrics import evaluate_probabilities
 from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import FILES
-from textlstm.predictor import predict_probabilities
 from textlstm.pretrained import Pretrained, begin_with
 from textlstm.run_folder import RunFolder
 from textlstm.runtime import cpu_threads, seed_everything
@@ -62,6 +61,7 @@ def fit_model(
     pretrained: Pretrained | None = None,
     folder: RunFolder | None = None,
     observer: Observer | None = None,
+    world: World = ALONE,
 ) -> Fitted:
     """Train and judge a network on encoded texts: the part of a run that knows ids only.
 
@@ -74,6 +74,7 @@ def fit_model(
         pretrained: vectors to begin with.
         folder: where the run can be resumed from; None for nowhere.
         observer: told of every step and epoch.
+        world: the processes that train it together.
 
     Returns:
         The network and how it came about.
@@ -86,52 +87,38 @@ def fit_model(
         seed_everything(settings.training.seed)
         model = BiLSTMClassifier(settings.model, vocab_size=vocab_size, num_classes=len(labels))
         facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
-        result = _fit(model, texts, labels, settings.training, folder, observer)
-        return Fitted(model, result, _evaluations(model, texts, labels, result), facts)
-
-
-def _fit(
-    model: BiLSTMClassifier,
-    texts: Mapping[str, LabelledTexts],
-    labels: Sequence[str],
-    config: TrainingConfig,
-    folder: RunFolder | None,
-    observer: Observer | None,
-) -> TrainResult:
-    trainer = Trainer(
-        model,
-        texts["train"],
-        texts["validation"],
-        config,
-        labels=labels,
-        checkpoint=folder.checkpoint if folder else None,
-        history=folder.path / FILES.history if folder else None,
-        observer=observer,
-    )
-    if folder is not None and folder.checkpoint.is_file():
-        trainer.resume()
-    with _stop_on_signals(trainer.stop) as caught:
-        result = trainer.run()
-    if result.reason == "interrupted":
-        raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
-    return result
+        trainer = Trainer(
+            model,
+            texts["train"],
+            texts["validation"],
+            settings.training,
+            labels=labels,
+            checkpoint=folder.checkpoint if folder else None,
+            history=folder.path / FILES.history if folder else None,
+            observer=observer,
+            world=world,
+        )
+        if world.any(folder is not None and folder.checkpoint.is_file())[0]:
+            with world.main_first():
+                trainer.resume()
+        with _stop_on_signals(trainer.stop) as caught:
+            result = trainer.run()
+        if result.reason == "interrupted":
+            raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
+        return Fitted(model, result, _evaluations(trainer, texts, result), facts)
 
 
 def _evaluations(
-    model: BiLSTMClassifier,
-    texts: Mapping[str, LabelledTexts],
-    labels: Sequence[str],
-    result: TrainResult,
+    trainer: Trainer, texts: Mapping[str, LabelledTexts], result: TrainResult
 ) -> dict[str, dict[str, Any]]:
     """Judge the best weights on validation and, if there is one, on test."""
     metrics = {}
-    for name in texts.keys() - {"train"}:
+    for name, split in texts.items():
         if name == "validation" and result.best_metrics:
             metrics[name] = result.best_metrics
-            continue
-        probabilities = predict_probabilities(model, texts[name].texts)
-        metrics[name] = evaluate_probabilities(texts[name].labels, probabilities, labels)
-    return {name: metrics[name] for name in texts if name in metrics}
+        elif name != "train":
+            metrics[name] = trainer.evaluate(split)
+    return metrics
 
 
 @contextlib.contextmanager

@@ -54,9 +54,18 @@ class TextLoss(nn.Module):
         )
         if weights is None:
             return each
-        total = (each * weights).sum()
-        counted = len(targets) if self.class_weights is None else self.class_weights[targets].sum()
-        return total / counted
+        return (each * weights).sum() / self.divisor(targets)
+
+    def divisor(self, targets: Tensor) -> Tensor | int:
+        """Give what the sum over texts is divided by.
+
+        Args:
+            targets: their label ids, int64 [B].
+
+        Returns:
+            How many they are, or the sum of their class weights.
+        """
+        return len(targets) if self.class_weights is None else self.class_weights[targets].sum()
 
 
 def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> TextLoss:

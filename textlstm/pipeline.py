@@ -15,8 +15,9 @@ from typing import Any
 from textlstm.classifier import TextClassifier
 from textlstm.config import TrainSettings
 from textlstm.data import Corpus, Source, Split, load_corpus
+from textlstm.distributed import World, join
 from textlstm.encoded import EncodedTexts, LabelledTexts
-from textlstm.errors import ConfigError, DataError
+from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.fitting import Fitted, fit_model
 from textlstm.loss import make_loss
 from textlstm.persistence import FILES, RunRecord
@@ -28,7 +29,6 @@ from textlstm.pretrained import (
     with_whole_path,
 )
 from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
-from textlstm.runtime import cpu_threads, pick_device
 from textlstm.tokenizer import TextTokenizer
 from textlstm.trainer import Observer
 from textlstm.vocabulary import Vocabulary
@@ -66,19 +66,38 @@ def train(
         TrainingInterrupted: Ctrl-C or SIGTERM; a run with `out` can be resumed.
     """
     options = with_whole_path(options)
-    if resume and overwrite:
-        raise ConfigError("resume and overwrite exclude each other: give one of them")
-    if out is not None:
-        return _train_into(RunFolder(out), source, options, resume, overwrite, observer)
-    if resume or overwrite:
+    world = join()
+    if out is None:
+        return _train_in_memory(source, options, resume or overwrite, observer, world)
+    with world.main_first():
+        folder = RunFolder(out)
+        if world.is_main:
+            run = _begin(folder, source, options, resume, overwrite, world)
+        else:
+            run = _take_part(folder, source, world)
+        if isinstance(run, TextClassifier):
+            return run
+        texts = _encode(run, folder.cache)
+    return _run(run, texts, folder.cache, folder, observer, world)
+
+
+def _train_in_memory(
+    source: Source | None,
+    options: dict[str, Any],
+    told_of_folder: bool,
+    observer: Observer | None,
+    world: World,
+) -> TextClassifier:
+    """Train without a folder; of several processes each prepares all by itself."""
+    if told_of_folder:
         raise ConfigError("resume and overwrite need a model folder: give out")
     if source is None:
         raise ConfigError("source is missing: name the data to train on, for example 'sample'")
-    settings = settings_with_vectors(options)
-    prepared = _prepare(source, settings, None)
+    prepared = _prepare(source, settings_with_vectors(options), None, world)
     # on Windows a file that is still mapped can't be removed
-    with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as cache:
-        return _run(prepared, settings, Path(cache), None, observer)
+    with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as name:
+        cache = Path(name)
+        return _run(prepared, _encode(prepared, cache), cache, None, observer, world)
 
 
 @dataclass(frozen=True)
@@ -86,25 +105,29 @@ class _Prepared:
     """What training takes, read and found good.
 
     Args:
+        settings: of the run.
         corpus: the texts.
         tokenizer: trained on them, or taken from the run that is resumed.
         pretrained: vectors to begin with, if any are asked for and training has not begun.
     """
 
+    settings: TrainSettings
     corpus: Corpus
     tokenizer: TextTokenizer
     pretrained: Pretrained | None = None
 
 
-def _train_into(
+def _begin(
     folder: RunFolder,
     source: Source | None,
     options: dict[str, Any],
     resume: bool,
     overwrite: bool,
-    observer: Observer | None,
-) -> TextClassifier:
-    """Begin or resume a run in a folder, and end it with the model folder whole."""
+    world: World,
+) -> _Prepared | TextClassifier:
+    """Begin or resume a run in a folder; if the run there has ended, give its classifier."""
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite exclude each other: give one of them")
     if resume and not (folder.is_empty() and source is not None):
         begun = folder.read_request()
         settings = resumed_settings(folder.path, begun.settings, options)
@@ -118,17 +141,42 @@ def _train_into(
             raise ConfigError(
                 f"the run in {folder.path} was given its data as Python objects: pass them again"
             )
-        prepared = _prepare(source, settings, folder)
+        prepared = _prepare(source, settings, folder, world)
     else:
         if source is None:
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
         folder.require_free(overwrite=overwrite)
         settings = settings_with_vectors(options)
         request = RunRequest(_again(source), settings)
-        prepared = _prepare_first(source, request, folder)
+        prepared = _prepare_first(source, request, folder, world)
     folder.take_over(dataclasses.replace(request, fingerprint=prepared.corpus.fingerprint))
     _save_tokenizer(prepared.tokenizer, folder)
-    return _run(prepared, settings, folder.cache, folder, observer)
+    return prepared
+
+
+def _take_part(
+    folder: RunFolder, source: Source | None, world: World
+) -> _Prepared | TextClassifier:
+    """Join the run that the first process has begun or found in a folder; write nothing."""
+    if not (folder.is_unfinished() or folder.is_finished()):
+        raise OutputError(
+            f"process {world.rank} finds no run in {folder.path}, where the first process has "
+            "one: all need the same folder, on a disk that they share"
+        )
+    begun = folder.read_request()
+    settings = begun.settings
+    if folder.is_finished():
+        return TextClassifier.load(folder.path, device=settings.training.device)
+    world.device(settings.training.device)
+    source = source if begun.source is None else begun.source
+    assert source is not None  # the first process has read it
+    corpus = load_corpus(source, settings.data, seed=settings.training.seed)
+    if corpus.fingerprint != begun.fingerprint:
+        raise DataError(
+            f"process {world.rank} reads other data from {corpus.source} than the first process: "
+            "all need the same"
+        )
+    return _Prepared(settings, corpus, _load_tokenizer(settings, folder))
 
 
 def _again(source: Source) -> str | None:
@@ -139,22 +187,26 @@ def _again(source: Source) -> str | None:
     return str(Path(source).absolute()) if exists else str(source)
 
 
-def _prepare_first(source: Source, request: RunRequest, folder: RunFolder) -> _Prepared:
+def _prepare_first(
+    source: Source, request: RunRequest, folder: RunFolder, world: World
+) -> _Prepared:
     """Prepare a new run; it can be resumed from now on, unless something is wrong with it."""
     new = folder.is_empty()
     if new:
         folder.write_request(request)
     try:
-        return _prepare(source, request.settings, folder)
+        return _prepare(source, request.settings, folder, world)
     except BaseException:
         if new:
             folder.give_up()
         raise
 
 
-def _prepare(source: Source, settings: TrainSettings, folder: RunFolder | None) -> _Prepared:
+def _prepare(
+    source: Source, settings: TrainSettings, folder: RunFolder | None, world: World
+) -> _Prepared:
     """Read and check all that can be wrong, before any file is replaced."""
-    pick_device(settings.training.device)
+    world.device(settings.training.device)
     corpus = load_corpus(source, settings.data, seed=settings.training.seed)
     for note in corpus.notes:
         logger.info("%s", note)
@@ -165,11 +217,11 @@ def _prepare(source: Source, settings: TrainSettings, folder: RunFolder | None) 
     if folder is not None and folder.has_begun() and _tokenizer_path(folder).is_file():
         tokenizer = _load_tokenizer(settings, folder)
         if can_skip_reading(folder.checkpoint, folder.cache):
-            return _Prepared(corpus, tokenizer)
-        return _Prepared(corpus, *read_pretrained(settings, tokenizer, extend=False))
+            return _Prepared(settings, corpus, tokenizer)
+        return _Prepared(settings, corpus, *read_pretrained(settings, tokenizer, extend=False))
     logger.info("building the vocabulary")
     tokenizer = TextTokenizer.train(corpus.train.texts, settings.tokenizer)
-    return _Prepared(corpus, *read_pretrained(settings, tokenizer, extend=True))
+    return _Prepared(settings, corpus, *read_pretrained(settings, tokenizer, extend=True))
 
 
 def _splits(corpus: Corpus) -> dict[str, Split]:
@@ -197,36 +249,41 @@ def _save_tokenizer(tokenizer: TextTokenizer, folder: RunFolder) -> None:
         tokenizer.save(_tokenizer_path(folder))  # last: where it is, both are
 
 
+def _encode(prepared: _Prepared, cache: Path) -> dict[str, LabelledTexts]:
+    """Encode all splits to disk."""
+    return {
+        name: LabelledTexts(_encoded(split, name, prepared.tokenizer, cache), split.labels)
+        for name, split in _splits(prepared.corpus).items()
+    }
+
+
 def _run(
     prepared: _Prepared,
-    settings: TrainSettings,
+    texts: Mapping[str, LabelledTexts],
     cache: Path,
     folder: RunFolder | None,
     observer: Observer | None,
+    world: World,
 ) -> TextClassifier:
     """Train and evaluate; with a folder, save there."""
-    corpus, tokenizer = prepared.corpus, prepared.tokenizer
-    with cpu_threads(settings.training.threads):
-        texts = {
-            name: LabelledTexts(_encoded(split, name, tokenizer, cache), split.labels)
-            for name, split in _splits(corpus).items()
-        }
-        unknown = round(float(texts["validation"].texts.unknown_share()), 6)
-        logger.info(
-            "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
-            f"{len(tokenizer.vocabulary):,}",
-            100 * unknown,
-        )
-        fitted = fit_model(
-            texts,
-            corpus.labels,
-            settings,
-            vocab_size=len(tokenizer.vocabulary),
-            pretrained=prepared.pretrained,
-            cache=cache,
-            folder=folder,
-            observer=observer,
-        )
+    corpus, tokenizer, settings = prepared.corpus, prepared.tokenizer, prepared.settings
+    unknown = round(float(texts["validation"].texts.unknown_share()), 6)
+    logger.info(
+        "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
+        f"{len(tokenizer.vocabulary):,}",
+        100 * unknown,
+    )
+    fitted = fit_model(
+        texts,
+        corpus.labels,
+        settings,
+        vocab_size=len(tokenizer.vocabulary),
+        pretrained=prepared.pretrained,
+        cache=cache,
+        folder=folder,
+        observer=observer,
+        world=world,
+    )
     # prediction shall find the column that was guessed here
     data = dataclasses.replace(settings.data, text_column=corpus.train.columns)
     classifier = TextClassifier(
@@ -237,10 +294,11 @@ def _run(
         record=_record(corpus, texts, fitted, {"unknown_tokens_in_validation": unknown}),
         device=settings.training.device,
     )
-    if folder is not None:
-        classifier.save(folder.path)
-        if fitted.result.reason != "max minutes":  # such a run can go on
-            folder.finish()
+    with world.main_first():  # none goes on before the folder is whole
+        if folder is not None and world.is_main:
+            classifier.save(folder.path)
+            if fitted.result.reason != "max minutes":  # such a run can go on
+                folder.finish()
     return classifier
 
 

@@ -10,17 +10,17 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from textlstm.allocator import keep_freed_memory, release_excess
-from textlstm.batching import collate, sorted_batches, train_batches
+from textlstm.batching import train_batches
 from textlstm.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -33,63 +33,27 @@ from textlstm.checkpoint import (
     shapes_of,
 )
 from textlstm.config import TrainingConfig
+from textlstm.distributed import ALONE, World
 from textlstm.encoded import LabelledTexts
-from textlstm.errors import DataError, TrainingError
+from textlstm.errors import DataError, PeerError, TrainingError
+from textlstm.evaluation import judge
 from textlstm.files import write_text
+from textlstm.gradients import BatchGradients
 from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
+from textlstm.observer import Observer, Reason, TrainResult
 from textlstm.optimizer import clip_gradients, make_optimizer
-from textlstm.predictor import to_probabilities
-from textlstm.runtime import cpu_threads, pick_device, pick_precision, seed_everything
+from textlstm.runtime import cpu_threads, pick_precision, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule
 
-logger = logging.getLogger(__name__)
+__all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
 
-Reason = Literal["finished", "early stopping", "max minutes", "interrupted"]
+logger = logging.getLogger(__name__)
 
 # Settings that a resumed run may change, since the course of the weights does not depend on them.
 _FREE = {"patience", "max_minutes", "checkpoint_minutes", "threads", "device"}
 
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a training run went.
-
-    Args:
-        history: one record per epoch, as in `history.jsonl`.
-        best_epoch: the epoch, from 1, whose weights the model has now; 0 if none was judged.
-        best_metrics: `evaluate_probabilities` of that epoch on validation; empty if none.
-        reason: why the run ended.
-        steps: optimizer steps taken, those before a resume included.
-    """
-
-    history: list[dict[str, Any]]
-    best_epoch: int
-    best_metrics: dict[str, Any]
-    reason: Reason
-    steps: int
-
-
-class Observer:
-    """What a training run tells while it goes on; a subclass takes what it wants."""
-
-    def on_start(self, total_steps: int, step: int, epochs: int) -> None:
-        """Training begins at `step` (above 0 after a resume) of at most `total_steps`."""
-
-    def on_step(self, step: int, epoch: int, loss: float, texts: int) -> None:
-        """A step, counted from 1, was taken on `texts` texts, in `epoch`, counted from 1."""
-
-    def on_evaluate(self, done: int, total: int) -> None:
-        """`done` of `total` validation texts were judged."""
-
-    def on_epoch(self, record: dict[str, Any]) -> None:
-        """An epoch was judged; `record` is its line of the history."""
-
-    def on_checkpoint(self, path: Path) -> None:
-        """A checkpoint was written."""
-
-    def on_stop(self, result: TrainResult) -> None:
-        """The run ended."""
+_STREAM = 1_000_003  # from one process's random seed to the next one's
 
 
 @dataclass
@@ -115,6 +79,10 @@ class _Best:
 class Trainer:
     """Finds a model's weights.
 
+    Several processes, each with a `Trainer` of the same arguments, share the work: each takes its
+    part of every batch, and all hold the same weights after each step. Without dropout these are
+    those of one process but for rounding; for dropout each process draws its own numbers.
+
     Args:
         model: (ids int64 [B, T], lengths int64 [B], both padded as `collate` does) -> logits
             [B, C]; moved to the device, its weights changed in place.
@@ -125,6 +93,7 @@ class Trainer:
         checkpoint: where to keep the state of the run; None keeps none.
         history: file for one JSON line per epoch; None writes none.
         observer: told what happens.
+        world: the processes that train; the first writes the files, and all must see them.
 
     Raises:
         ConfigError: the device or a class weight does not exist.
@@ -142,11 +111,12 @@ class Trainer:
         checkpoint: Path | None = None,
         history: Path | None = None,
         observer: Observer | None = None,
+        world: World = ALONE,
     ) -> None:
         for name, texts in (("train", train), ("validation", validation)):
             if not len(texts):
                 raise DataError(f"{name} has 0 texts: training needs at least one")
-        self.device = pick_device(config.device)
+        self.device = world.device(config.device)
         self.model = model.to(self.device)
         self.train = train
         self.validation = validation
@@ -156,8 +126,9 @@ class Trainer:
         self._checkpoint = checkpoint
         self._history_path = history
         self._observer = observer or Observer()
-        self._loss = make_loss(config, train.labels, self.labels).to(self.device)
-        self._weights = None if train.weights is None else _with_mean_one(train.weights)  # [N]
+        self._world = world
+        loss = make_loss(config, train.labels, self.labels).to(self.device)
+        self._gradients = BatchGradients(model, train, loss, world)
         self._optimizer = make_optimizer(model, config)
         self._total_steps = config.epochs * len(self._batches(epoch=0))
         self._schedule = Schedule(config.schedule, config.learning_rate, self._total_steps)
@@ -178,8 +149,9 @@ class Trainer:
     def resume(self) -> None:
         """Take over the state of the checkpoint, so that `run` goes on from there.
 
-        On the same machine with as many threads, what follows is bit for bit what would have
-        followed without the stop.
+        On the same machine with as many threads and processes, what follows is bit for bit what
+        would have followed without the stop. With another number of processes, dropout draws
+        other numbers from here on.
 
         Raises:
             ModelFolderError: the checkpoint is missing or damaged.
@@ -190,7 +162,7 @@ class Trainer:
         require_same(self._checkpoint, saved.state["made_of"], self._made_of)
         self.model.load_state_dict(saved.tensors["model"])
         restore_optimizer(self._optimizer, saved.tensors["optimizer"])
-        self._random = saved.tensors["random"]
+        self._random = self._own_random(saved)
         self._best = _Best(saved.tensors["best"], saved.state["best_metrics"])
         self._progress = _Progress(**saved.state["progress"])
         self._schedule.load_state_dict(saved.state["schedule"])
@@ -210,7 +182,8 @@ class Trainer:
             was judged) and is in eval mode.
 
         Raises:
-            TrainingError: the loss is not finite, or the trainer has run already.
+            TrainingError: the loss is not finite, or the trainer has run already. A `PeerError`
+                if it is the first process that tells of it, or if another process has gone.
             OutputError: the checkpoint or the history can't be written.
         """
         if self._ran:
@@ -220,14 +193,15 @@ class Trainer:
             self._deadline = time.monotonic() + 60 * self.config.max_minutes
         keep_freed_memory()
         with cpu_threads(self.config.threads):
+            self._world.from_main_(self.model.state_dict().values())
             if self._random is None:
-                seed_everything(self.config.seed)
+                seed_everything(self.config.seed + self._progress.step + _STREAM * self._world.rank)
                 self._save()  # from here on the run can be resumed
             else:
                 restore_random_states(self._random, self.device)
             self._write_history()
             self._observer.on_start(self._total_steps, self._progress.step, self.config.epochs)
-            reason = self._done() or self._interruption()
+            reason = self._done()
             while reason is None:
                 reason = self._epoch() or self._done()
             return self._end(reason)
@@ -237,10 +211,15 @@ class Trainer:
             return "finished"
         return "early stopping" if self._early.should_stop else None
 
-    def _interruption(self) -> Reason | None:
-        if self._stop:
-            return "interrupted"
-        return "max minutes" if time.monotonic() >= self._deadline else None
+    def _asked(self) -> tuple[Reason | None, bool]:
+        """Give why to stop now, if so, and whether a checkpoint is due; all processes agree."""
+        now = time.monotonic()
+        stop, late, due = self._world.any(
+            self._stop,
+            now >= self._deadline,
+            now - self._saved_at >= 60 * self.config.checkpoint_minutes,
+        )
+        return "interrupted" if stop else "max minutes" if late else None, due
 
     def _epoch(self) -> Reason | None:
         """Train and judge one epoch, or what is left of it; give the reason if it was cut off."""
@@ -249,8 +228,9 @@ class Trainer:
         frozen = self.config.freeze_vectors
         self._tune_embedding(0 <= frozen <= progress.epoch)
         self._compute_in(pick_precision(self.config.precision, self.device))
+        reason, _ = self._asked()
         for rows in self._batches(progress.epoch)[progress.batch :]:
-            if reason := self._interruption():
+            if reason:
                 return reason
             began = time.monotonic()
             loss = self._step(rows)
@@ -260,7 +240,8 @@ class Trainer:
             progress.texts += len(rows)
             progress.seconds += time.monotonic() - began
             self._observer.on_step(progress.step, progress.epoch + 1, loss, len(rows))
-            if time.monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes:
+            reason, due = self._asked()
+            if due:
                 self._save()
         if not self._judge():
             return "interrupted"
@@ -288,53 +269,70 @@ class Trainer:
         )
 
     def _step(self, rows: np.ndarray) -> float:
-        """Learn from some texts; give the loss before."""
-        ids, lengths = collate(self.train.texts, rows, few_shapes=True)  # [B, T], [B]
-        targets = torch.from_numpy(self.train.labels[rows]).to(self.device)  # [B]
-        weights = None if self._weights is None else self._weights[rows].to(self.device)  # [B]
+        """Learn from some texts, each process from its part; give the loss before."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._schedule.rate(self._progress.step)
         self._optimizer.zero_grad(set_to_none=True)
-        logits = self.model(ids.to(self.device), lengths)  # [B, C]
-        loss = self._loss(logits, targets, weights)
-        loss.backward()
+        loss = self._gradients.of(rows)
         norm = clip_gradients(self.model.parameters(), self.config.clip_norm)
-        value, size = torch.stack([loss.detach(), norm]).tolist()  # the step's one read-back
+        value, size = torch.stack([loss, norm]).tolist()  # the step's one read-back
         if not (math.isfinite(value) and math.isfinite(size)):
             raise self._diverged(f"loss {value}, gradient norm {size}")
         self._optimizer.step()
         return float(value)
 
     def _diverged(self, what: str) -> TrainingError:
-        return TrainingError(
+        kind = TrainingError if self._world.is_main else PeerError
+        return kind(
             f"{what} at step {self._progress.step + 1} (epoch {self._progress.epoch + 1}): the "
             f"weights run away; train anew with a --learning-rate below {self.config.learning_rate}"
         )
 
-    @torch.inference_mode()
-    def _evaluate(self) -> dict[str, Any] | None:
-        """Judge the model on validation; None if `stop` was called meanwhile."""
+    def evaluate(self, split: LabelledTexts) -> dict[str, Any]:
+        """Judge the model as it is, all processes together.
+
+        Args:
+            split: texts whose labels are known.
+
+        Returns:
+            What `evaluate_probabilities` gives.
+
+        Raises:
+            TrainingError: probabilities are not finite.
+        """
+        metrics = self._evaluate(split, lambda done: True)
+        assert metrics is not None
+        return metrics
+
+    def _evaluate(
+        self, split: LabelledTexts, go_on: Callable[[int], bool]
+    ) -> dict[str, Any] | None:
+        """Judge the model; None if `go_on`, told of the texts done, said no."""
         self.model.eval()
         self._compute_in(torch.float32)  # as prediction does
-        texts = self.validation.texts
-        probabilities = np.empty((len(texts), len(self.labels)), np.float32)
-        done = 0
-        for rows in sorted_batches(texts.lengths, batch_size=self.config.batch_size):
-            if self._stop:
-                return None
-            ids, lengths = collate(texts, rows, few_shapes=True)
-            logits = self.model(ids.to(self.device), lengths)  # [B, C]
-            probabilities[rows] = to_probabilities(logits)
-            done += len(rows)
-            self._observer.on_evaluate(done, len(texts))
+        probabilities = judge(
+            self.model,
+            split.texts,
+            len(self.labels),
+            batch_size=self.config.batch_size,
+            world=self._world,
+            go_on=go_on,
+        )
+        if probabilities is None:
+            return None
         if not np.isfinite(probabilities).all():
-            raise self._diverged("validation probabilities that are not finite")
-        return evaluate_probabilities(self.validation.labels, probabilities, self.labels)
+            raise self._diverged("probabilities that are not finite")
+        return evaluate_probabilities(split.labels, probabilities, self.labels)
+
+    def _go_on(self, done: int) -> bool:
+        """Tell how far the evaluation is; whether to go on with it."""
+        self._observer.on_evaluate(done, len(self.validation))
+        return not self._stop
 
     def _judge(self) -> bool:
         """Evaluate the epoch under way and take note of it; False if `stop` cut it off."""
         began = time.monotonic()
-        metrics = self._evaluate()
+        metrics = self._evaluate(self.validation, self._go_on)
         if metrics is None:
             return False
         progress = self._progress
@@ -343,6 +341,9 @@ class Trainer:
             "accuracy": metrics["accuracy"],
             "macro_f1": metrics["macro_f1"],
         }
+        values = torch.tensor(list(figures.values()), dtype=torch.float64)
+        self._world.from_main_([values])  # other processors may round the last bit otherwise
+        figures = dict(zip(figures, values.tolist(), strict=True))
         improved = self._early.update(progress.epoch + 1, figures)
         if improved:
             self._best = _Best(_on_cpu(self.model), metrics)
@@ -382,22 +383,45 @@ class Trainer:
         self._saved_at = time.monotonic()
         if self._checkpoint is None:
             return
+        random = {
+            f"{name}.{rank}": state
+            for name, own in random_states(self.device).items()
+            for rank, state in enumerate(self._world.gather(own))
+        }
         tensors = {
             "model": self.model.state_dict(),
             "best": self._best.weights,
             "optimizer": optimizer_tensors(self._optimizer),
-            "random": random_states(self.device),
+            "random": random,
         }
         state = {
             "made_of": self._made_of,
+            "processes": self._world.size,
             "progress": asdict(self._progress),
             "history": self.history,
             "best_metrics": self._best.metrics,
             "schedule": self._schedule.state_dict(),
             "early_stopping": self._early.state_dict(),
         }
-        save_checkpoint(self._checkpoint, Checkpoint(tensors, state))
+        with self._world.main_first():  # none goes on before the file is there
+            if self._world.is_main:
+                save_checkpoint(self._checkpoint, Checkpoint(tensors, state))
         self._observer.on_checkpoint(self._checkpoint)
+
+    def _own_random(self, saved: Checkpoint) -> dict[str, Tensor] | None:
+        """Give the states of this process's generators; None if there were other processes."""
+        processes = saved.state["processes"]
+        if processes != self._world.size:
+            logger.warning(
+                "the run was saved by %d processes and goes on with %d: it will differ from one "
+                "without the stop in what dropout draws",
+                processes,
+                self._world.size,
+            )
+            return None
+        end = f".{self._world.rank}"
+        random = saved.tensors["random"].items()
+        return {name[: -len(end)]: state for name, state in random if name.endswith(end)}
 
     def _describe(self) -> dict[str, Any]:
         """Give what the course of the weights depends on."""
@@ -407,20 +431,16 @@ class Trainer:
             made_of[f"{name} texts"] = len(part)
             made_of[f"{name} tokens"] = len(part.texts.ids)
             made_of[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
-        if self._weights is not None:
-            made_of["weights (crc32)"] = zlib.crc32(self._weights.numpy().tobytes())
+        if self._gradients.weights is not None:
+            weights = self._gradients.weights.numpy()
+            made_of["weights (crc32)"] = zlib.crc32(weights.tobytes())
         return {**made_of, "labels": self.labels, **shapes_of(self.model)}
 
     def _write_history(self) -> None:
         """Write the whole history, so that file and checkpoint agree after a resume."""
-        if self._history_path is not None:
+        if self._history_path is not None and self._world.is_main:
             lines = (json.dumps(record) + "\n" for record in self.history)
             write_text(self._history_path, "".join(lines))
-
-
-def _with_mean_one(weights: np.ndarray) -> Tensor:
-    """Scale the weights of texts so that the learning rate means what it does without them."""
-    return torch.from_numpy(weights / weights.mean()).float()
 
 
 def _on_cpu(model: nn.Module) -> dict[str, Tensor]:

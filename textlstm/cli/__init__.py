@@ -9,10 +9,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from textlstm.cli.parser import ERROR_CODE, complain, parse
-from textlstm.errors import TextLSTMError
+from textlstm.errors import PeerError, TextLSTMError
+from textlstm.launch import read_place
+
+_WAIT = 5.0  # seconds
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 has it
 # hold a core that another process waits for: two trainings on two cores then run at a tenth of
@@ -38,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a closed pipe shall show here, not in the interpreter's last breath
         return code
     except TextLSTMError as error:
-        complain(str(error))
+        if isinstance(error, PeerError) and not read_place().is_main:
+            time.sleep(_WAIT)  # torchrun ends all when one ends: first the other shall tell why
+        else:
+            complain(str(error))
         return ERROR_CODE
     except KeyboardInterrupt:
         complain("interrupted")

@@ -18,10 +18,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextlib.contextmanager
-def messages() -> Iterator[None]:
-    """Show what the library logs, without disturbing a bar."""
+def messages(*, shown: bool = True) -> Iterator[None]:
+    """Show what the library logs, without disturbing a bar; if not `shown`, drop it."""
     logger = logging.getLogger("textlstm")
-    handler = _Lines()
+    handler = _Lines() if shown else logging.NullHandler()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from textlstm import __version__
 from textlstm.cli import evaluate, export, inspect, predict, train, vocab
+from textlstm.errors import PeerError
+from textlstm.launch import read_place
 
 ERROR_CODE = 2
 
@@ -29,6 +31,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Complain and end the process."""
+        if not read_place().is_main:
+            raise PeerError(message)
         complain(f"{message} (see {self.prog} --help)")
         raise SystemExit(ERROR_CODE)
 

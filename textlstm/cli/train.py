@@ -11,7 +11,8 @@ from typing import Any
 from textlstm.cli.console import messages, say
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, PeerError, TextLSTMError
+from textlstm.launch import read_place
 from textlstm.options import add_flags
 
 _DESCRIPTION = """\
@@ -58,6 +59,49 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; give the exit code."""
+    place = read_place()
+    try:
+        options = _options(arguments)
+    except TextLSTMError as error:
+        if place.is_main:
+            raise
+        raise PeerError(str(error)) from error  # all processes meet it
+    from textlstm.cli.progress import Progress
+    from textlstm.fitting import TrainingInterrupted
+    from textlstm.pipeline import train
+
+    command = "textlstm" if place.size == 1 else "torchrun ... -m textlstm"
+    again = f"{command} train --resume --out {shlex.quote(arguments.out)}"
+    try:
+        with messages(shown=place.is_main):
+            classifier = train(
+                arguments.data,
+                arguments.out,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                observer=Progress() if place.is_main else None,
+                **options,
+            )
+    except KeyboardInterrupt as stop:
+        if place.is_main:
+            say(f"to go on: {again}" if _is_unfinished(arguments) else "interrupted")
+        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
+        return 143 if by_term else 130
+    if not place.is_main:
+        return 0
+    for split, metrics in classifier.metrics.items():
+        say(
+            f"{split}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f} "
+            f"on {metrics['n']:,} texts"
+        )
+    say(f"the model is in {Path(arguments.out)}")
+    if _is_unfinished(arguments):
+        say(f"the time was over before training was; to go on: {again}")
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Give the options by name; flags go before the file."""
     if arguments.data is None and not arguments.resume:
         raise ConfigError(
             "DATA is missing: name a file, a folder or a Hub dataset, or `sample` for the bundled "
@@ -65,32 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     options = read_settings(arguments.config) if arguments.config else {}
     options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
-    from textlstm.cli.progress import Progress
-    from textlstm.fitting import TrainingInterrupted
-    from textlstm.pipeline import train
+    return options
+
+
+def _is_unfinished(arguments: argparse.Namespace) -> bool:
     from textlstm.run_folder import RunFolder
 
-    again = f"textlstm train --resume --out {shlex.quote(arguments.out)}"
-    try:
-        with messages():
-            classifier = train(
-                arguments.data,
-                arguments.out,
-                resume=arguments.resume,
-                overwrite=arguments.overwrite,
-                observer=Progress(),
-                **options,
-            )
-    except KeyboardInterrupt as stop:
-        say(f"to go on: {again}" if RunFolder(arguments.out).is_unfinished() else "interrupted")
-        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
-        return 143 if by_term else 130
-    for split, metrics in classifier.metrics.items():
-        say(
-            f"{split}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f} "
-            f"on {metrics['n']:,} texts"
-        )
-    say(f"the model is in {Path(arguments.out)}")
-    if RunFolder(arguments.out).is_unfinished():
-        say(f"the time was over before training was; to go on: {again}")
-    return 0
+    return RunFolder(arguments.out).is_unfinished()

@@ -1,0 +1,121 @@
+"""The gradients of a batch, of which each process computes a part.
+
+`DistributedDataParallel` wants a dense gradient of every parameter from every process; here an
+embedding's gradient is of the rows that were read, and a process may have had no text.
+
+Shapes: N texts, B texts of a batch or of a part of it, T tokens, C classes, V rows of an
+embedding, E numbers per row, K rows that a batch read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textlstm.batching import collate
+from textlstm.distributed import World
+from textlstm.embedding import RowEmbedding
+from textlstm.encoded import LabelledTexts
+from textlstm.loss import TextLoss
+from textlstm.optimizer import unique_rows
+
+
+class BatchGradients:
+    """Computes the gradients of batches.
+
+    Args:
+        model: (ids [B, T], lengths [B]) -> logits [B, C]; it gets the gradients.
+        texts: what batches are made of; of their weights only the proportions matter.
+        loss: on the model's device.
+        world: the processes that share the work.
+    """
+
+    def __init__(
+        self, model: nn.Module, texts: LabelledTexts, loss: TextLoss, world: World
+    ) -> None:
+        self._model = model
+        self._texts = texts
+        self._loss = loss
+        self._world = world
+        self.weights: Tensor | None = None  # of the texts, [N]
+        if texts.weights is not None:
+            # with a mean of 1, so that the learning rate means what it does without them
+            self.weights = torch.from_numpy(texts.weights / texts.weights.mean()).float()
+
+    def of(self, rows: np.ndarray) -> Tensor:
+        """Add the gradients of a batch to those of the model.
+
+        Args:
+            rows: the batch, the same in all processes, [B].
+
+        Returns:
+            The loss of the whole batch, a scalar without a graph.
+        """
+        loss = self._of_part(self._world.share(rows), rows)
+        sum_gradients(self._model, self._world, loss)
+        return loss
+
+    def _of_part(self, part: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Add the gradients of some texts of a batch; give their part of the loss."""
+        device = next(self._model.parameters()).device
+        if not len(part):
+            return torch.zeros((), device=device)
+        ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
+        targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
+        weights = None if self.weights is None else self.weights[part].to(device)  # [B]
+        logits = self._model(ids.to(device), lengths)  # [B, C]
+        loss = self._loss(logits, targets, weights)
+        if len(part) < len(rows):  # it was divided by what counts in the part
+            whole = torch.from_numpy(self._texts.labels[rows]).to(device)
+            loss = loss * (self._loss.divisor(targets) / self._loss.divisor(whole))
+        loss.backward()
+        detached: Tensor = loss.detach()
+        return detached
+
+
+def sum_gradients(model: nn.Module, world: World, loss: Tensor) -> None:
+    """Add up the gradients and the loss of all processes, in place; all then hold the same.
+
+    A row of a `RowEmbedding` that any process has read is afterwards in the gradient of all. A
+    parameter without a gradient counts as one of zeros: a process may have had no text.
+
+    Args:
+        model: its gradients count, sparse ones only of a `RowEmbedding`.
+        world: the processes; with one, nothing is done.
+        loss: this process's part of the loss, a scalar; it rides in the same message.
+    """
+    if world.size == 1:
+        return
+    tables = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, RowEmbedding) and module.sparse
+    }
+    parts = [loss]
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        if id(parameter) in tables:
+            parts.append(_with_rows_of_all(parameter, world))
+        else:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parts.append(parameter.grad)
+    world.sum_(parts)
+
+
+def _with_rows_of_all(parameter: Tensor, world: World) -> Tensor:
+    """Give a sparse gradient the rows that any process has; give their values, [K, E]."""
+    if parameter.grad is None:
+        rows = torch.empty(0, dtype=torch.int64, device=parameter.device)
+        own = parameter.new_empty(0, parameter.shape[1])
+    else:
+        rows, own = unique_rows(parameter.grad)
+    union = world.union(rows, parameter.shape[0])  # [K]
+    values = parameter.new_zeros(len(union), parameter.shape[1])  # [K, E]
+    values.index_copy_(0, torch.searchsorted(union, rows), own)
+    parameter.grad = torch.sparse_coo_tensor(
+        union[None], values, parameter.shape, is_coalesced=True, check_invariants=False
+    )  # shares memory with `values`
+    return values
