@@ -185,3 +185,24 @@ def test_a_label_that_is_long_or_has_line_ends_keeps_to_its_cell():
     lines = table(["x" * 50, "two\nlines"])
     assert any(line.startswith("x" * 29 + "…  ") for line in lines)
     assert any(line.startswith("two lines  ") for line in lines)
+
+
+def test_weights_count_as_repetitions_do_but_not_in_numbers_of_texts():
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 3, 40)
+    probabilities = random.dirichlet(np.ones(3), 40).astype(np.float32)
+    weights = random.integers(1, 5, 40)
+    weighted = evaluate_probabilities(labels, probabilities, "abc", weights)
+    repeated = evaluate_probabilities(
+        labels.repeat(weights), probabilities.repeat(weights, axis=0), "abc"
+    )
+    plain = evaluate_probabilities(labels, probabilities, "abc")
+    for key in ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"):
+        assert weighted[key] == pytest.approx(repeated[key])
+        assert weighted[key] != pytest.approx(plain[key])
+    assert weighted["log_loss"] == pytest.approx(repeated["log_loss"])
+    assert weighted["ece"] == pytest.approx(repeated["ece"])
+    assert (weighted["n"], weighted["confusion_matrix"]) == (40, plain["confusion_matrix"])
+    for name in "abc":
+        row = {**repeated["per_label"][name], "support": plain["per_label"][name]["support"]}
+        assert weighted["per_label"][name] == pytest.approx(row)

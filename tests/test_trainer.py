@@ -519,8 +519,19 @@ def test_of_weights_only_the_proportions_matter():
 def test_other_weights_of_the_same_texts_are_noticed(tmp_path):
     trainer(tmp_path, epochs=1).run()
     heavy = trainer(tmp_path, epochs=1, train=weighted(TRAIN.labels, 1 + np.arange(len(TRAIN))))
-    with pytest.raises(TrainingError, match="weights"):
+    with pytest.raises(TrainingError, match="train weights"):
         heavy.resume()
+
+
+def test_the_figures_on_validation_weigh():
+    def record(validation):
+        return trainer(epochs=1, validation=validation).run().history[0]
+
+    weights = np.where(VALIDATION.labels == 1, 5.0, 1.0)
+    judged = record(trainer_module.LabelledTexts(VALIDATION.texts, VALIDATION.labels, weights))
+    plain = record(VALIDATION)
+    assert judged["train_loss"] == plain["train_loss"]
+    assert judged["validation_loss"] != plain["validation_loss"]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):

@@ -44,7 +44,15 @@ TRAIN, VALIDATION = texts(44, seed=1), texts(30, seed=2)  # 6 batches of 8 or fe
 
 
 def trainer(
-    folder=None, *, model=None, train=TRAIN, names=NAMES, observer=None, world=ALONE, **options
+    folder=None,
+    *,
+    model=None,
+    train=TRAIN,
+    validation=VALIDATION,
+    names=NAMES,
+    observer=None,
+    world=ALONE,
+    **options,
 ):
     """A trainer on the tiny data; `folder` gets the checkpoint and the history."""
     seed_everything(options.get("seed", 1))
@@ -53,7 +61,7 @@ def trainer(
     return Trainer(
         model or TinyModel(),
         train,
-        VALIDATION,
+        validation,
         TrainingConfig(**settings),
         labels=names,
         checkpoint=folder and folder / "checkpoint.safetensors",

@@ -14,8 +14,10 @@ _HOMES = {
     "BiLSTMClassifier": "model",
     "Prediction": "classifier",
     "TextClassifier": "classifier",
+    "TextLSTMClassifier": "estimator",
     "TextLSTMError": "errors",
     "TextTokenizer": "tokenizer",
+    "TokenIdClassifier": "token_estimator",
     "TrainSettings": "config",
     "Vocabulary": "vocabulary",
     "load_corpus": "data",
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from textlstm.config import TrainSettings as TrainSettings
     from textlstm.data import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError
+    from textlstm.estimator import TextLSTMClassifier as TextLSTMClassifier
     from textlstm.lstm import BiLSTM as BiLSTM
     from textlstm.model import BiLSTMClassifier as BiLSTMClassifier
     from textlstm.pipeline import train as train
+    from textlstm.token_estimator import TokenIdClassifier as TokenIdClassifier
     from textlstm.tokenizer import TextTokenizer as TextTokenizer
     from textlstm.vocabulary import Vocabulary as Vocabulary
 

@@ -5,27 +5,35 @@ Shapes: N texts, C classes (labels).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from textlstm.card import model_card
-from textlstm.config import TrainSettings
+from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.identity import model_hash
 from textlstm.model import BiLSTMClassifier
+from textlstm.model_bytes import PackedModel, pack, unpack
+from textlstm.options import build, reject_unknown
 from textlstm.persistence import FILES, ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.predictor import BATCH_SIZE, stream_probabilities
-from textlstm.rows import bad_text
 from textlstm.runtime import pick_device, pick_precision
+from textlstm.text_inputs import checked_texts, in_batches, iterate
 from textlstm.tokenizer import TextTokenizer
 from textlstm.vocabulary import Vocabulary
 
-_ENCODED_TOGETHER = 1000  # texts
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+DATASET_OPTIONS = (
+    *("text_column", "label_column", "score_column"),
+    *("top_k", "probabilities", "batch_size"),
+)
 
 
 @runtime_checkable
@@ -127,6 +135,19 @@ class TextClassifier:
             precision=precision,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as plain bytes and settings, so that no object of torch is inside."""
+        state = (
+            pack(self.model),
+            self.tokenizer,
+            self.labels,
+            self.settings.to_dict(),
+            self.record,
+            "cpu" if self.device.type == "cpu" else "auto",  # that GPU may not be there
+            "fp32" if self.model.compute_dtype == torch.float32 else "bf16",
+        )
+        return _unpacked, state
+
     def save(self, folder: str | Path) -> None:
         """Write the model folder, its model card included.
 
@@ -174,7 +195,7 @@ class TextClassifier:
         Raises:
             ConfigError: as in `predict`.
         """
-        batches = self._probability_batches(_in_batches(texts), batch_size)
+        batches = self._probability_batches(in_batches(texts), batch_size)
         return (self._prediction(row) for batch in batches for row in batch.tolist())
 
     def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
@@ -190,7 +211,7 @@ class TextClassifier:
         Raises:
             ConfigError: as in `predict`.
         """
-        return self._joined(self._probability_batches(_in_batches(texts), batch_size))
+        return self._joined(self._probability_batches(in_batches(texts), batch_size))
 
     def predict_batches(
         self, batches: Iterable[Sequence[str]], *, batch_size: int = BATCH_SIZE
@@ -208,7 +229,7 @@ class TextClassifier:
             ConfigError: as in `predict`.
         """
         return self._probability_batches(
-            (_checked(batch) for batch in _iterator(batches)), batch_size
+            (checked_texts(batch) for batch in iterate(batches)), batch_size
         )
 
     def evaluate(
@@ -247,6 +268,40 @@ class TextClassifier:
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
         return evaluate_probabilities(ids, probabilities, self.labels)
+
+    def classify_dataset(self, dataset: Dataset, **options: Any) -> Dataset:
+        """Label a dataset of the `datasets` library.
+
+        Args:
+            dataset: its rows.
+            **options: any of `DATASET_OPTIONS`, as in `PredictionConfig`; without `text_column`,
+                that of the training or the one good guess is read.
+
+        Returns:
+            The dataset with the columns `label`, `score` and `error` too, and more with some
+            options (see `textlstm.labelling.added_columns`). A row without a usable text has no
+            label, and the reason in `error`.
+
+        Raises:
+            ConfigError: an option is bad, or a new column has the name of another.
+            DataError: it is no dataset, or it is not clear which column holds the text.
+        """
+        from textlstm.dataset_labels import label_dataset  # the library is slow to import
+
+        reject_unknown(options, DATASET_OPTIONS)
+        config = build(PredictionConfig, options)
+        return label_dataset(
+            dataset,
+            lambda texts: self.predict_proba(texts, batch_size=config.batch_size),
+            self.labels,
+            config,
+            trained_columns=self.settings.data.text_column,
+            judge_hash=self.fingerprint(),
+        )
+
+    def fingerprint(self) -> str:
+        """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
+        return model_hash(self.model, self.tokenizer, self.labels, self.settings)
 
     def describe(self) -> dict[str, Any]:
         """Give all that is known of the classifier, fit for JSON.
@@ -333,6 +388,26 @@ class TextClassifier:
         return np.array([by_name[word] for word in words], np.int64)
 
 
+def _unpacked(
+    model: PackedModel,
+    tokenizer: TextTokenizer,
+    labels: Sequence[str],
+    settings: dict[str, dict[str, Any]],
+    record: RunRecord,
+    device: str,
+    precision: str,
+) -> TextClassifier:
+    return TextClassifier(
+        unpack(model),
+        tokenizer,
+        labels,
+        TrainSettings.from_dict(settings),
+        record=record,
+        device=device,
+        precision=precision,
+    )
+
+
 def _misfit(
     model: BiLSTMClassifier,
     tokenizer: TextTokenizer,
@@ -380,40 +455,3 @@ def _build(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
             )
     model.load_state_dict(contents.weights)
     return model
-
-
-def _iterator(items: Iterable[Any]) -> Iterator[Any]:
-    """Iterate over `items` after a check that they are a list of texts and not one text."""
-    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
-        shown = repr(items)
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        raise ConfigError(f"texts = {shown}: must be a list of strings; for one text pass [text]")
-    return iter(items)
-
-
-def _in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Cut a stream of texts into lists; the check of `texts` itself is done at once."""
-    iterator = _iterator(texts)
-
-    def batches() -> Iterator[list[str]]:
-        first = 0
-        while batch := list(itertools.islice(iterator, _ENCODED_TOGETHER)):
-            yield _checked(batch, first)
-            first += len(batch)
-
-    return batches()
-
-
-def _checked(texts: Iterable[str], first: int = 0) -> list[str]:
-    """Give texts as a list, or raise a `ConfigError` that names the first that is no text.
-
-    Args:
-        texts: the texts.
-        first: place of the first of them in all that was passed.
-    """
-    batch = list(_iterator(texts))
-    for place, text in enumerate(batch, first):
-        reason = bad_text(text)
-        if reason:
-            raise ConfigError(f"texts[{place}] = {text!r:.60}: must be a string ({reason})")
-    return batch

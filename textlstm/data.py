@@ -155,7 +155,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
     if "validation" not in splits:
         whole = splits["train"]
-        cut = _cut(whole.labels, config.validation_fraction, seed)
+        cut = stratified_part(whole.labels, config.validation_fraction, seed)
         if not len(cut):
             raise DataError(
                 f"{found.name} has one row per label: too few to cut a validation split off; "
@@ -329,7 +329,7 @@ def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:
     )
 
 
-def _cut(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def stratified_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Choose the rows for validation: a share of each label, the same for the same seed.
 
     Args:

@@ -149,8 +149,8 @@ class LabelledTexts:
     Args:
         texts: N texts.
         labels: their label ids, int64 [N].
-        weights: how much each counts in training beside the others, above 0, float [N]; None
-            where all count the same.
+        weights: how much each counts beside the others, above 0, float [N]; None where all
+            count the same.
     """
 
     texts: EncodedTexts

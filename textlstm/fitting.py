@@ -50,6 +50,18 @@ class Fitted:
     metrics: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
 
+    def course(self) -> dict[str, Any]:
+        """Tell how training went, for the record of the run."""
+        result = self.result
+        seconds = sum(record["seconds"] for record in result.history)
+        return {
+            "ended": result.reason,
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+            "steps": result.steps,
+            "minutes": round(seconds / 60, 2),
+        }
+
 
 def fit_model(
     texts: Mapping[str, LabelledTexts],

@@ -21,7 +21,10 @@ _NAME_WIDTH = 30
 
 
 def evaluate_probabilities(
-    labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compare probabilities with the true labels.
 
@@ -29,6 +32,8 @@ def evaluate_probabilities(
         labels: true label ids, int64 [N].
         probabilities: of each label, [N, C]; a row sums to 1.
         names: label names, C of them.
+        weights: how much each text counts in the figures, float [N]; None for all the same. The
+            numbers of texts (n, support, confusion_matrix) don't weigh.
 
     Returns:
         Plain values, ready for JSON:
@@ -57,19 +62,23 @@ def evaluate_probabilities(
     assert classes == len(names)
     predicted = probabilities.argmax(axis=1)  # [N]
     every = np.arange(classes)
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        labels, predicted, labels=every, zero_division=0
+    by_weight = {"sample_weight": weights}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0, **by_weight
     )
+    support = np.bincount(labels, minlength=classes)  # [C]
     return {
         "n": n,
-        "accuracy": float(sk.accuracy_score(labels, predicted)),
+        "accuracy": float(sk.accuracy_score(labels, predicted, **by_weight)),
         "balanced_accuracy": float(recall[support > 0].mean()),
         **{
-            f"{average}_f1": float(sk.f1_score(labels, predicted, average=average, zero_division=0))
+            f"{average}_f1": float(
+                sk.f1_score(labels, predicted, average=average, zero_division=0, **by_weight)
+            )
             for average in ("macro", "micro", "weighted")
         },
-        "log_loss": _log_loss(labels, probabilities),
-        "ece": expected_calibration_error(labels, probabilities),
+        "log_loss": _log_loss(labels, probabilities, weights),
+        "ece": expected_calibration_error(labels, probabilities, weights),
         "per_label": {
             name: {
                 "precision": float(precision[i]),
@@ -84,7 +93,9 @@ def evaluate_probabilities(
     }
 
 
-def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def expected_calibration_error(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Measure how far confidence is from accuracy (Guo et al. 2017, equation 3).
 
     Texts are put into 15 bins of equal width by the probability of the predicted label; the
@@ -93,6 +104,7 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
     Args:
         labels: true label ids, [N].
         probabilities: [N, C].
+        weights: how much each text counts, [N]; None for all the same.
 
     Returns:
         From 0 (a label given 80% is right 8 times in 10) to 1.
@@ -101,14 +113,16 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
     right = probabilities.argmax(axis=1) == labels
     # bin m is (m/15, (m+1)/15], as in the paper
     bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    gaps = np.bincount(bins, right - confidence, ECE_BINS)  # sums over the texts of a bin
-    return float(np.abs(gaps).sum() / len(labels))
+    counted = np.ones(len(labels)) if weights is None else weights
+    gaps = np.bincount(bins, counted * (right - confidence), ECE_BINS)  # sums over a bin's texts
+    return float(np.abs(gaps).sum() / counted.sum())
 
 
-def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def _log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> float:
     clipped = np.clip(probabilities.astype(np.float64), _LEAST, None)
     clipped /= clipped.sum(axis=1, keepdims=True)  # float32 sums are too rough for scikit-learn
-    return float(sk.log_loss(labels, clipped, labels=np.arange(probabilities.shape[1])))
+    every = np.arange(probabilities.shape[1])
+    return float(sk.log_loss(labels, clipped, labels=every, sample_weight=weights))
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:

@@ -320,22 +320,12 @@ def _record(
     facts: Mapping[str, Any],
 ) -> RunRecord:
     """Put down what the model card tells."""
-    result = fitted.result
-    seconds = sum(record["seconds"] for record in result.history)
     return RunRecord(
         source=corpus.source,
         fingerprint=corpus.fingerprint,
         rows={name: len(split) for name, split in texts.items()},
         notes=tuple(corpus.notes),
-        training={
-            "ended": result.reason,
-            "epochs": len(result.history),
-            "best_epoch": result.best_epoch,
-            "steps": result.steps,
-            "minutes": round(seconds / 60, 2),
-            **facts,
-            **fitted.facts,
-        },
+        training={**fitted.course(), **facts, **fitted.facts},
         metrics=fitted.metrics,
-        history=tuple(result.history),
+        history=tuple(fitted.result.history),
     )

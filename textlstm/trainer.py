@@ -87,7 +87,7 @@ class Trainer:
         model: (ids int64 [B, T], lengths int64 [B], both padded as `collate` does) -> logits
             [B, C]; moved to the device, its weights changed in place.
         train: texts to learn from; of their weights only the proportions matter.
-        validation: texts that decide which epoch is best.
+        validation: texts that decide which epoch is best, by figures in which they weigh.
         config: settings.
         labels: label names, C of them.
         checkpoint: where to keep the state of the run; None keeps none.
@@ -322,7 +322,7 @@ class Trainer:
             return None
         if not np.isfinite(probabilities).all():
             raise self._diverged("probabilities that are not finite")
-        return evaluate_probabilities(split.labels, probabilities, self.labels)
+        return evaluate_probabilities(split.labels, probabilities, self.labels, split.weights)
 
     def _go_on(self, done: int) -> bool:
         """Tell how far the evaluation is; whether to go on with it."""
@@ -431,9 +431,9 @@ class Trainer:
             made_of[f"{name} texts"] = len(part)
             made_of[f"{name} tokens"] = len(part.texts.ids)
             made_of[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
-        if self._gradients.weights is not None:
-            weights = self._gradients.weights.numpy()
-            made_of["weights (crc32)"] = zlib.crc32(weights.tobytes())
+            if part.weights is not None:
+                weights = part.weights.astype("<f8").tobytes()
+                made_of[f"{name} weights (crc32)"] = zlib.crc32(weights)
         return {**made_of, "labels": self.labels, **shapes_of(self.model)}
 
     def _write_history(self) -> None:

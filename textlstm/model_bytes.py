@@ -1,0 +1,33 @@
+"""A network as plain bytes, for pickles that shall hold no object of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safetensors.torch import load, save
+
+from textlstm.config import ModelConfig
+from textlstm.model import BiLSTMClassifier
+from textlstm.options import build
+
+PackedModel = tuple[dict[str, Any], bytes]
+"""The shape of a network as options, and its weights as a safetensors file."""
+
+
+def pack(model: BiLSTMClassifier) -> PackedModel:
+    """Give a network as a dictionary and bytes; equal networks give equal ones."""
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return model.config.to_dict(), save(weights)
+
+
+def unpack(packed: PackedModel) -> BiLSTMClassifier:
+    """Give the network back, on the CPU and in evaluation mode."""
+    config, data = packed
+    weights = load(data)
+    model = BiLSTMClassifier(
+        build(ModelConfig, config),
+        vocab_size=len(weights["embedding.weight"]),
+        num_classes=len(weights["linear.weight"]),
+    )
+    model.load_state_dict(weights)
+    return model.eval()

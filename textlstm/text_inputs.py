@@ -1,0 +1,49 @@
+"""Texts as callers pass them: checked, and in batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from textlstm.errors import ConfigError
+from textlstm.rows import bad_text
+
+_BATCH = 1000  # texts
+
+
+def iterate(items: Iterable[Any]) -> Iterator[Any]:
+    """Iterate over `items` after a check that they are a list of texts and not one text."""
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        shown = repr(items)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise ConfigError(f"texts = {shown}: must be a list of strings; for one text pass [text]")
+    return iter(items)
+
+
+def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cut a stream of texts into lists; the check of `texts` itself is done at once."""
+    iterator = iterate(texts)
+
+    def batches() -> Iterator[list[str]]:
+        first = 0
+        while batch := list(itertools.islice(iterator, _BATCH)):
+            yield checked_texts(batch, first)
+            first += len(batch)
+
+    return batches()
+
+
+def checked_texts(texts: Iterable[str], first: int = 0) -> list[str]:
+    """Give texts as a list, or raise a `ConfigError` that names the first that is no text.
+
+    Args:
+        texts: the texts.
+        first: place of the first of them in all that was passed.
+    """
+    batch = list(iterate(texts))
+    for place, text in enumerate(batch, first):
+        reason = bad_text(text)
+        if reason:
+            raise ConfigError(f"texts[{place}] = {text!r:.60}: must be a string ({reason})")
+    return batch
