@@ -21,9 +21,10 @@ LEVELS = {
     2: "encoded batching embedding lstm dropout model",
     3: "metrics model_bytes persistence card pretrained parity onnx_graph loss optimizer schedule "
     "observer gradients",
-    4: "trainer checkpoint evaluation predictor classifier labelling onnx_session onnx_card",
+    4: "trainer checkpoint evaluation predictor classifier labelling dataset_labels identity "
+    "onnx_session onnx_card",
     5: "run_folder fitting pipeline estimator_base estimator token_estimator engines row_stream "
-    "ray_data classify export onnx_export torch_export",
+    "ray_data spark classify export onnx_export torch_export",
     6: "cli __main__",
 }
 LEVEL_OF = {module: level for level, names in LEVELS.items() for module in names.split()}

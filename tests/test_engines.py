@@ -6,7 +6,7 @@ import torch
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm.config import PredictionConfig
-from textlstm.engines import TorchEngine, fingerprint, make_engine
+from textlstm.engines import TorchEngine, make_engine
 from textlstm.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def test_onnx_gives_nearly_what_torch_gives(classifier, precision):
     assert judged(engine, []).shape == (0, 3)
     facts = engine.facts()
     assert facts["onnxruntime"]
-    assert facts["model"] == fingerprint(classifier)
+    assert facts["model"] == classifier.fingerprint()
 
 
 def test_onnx_has_no_bf16(classifier):
@@ -59,19 +59,3 @@ def test_the_facts_name_model_versions_device_and_threads(classifier):
     assert facts["torch"] == torch.__version__
     assert facts["device"] == "cpu"
     assert facts["threads"] == torch.get_num_threads()
-
-
-def test_the_fingerprint_changes_with_anything_that_changes_results(classifier):
-    known = fingerprint(classifier)
-    assert fingerprint(tiny_classifier(text_column=["body"])) == known
-    others = [
-        tiny_classifier(seed=2),
-        tiny_classifier(labels=("a", "b", "c")),
-        tiny_classifier(max_length=19),
-        tiny_classifier(truncation="head"),
-        tiny_classifier(tokenizer="whitespace"),
-    ]
-    bf16 = tiny_classifier()
-    bf16.model.compute_dtype = torch.bfloat16
-    found = {known, *(fingerprint(other) for other in [*others, bf16])}
-    assert len(found) == 7

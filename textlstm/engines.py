@@ -5,12 +5,8 @@ Shapes: N texts, C classes.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,7 +76,7 @@ class TorchEngine:
         """Name what shapes a result to the last bit."""
         device, threads = self._place or (str(self._classifier.device), torch.get_num_threads())
         return {
-            "model": fingerprint(self._classifier),
+            "model": self._classifier.fingerprint(),
             "textlstm": __version__,
             "torch": torch.__version__,
             "device": device,
@@ -129,7 +125,7 @@ class OnnxEngine:
     def facts(self) -> dict[str, Any]:
         """Name what shapes a result to the last bit."""
         return {
-            "model": fingerprint(self._classifier),
+            "model": self._classifier.fingerprint(),
             "textlstm": __version__,
             "onnxruntime": version("onnxruntime"),
             "device": "cpu",
@@ -159,19 +155,3 @@ def make_engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
     if config.address or config.workers:
         raise ConfigError(f"address and workers are for the engine ray, not for {config.engine}")
     return TorchEngine(classifier, config.batch_size)
-
-
-def fingerprint(classifier: TextClassifier) -> str:
-    """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
-    digest = hashlib.sha256()
-    settings = classifier.settings.to_dict()
-    known = [list(classifier.labels), settings["tokenizer"], settings["model"]]
-    digest.update(json.dumps([*known, str(classifier.model.compute_dtype)]).encode())
-    for name, tensor in sorted(classifier.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
-        path = Path(folder) / "tokenizer.json"
-        classifier.tokenizer.save(path)
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

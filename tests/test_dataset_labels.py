@@ -1,0 +1,124 @@
+"""A dataset gets its labels as new columns, and is otherwise as it was."""
+
+import datasets
+import numpy as np
+import pytest
+from tiny_classifier import texts, tiny_classifier
+
+from textlstm.errors import ConfigError, DataError
+
+SOME = [*texts(60), None]
+FEATURES = datasets.Features(
+    {
+        "id": datasets.Value("int32"),
+        "text": datasets.Value("string"),
+        "truth": datasets.ClassLabel(names=["no", "yes"]),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return tiny_classifier()
+
+
+def dataset(**columns):
+    rows = {"id": range(61), "text": SOME, "truth": [row % 2 for row in range(61)], **columns}
+    return datasets.Dataset.from_dict(rows, features=FEATURES)
+
+
+def test_labels_and_scores_are_those_of_the_classifier(classifier):
+    labelled = classifier.classify_dataset(dataset())
+    expected = classifier.predict(SOME[:-1])
+    assert labelled["label"][:-1] == [item.label for item in expected]
+    np.testing.assert_allclose(labelled["score"][:-1], [item.score for item in expected], atol=1e-6)
+    assert labelled["error"][:-1] == [None] * 60
+    assert labelled[-1] == {
+        "id": 60,
+        "text": None,
+        "truth": 0,
+        "label": None,
+        "score": None,
+        "error": "null",
+    }
+
+
+def test_all_columns_stay_as_they_were(classifier):
+    labelled = classifier.classify_dataset(dataset())
+    assert {name: labelled.features[name] for name in FEATURES} == FEATURES
+    assert labelled.select_columns(list(FEATURES))[:] == dataset()[:]
+    assert labelled.column_names == ["id", "text", "truth", "label", "score", "error"]
+    assert labelled.features["score"].dtype == "float64"
+
+
+def test_options_rename_and_add_columns(classifier):
+    labelled = classifier.classify_dataset(
+        dataset(), label_column="l", score_column="s", top_k=2, probabilities=True, batch_size=7
+    )
+    added = labelled.column_names[3:]
+    assert added[:4] == ["l", "s", "l_2", "s_2"]
+    assert [name for name in added if name.startswith("probability_")] == [
+        f"probability_{label}" for label in classifier.labels
+    ]
+
+
+def test_the_text_may_stand_in_several_columns(classifier):
+    rows = {"title": ["dull", None, None], "body": ["film", "bright", None]}
+    labelled = classifier.classify_dataset(
+        datasets.Dataset.from_dict(rows), text_column=["title", "body"]
+    )
+    expected = classifier.predict(["dull film", " bright"])
+    assert labelled["label"][:2] == [item.label for item in expected]
+    assert labelled["error"][:] == [None, None, "null"]
+
+
+def test_rows_that_were_selected_or_shuffled_are_labelled_in_their_order(classifier):
+    chosen = dataset().select([5, 3, 60, 1])
+    labelled = classifier.classify_dataset(chosen)
+    assert labelled["text"][:] == [SOME[row] for row in (5, 3, 60, 1)]
+    expected = [item.label for item in classifier.predict([SOME[row] for row in (5, 3, 1)])]
+    assert [label for label in labelled["label"] if label] == expected
+
+
+def test_a_format_stays_set_and_shows_the_new_columns(classifier):
+    labelled = classifier.classify_dataset(dataset().with_format("numpy", columns=["id"]))
+    assert labelled.format["type"] == "numpy"
+    assert labelled.format["columns"] == ["id", "label", "score", "error"]
+    assert isinstance(labelled[:2]["score"], np.ndarray)
+    assert classifier.classify_dataset(dataset()).format["type"] is None
+
+
+def test_the_same_work_is_found_in_the_cache_and_other_work_is_not(classifier, tmp_path):
+    dataset().save_to_disk(str(tmp_path / "saved"))
+    saved = datasets.load_from_disk(str(tmp_path / "saved"))
+    first = classifier.classify_dataset(saved)
+    again = classifier.classify_dataset(saved)
+    assert first.cache_files == again.cache_files
+    other = tiny_classifier(seed=2).classify_dataset(saved)
+    renamed = classifier.classify_dataset(saved, label_column="l")
+    files = [result.cache_files[0]["filename"] for result in (first, other, renamed)]
+    assert len(set(files)) == 3
+    assert other["label"][:] != first["label"][:]
+
+
+def test_an_empty_dataset_gets_the_columns_too(classifier):
+    labelled = classifier.classify_dataset(dataset().select([]))
+    assert labelled.num_rows == 0
+    assert labelled.column_names == ["id", "text", "truth", "label", "score", "error"]
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "said"),
+    [
+        (lambda: [1], {}, "dataset of type list: must be a datasets.Dataset"),
+        (lambda: datasets.DatasetDict(a=dataset()), {}, "of type DatasetDict"),
+        (dataset, {"text_column": "txet"}, "column 'txet' is not in the dataset"),
+        (dataset, {"label_column": "truth"}, "the dataset already has a column 'truth'"),
+        (dataset, {"engine": "onnx"}, "unknown option 'engine'"),
+        (dataset, {"top_k": 9}, "top_k = 9: the model has 3 labels"),
+        (lambda: dataset().rename_column("text", "words"), {}, "which column of the dataset holds"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_any_work(classifier, make, options, said):
+    with pytest.raises((ConfigError, DataError), match=said):
+        classifier.classify_dataset(make(), **options)

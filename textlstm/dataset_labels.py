@@ -1,0 +1,92 @@
+"""Labels as new columns of a dataset of the `datasets` library.
+
+Shapes: N texts, C classes (labels).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+
+from textlstm.config import PredictionConfig
+from textlstm.errors import DataError
+from textlstm.hub_data import quiet
+from textlstm.labelling import Labeller, added_columns, choose_texts, require_new_names
+from textlstm.rows import Row
+
+_BATCH_ROWS = 4096  # texts that are sorted by length together
+
+Judge = Callable[[Sequence[str]], np.ndarray]
+"""Texts to probabilities, float32 [N, C]."""
+
+
+def label_dataset(
+    dataset: datasets.Dataset,
+    judge: Judge,
+    labels: tuple[str, ...],
+    config: PredictionConfig,
+    *,
+    trained_columns: Sequence[str],
+    judge_hash: str,
+) -> datasets.Dataset:
+    """Add the columns of `labelling.added_columns` to a dataset.
+
+    Args:
+        dataset: the rows; a format that is set on it stays set.
+        judge: judges texts.
+        labels: label names, index = id.
+        config: names of columns, what is added.
+        trained_columns: the text columns of the training.
+        judge_hash: changes when `judge` does; `datasets` knows a result that it has in its cache
+            by it.
+
+    Returns:
+        The dataset with the new columns, in its cache as others are. A row without a usable
+        text has no label, and the reason in `error`.
+
+    Raises:
+        ConfigError: an added column has the name of another.
+        DataError: it is no dataset, or it is not clear which column holds the text.
+    """
+    if not isinstance(dataset, datasets.Dataset):
+        raise DataError(
+            f"dataset of type {type(dataset).__name__}: must be a datasets.Dataset (of a "
+            "DatasetDict, one split)"
+        )
+    texts = choose_texts("the dataset", dataset.column_names, config.text_column, trained_columns)
+    added = added_columns(labels, config)
+    require_new_names(dataset.column_names, added, source="the dataset")
+    labeller = Labeller(labels, texts, config)
+
+    def label(*columns: list[Any]) -> dict[str, list[Any]]:
+        values = zip(*columns, strict=True)
+        rows = [Row(n, dict(zip(texts, cells, strict=True))) for n, cells in enumerate(values, 1)]
+        found = labeller.read(rows)
+        labelled = labeller.label(found, judge(found.texts))
+        return {name: [row.get(name) for row in labelled] for name in added}
+
+    features = dataset.features.copy()
+    for name, kind in added.items():
+        features[name] = datasets.Value("string" if str(kind) == "string" else "float64")
+    if not len(dataset):  # `map` would give it back without the columns
+        return datasets.Dataset.from_dict({name: [] for name in features}, features=features)
+    known = [dataset._fingerprint, judge_hash, list(texts), config.to_dict()]
+    with quiet():
+        result: datasets.Dataset = dataset.with_format(None).map(
+            label,
+            batched=True,
+            batch_size=_BATCH_ROWS,
+            input_columns=list(texts),
+            features=features,
+            new_fingerprint=hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16],
+        )
+    form = dataset.format
+    shown = [*form["columns"], *added]
+    return result.with_format(
+        form["type"], shown, form["output_all_columns"], **form["format_kwargs"]
+    )

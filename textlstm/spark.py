@@ -1,0 +1,84 @@
+"""The classifier as a function for Spark's `predict_batch_udf`.
+
+    from functools import partial
+    from pyspark.ml.functions import predict_batch_udf
+    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+    from textlstm.spark import make_predict_fn
+
+    classify = predict_batch_udf(
+        partial(make_predict_fn, "/shared/my-model"),
+        return_type=StructType([
+            StructField("label", StringType()),
+            StructField("score", DoubleType()),
+            StructField("error", StringType()),
+        ]),
+        batch_size=4096,
+    )
+    reviews.withColumn("judged", classify("text")).select("*", "judged.*")
+
+Spark calls `make_predict_fn` once in each of its Python workers, which must have textlstm
+installed and see the model folder. This module does not import Spark.
+
+Shapes: N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from textlstm.classifier import TextClassifier
+from textlstm.config import PredictionConfig
+from textlstm.engines import TorchEngine
+from textlstm.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
+from textlstm.rows import Row
+
+PredictFn = Callable[["np.ndarray | Sequence[Any]"], dict[str, np.ndarray]]
+COLUMNS = ("label", "score", ERROR_COLUMN)
+
+
+def make_predict_fn(
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = 1,
+) -> PredictFn:
+    """Load a model and give a function that labels a batch of texts.
+
+    Args:
+        folder: the model folder.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'fp32', 'bf16' or 'auto'.
+        threads: CPU threads of this process, because Spark runs one for each core; None leaves
+            torch's own number.
+
+    Returns:
+        A function of N cells, of which those that are no text (null, for one) get no label. It
+        gives the columns `label`, `score` and `error`, object [N] each; null where there is
+        nothing to say.
+
+    Raises:
+        ModelFolderError: the folder can't be read.
+        ConfigError: there is no such device or precision.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    classifier = TextClassifier.load(folder, device=device, precision=precision)
+    engine = TorchEngine(classifier, PredictionConfig().batch_size)
+    labeller = Labeller(classifier.labels, (TEXT_COLUMN,), PredictionConfig())
+
+    def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:
+        found = labeller.read([Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)])
+        rows = labeller.label(found, engine.judge(engine.encode(found.texts)))
+        columns = {}
+        for name in COLUMNS:
+            columns[name] = np.empty(len(rows), object)  # [N]
+            columns[name][:] = [row.get(name) for row in rows]
+        return columns
+
+    return predict
