@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import gzip
 import io
 import json
 import tempfile
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from textlstm import rows as rows_module
 from textlstm.errors import DataError
+from textlstm.row_files import Meter
 from textlstm.rows import Row, bad_text, read_columns, read_rows, row_text
 
 
@@ -305,3 +307,58 @@ def test_no_bytes_stop_the_reading_of_rows(parts: list[bytes]) -> None:
     rows = list(records(b'{"a":1}\n' + b"".join(parts), ".jsonl"))
     numbers = [row.number for row in rows]
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl", "jsonl.zst", "parquet", "parquet.gz"])
+def test_reading_from_a_later_row_gives_the_rest(tmp_path: Path, kind: str) -> None:
+    texts = [f"t{number}" for number in range(23)]
+    plain = tmp_path / f"plain.{kind.split('.')[0]}"
+    if kind.startswith("parquet"):
+        pq.write_table(pa.table({"text": texts}), plain, row_group_size=5)
+    elif kind.startswith("csv"):
+        plain.write_text("text\n" + "".join(f"{text}\n" for text in texts))
+    else:
+        plain.write_text("".join(f'{{"text": "{text}"}}\n\n' for text in texts))
+    path = tmp_path / f"x.{kind}"
+    data = plain.read_bytes()
+    if kind.endswith("gz"):
+        data = gzip.compress(data)
+    elif kind.endswith("zst"):
+        data = pa.Codec("zstd").compress(data, asbytes=True)
+    path.write_bytes(data)
+    whole = list(read_rows(path))
+    assert [row.values["text"] for row in whole] == texts
+    for skip in (0, 1, 4, 5, 6, 20, 22, 23, 99):
+        assert list(read_rows(path, skip=skip)) == whole[skip:]
+
+
+def test_bad_rows_are_passed_over_like_others(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\nnope\n{"a": 3}\n')
+    assert [row.number for row in read_rows(tmp_path / "x.jsonl", skip=2)] == [3]
+    (tmp_path / "x.csv").write_text("a,b\n1\n2,2\n3,3\n")
+    assert [row.number for row in read_rows(tmp_path / "x.csv", skip=1)] == [2, 3]
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl.zst"])
+def test_a_meter_counts_the_bytes_as_they_lie_on_the_disk(tmp_path: Path, kind: str) -> None:
+    line = "text\n" if kind.startswith("csv") else '{"text": "x"}\n'
+    data = (line * 50_000).encode()
+    if kind.endswith("gz"):
+        data = gzip.compress(data)
+    elif kind.endswith("zst"):
+        data = pa.Codec("zstd").compress(data, asbytes=True)
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(data)
+    meter = Meter()
+    rows = read_rows(path, meter=meter)
+    next(rows)
+    assert 0 < meter.read <= len(data)
+    list(rows)
+    assert meter.read == len(data)
+
+
+def test_a_row_of_json_lines_has_its_line_as_it_stood(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('\ufeff {"a": 1.50}  \r\nnope\n', encoding="utf-8")
+    first, second = read_rows(tmp_path / "x.jsonl")
+    assert first.raw == '{"a": 1.50}'
+    assert second.raw is None
