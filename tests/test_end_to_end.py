@@ -158,7 +158,7 @@ def test_a_killed_overwriting_leaves_the_old_model_or_a_run_that_resumes(
 
 def test_ctrl_c_stops_a_real_process_in_good_order(data, tmp_path):
     folder = tmp_path / "m"
-    words = ["train", str(data), "--out", str(folder), *flags(epochs=100_000)]
+    words = ["train", str(data), "--out", str(folder), *flags(epochs=100_000, patience=100_000)]
     process = subprocess.Popen(
         [sys.executable, "-m", "textlstm", *words],
         stdout=subprocess.PIPE,
@@ -170,7 +170,7 @@ def test_ctrl_c_stops_a_real_process_in_good_order(data, tmp_path):
     while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == f"to go on: textlstm train --resume --out {folder}"

@@ -180,10 +180,18 @@ def test_a_lost_cache_is_made_again(data, straight, tmp_path):
     assert contents(tmp_path / "model") == contents(straight)
 
 
-def test_a_second_signal_ends_the_run_at_once_and_loses_only_steps(data, straight, tmp_path):
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_second_signal_ends_the_run_at_once_and_loses_only_steps(
+    data, straight, tmp_path, handler
+):
     observer = Signals(8, signal.SIGINT, signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt) as stop:
-        train(data, tmp_path / "model", observer=observer, **OPTIONS)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as stop:
+            train(data, tmp_path / "model", observer=observer, **OPTIONS)
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not isinstance(stop.value, TrainingInterrupted)
     train(None, tmp_path / "model", resume=True)
     assert contents(tmp_path / "model") == contents(straight)

@@ -135,7 +135,7 @@ def _evaluations(
 
 @contextlib.contextmanager
 def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Have the first Ctrl-C or SIGTERM call `stop`; a second one does what it did before.
+    """Have the first Ctrl-C or SIGTERM call `stop`; a second one ends the process at once.
 
     Yields:
         A list that gets the number of the signal. Signals that the caller handles itself are
@@ -143,22 +143,21 @@ def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     """
     caught: list[int] = []
     before: dict[int, Any] = {}
-
-    def restore() -> None:
-        while before:
-            signal.signal(*before.popitem())
+    plain = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
     def handle(number: int, frame: FrameType | None) -> None:
         caught.append(number)
-        restore()
+        for each in before:
+            signal.signal(each, plain[signal.Signals(each)])
         stop()
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            known = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN)
-            if signal.getsignal(number) in known:
+        for number, handler in plain.items():
+            # a job in the background of a script is told to ignore Ctrl-C, yet may be sent one
+            if signal.getsignal(number) in (handler, signal.SIG_DFL, signal.SIG_IGN):
                 before[number] = signal.signal(number, handle)
     try:
         yield caught
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
