@@ -143,12 +143,15 @@ def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     """
     caught: list[int] = []
     before: dict[int, Any] = {}
-    plain = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    plain: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
 
     def handle(number: int, frame: FrameType | None) -> None:
         caught.append(number)
         for each in before:
-            signal.signal(each, plain[signal.Signals(each)])
+            signal.signal(each, plain[each])
         stop()
 
     if threading.current_thread() is threading.main_thread():
