@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -100,16 +101,27 @@ class CsvEncoder:
         return self._lines([[_cell(row.get(name)) for name in self.columns] for row in rows])
 
     def _lines(self, records: Sequence[list[str]]) -> bytes:
-        text = io.StringIO(newline="")
-        form: dict[str, Any] = {"delimiter": _DELIMITERS[self.kind], "lineterminator": "\n"}
-        plain = csv.writer(text, **form)
-        # csv does not quote a carriage return, which a reader would take for the end of a line
-        quoted = csv.writer(text, quoting=csv.QUOTE_ALL, **form)
-        for cells in records:
-            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+        text = self._text(records)
+        if "\r" in text:
+            # csv does not quote a carriage return, which a reader would take for a line's end
+            parts = []
+            for cells in records:
+                broken = any("\r" in cell for cell in cells)
+                parts.append(self._text([cells], quote_all=broken))
+            text = "".join(parts)
         # bytes that were no UTF-8 are written as they were read
-        data = text.getvalue().encode("utf-8", "surrogateescape")
-        return _packed(data, self.compression)
+        return _packed(text.encode("utf-8", "surrogateescape"), self.compression)
+
+    def _text(self, records: Sequence[list[str]], *, quote_all: bool = False) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.writer(
+            text,
+            delimiter=_DELIMITERS[self.kind],
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+        )
+        writer.writerows(records)
+        return text.getvalue()
 
 
 @dataclass(frozen=True)
@@ -226,6 +238,8 @@ def _cell(value: Any) -> str:
         return value if value.isascii() else _NO_BYTE.sub("\ufffd", value)
     if value is None:
         return ""
+    if type(value) is float:
+        return repr(value) if isfinite(value) else ""
     text = _json(value)
     if text == "null":
         return ""
