@@ -170,3 +170,43 @@ def test_many_labels_are_cut_on_a_terminal(description):
     first = format_description(many).splitlines()[0]
     assert "150: label0" in first
     assert "and 130 more" in first
+
+
+def of_hub_dataset(description, **options):
+    data = {**description["data"], "source": "owner/reviews", "dataset_id": "owner/reviews"}
+    settings = {**description["settings"], "data": {**description["settings"]["data"], **options}}
+    return {**description, "data": data, "settings": settings}
+
+
+def test_a_dataset_of_the_hub_is_named_as_there(description):
+    described = of_hub_dataset(description, dataset_config="en", dataset_revision="v1")
+    metadata, _ = metadata_of(model_card("film model", described))
+    assert metadata["datasets"] == ["owner/reviews"]
+    assert metadata["model-index"][0]["results"][0]["dataset"] == {
+        "name": "reviews",
+        "type": "owner/reviews",
+        "config": "en",
+        "revision": "v1",
+        "split": "validation",
+    }
+    data = ModelCard(model_card("film model", described)).data
+    assert data.datasets == ["owner/reviews"]
+    assert data.eval_results[0].dataset_config == "en"
+
+
+def test_a_path_that_looks_like_a_name_on_the_hub_is_not_one(description):
+    local = {**description, "data": {**description["data"], "source": "owner/reviews"}}
+    metadata, _ = metadata_of(model_card("film model", local))
+    assert "datasets" not in metadata
+    assert metadata["model-index"][0]["results"][0]["dataset"]["type"] == "reviews"
+
+
+def test_on_the_hub_the_card_tells_how_to_load_it_from_there(description):
+    card = model_card("owner/films", description, on_hub=True)
+    use = section(card, "Use")
+    assert 'TextClassifier.from_pretrained("owner/films")' in use
+    assert "textlstm predict owner/films texts.csv" in use
+    metadata, _ = metadata_of(card)
+    assert metadata["model-index"][0]["name"] == "films"
+    assert "# owner/films" in card
+    assert "from_pretrained" not in model_card("films", description)

@@ -55,7 +55,7 @@ def test_name_configuration_and_revision_reach_the_hub_and_nothing_else_does(
     assert not datasets.utils.are_progress_bars_disabled()
     assert corpus.labels == ("0", "1")
     assert (len(corpus.train), len(corpus.validation), corpus.test) == (10, 1, None)
-    assert corpus.source == "owner/reviews"
+    assert corpus.source == corpus.dataset_id == "owner/reviews"
 
 
 @pytest.mark.usefixtures("online")

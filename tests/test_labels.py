@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from textlstm.errors import DataError
-from textlstm.labels import LabelCodes, label_name, order_names, whole_number
+from textlstm.errors import ConfigError, DataError
+from textlstm.labels import LabelCodes, label_ids, label_name, order_names, whole_number
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,19 @@ def test_labels_that_are_not_utf8_are_refused() -> None:
     raw = pa.array([b"caf\xe9"], pa.binary())
     with pytest.raises(DataError, match="not UTF-8"):
         LabelCodes(None).encode(pa.Array.from_buffers(pa.string(), 1, raw.buffers()))
+
+
+def test_labels_of_a_caller_are_names_or_where_no_name_is_a_number_ids() -> None:
+    assert label_ids(["b", "a", "b"], ["a", "b"]).tolist() == [1, 0, 1]
+    assert label_ids(np.array([1, 0]), ["a", "b"]).tolist() == [1, 0]
+    assert label_ids([True, False], ["false", "true"]).tolist() == [1, 0]
+    assert label_ids([5, "3"], ["3", "5"]).tolist() == [1, 0]
+    assert label_ids([], ["a", "b"]).dtype == np.int64
+
+
+@pytest.mark.parametrize(("label", "names"), [("c", ["a", "b"]), (2, ["a", "b"]), (0, ["3", "5"])])
+def test_an_unknown_label_of_a_caller_is_named_with_those_there_are(
+    label: Any, names: list[str]
+) -> None:
+    with pytest.raises(ConfigError, match=f"unknown label '{label}': .* labels are {names[0]}, "):
+        label_ids([label], names)

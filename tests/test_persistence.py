@@ -59,6 +59,7 @@ def test_the_files_say_what_happened(folder):
     assert config["data"] == {
         "source": "data/film reviews",
         "fingerprint": "0123abcd",
+        "dataset_id": "",
         "rows": {"train": 1200, "validation": 4},
         "notes": ["2 rows of train have no label"],
     }

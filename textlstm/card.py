@@ -30,23 +30,25 @@ _YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}  # n
 _SHOWN_LABELS = 20
 
 
-def model_card(name: str, description: Description) -> str:
+def model_card(name: str, description: Description, *, on_hub: bool = False) -> str:
     """Write the model card, a README.md with the metadata block that the Hub reads.
 
     Args:
-        name: of the model folder.
+        name: of the model folder, or 'owner/name' on the Hub.
         description: what `TextClassifier.describe` gives.
+        on_hub: whether it is for the Hub.
 
     Returns:
-        Markdown. The metadata follows the Hub's specification: `library_name`,
-        `pipeline_tag`, `tags` and, if there are results, `model-index`.
+        Markdown. The metadata follows the Hub's specification: `library_name`, `pipeline_tag`,
+        `tags`, for a dataset of the Hub `datasets`, and `model-index` if there are results.
     """
+    title = name.rpartition("/")[2] if on_hub else name
     parts = [
-        "\n".join(["---", *_yaml(_metadata(name, description)), "---"]),
+        "\n".join(["---", *_yaml(_metadata(title, description)), "---"]),
         f"# {_line(name)}",
         _summary(description),
         "## Use",
-        _use(name),
+        _use(name, on_hub=on_hub),
         "## Data",
         _bullets(_data(description)),
         "## Results",
@@ -97,6 +99,8 @@ def _metadata(name: str, description: Description) -> dict[str, Any]:
         "pipeline_tag": "text-classification",
         "tags": ["textlstm", "text-classification", "lstm", "bilstm", "pytorch"],
     }
+    if description["data"]["dataset_id"]:
+        metadata["datasets"] = [description["data"]["dataset_id"]]
     results: list[dict[str, Any]] = [
         {
             "task": {"type": "text-classification"},
@@ -115,9 +119,16 @@ def _metadata(name: str, description: Description) -> dict[str, Any]:
 
 
 def _dataset(description: Description) -> dict[str, str]:
-    """Name the data: the last part of a path, and the same fit for an identifier."""
+    """Name the data: as on the Hub; else the last part of a path, also fit for an identifier."""
     name = description["data"]["source"].rstrip("/").rpartition("/")[2] or "unnamed"
-    return {"name": name, "type": re.sub(r"[^\w.-]+", "-", name)}
+    identifier = description["data"]["dataset_id"] or re.sub(r"[^\w.-]+", "-", name)
+    options = description["settings"]["data"]
+    place = {"config": options["dataset_config"], "revision": options["dataset_revision"]}
+    return {
+        "name": name,
+        "type": identifier,
+        **{key: value for key, value in place.items() if value is not None},
+    }
 
 
 def _summary(description: Description) -> str:
@@ -148,16 +159,17 @@ def _tokenizer(description: Description) -> str:
     )
 
 
-def _use(name: str) -> str:
+def _use(name: str, *, on_hub: bool) -> str:
     folder = _line(name)
+    load = "from_pretrained" if on_hub else "load"
     return "\n".join(
         [
-            "In Python, from the folder that holds this one:",
+            "In Python:" if on_hub else "In Python, from the folder that holds this one:",
             "",
             "```python",
             "from textlstm import TextClassifier",
             "",
-            f"classifier = TextClassifier.load({json.dumps(folder, ensure_ascii=False)})",
+            f"classifier = TextClassifier.{load}({json.dumps(folder, ensure_ascii=False)})",
             'for prediction in classifier.predict(["first text", "second text"]):',
             "    print(prediction.label, prediction.score)",
             "```",

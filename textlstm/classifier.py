@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from textlstm.assembly import build_model, misfit
 from textlstm.card import model_card
 from textlstm.config import PredictionConfig, TrainSettings
-from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.errors import ConfigError
+from textlstm.hub import find_model, upload_model
 from textlstm.identity import model_hash
+from textlstm.labels import label_ids
 from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import PackedModel, pack, unpack
 from textlstm.options import build, reject_unknown
-from textlstm.persistence import FILES, ModelFolder, RunRecord, read_folder, write_folder
+from textlstm.persistence import ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.runtime import pick_device, pick_precision
 from textlstm.text_inputs import checked_texts, in_batches, iterate
@@ -93,9 +96,9 @@ class TextClassifier:
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
-        misfit = _misfit(model, tokenizer, labels, settings)
-        if misfit:
-            raise ConfigError(misfit)
+        fault = misfit(model, tokenizer, labels, settings)
+        if fault:
+            raise ConfigError(fault)
         self.model = model.to(pick_device(device)).eval()
         self.model.compute_dtype = pick_precision(precision, self.device)
         self.tokenizer = tokenizer
@@ -124,7 +127,7 @@ class TextClassifier:
         """
         pick_device(device)  # a wrong name shall not cost the time to load
         contents = read_folder(folder)
-        model = _build(contents, Path(folder))
+        model = build_model(contents, Path(folder))
         return cls(
             model,
             contents.tokenizer,
@@ -134,6 +137,67 @@ class TextClassifier:
             device=device,
             precision=precision,
         )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+    ) -> TextClassifier:
+        """Load a model of the Hugging Face Hub, or a model folder.
+
+        Args:
+            name_or_folder: a folder; or, where there is none of this name, 'owner/name' on the
+                Hub. Its files are kept in the Hub's cache, which serves when the Hub is out of
+                reach. None of them is code.
+            revision: branch, tag or commit on the Hub; its main branch if not given.
+            token: of the Hub, for models that are not public; the one logged in with if not
+                given.
+            device: as for `load`.
+            precision: as for `load`.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ModelFolderError: as for `load`; or the Hub has no such model, or it is out of reach
+                and there is no copy.
+            ConfigError: there is no such device, or a folder is given with a revision.
+        """
+        folder = find_model(name_or_folder, revision=revision, token=token)
+        return cls.load(folder, device=device, precision=precision)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Upload the model folder with its model card to the Hugging Face Hub.
+
+        Args:
+            repo_id: 'owner/name', or 'name' for one of the user's own; made if it is missing.
+            private: whether a repository that is made is private; as the account has it if None.
+            token: of the Hub, with the right to write; the one logged in with if not given.
+            message: of the commit.
+
+        Returns:
+            The address of the model.
+
+        Raises:
+            OutputError: the Hub is out of reach or refuses it.
+        """
+
+        def write(folder: Path, name: str) -> None:
+            self._write(folder, model_card(name, self.describe(), on_hub=True))
+
+        return upload_model(write, repo_id, private=private, token=token, message=message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as plain bytes and settings, so that no object of torch is inside."""
@@ -159,7 +223,9 @@ class TextClassifier:
             OutputError: the folder can't be written to; a model that was there is unchanged.
         """
         folder = Path(folder)
-        card = model_card(folder.resolve().name, self.describe())
+        self._write(folder, model_card(folder.resolve().name, self.describe()))
+
+    def _write(self, folder: Path, card: str) -> None:
         contents = ModelFolder(
             self.labels, self.settings, self.tokenizer, self.model.state_dict(), self.record
         )
@@ -263,7 +329,7 @@ class TextClassifier:
         else:
             if labels is None:
                 raise ConfigError("evaluate: labels are missing: pass one label for each text")
-            ids = self._label_ids(labels)
+            ids = label_ids(labels, self.labels)
             probabilities = self.predict_proba(texts, batch_size=batch_size)
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
@@ -320,6 +386,7 @@ class TextClassifier:
             "data": {
                 "source": record.source,
                 "fingerprint": record.fingerprint,
+                "dataset_id": record.dataset_id,
                 "rows": dict(record.rows),
                 "notes": list(record.notes),
             },
@@ -370,23 +437,6 @@ class TextClassifier:
             dict(zip(self.labels, probabilities, strict=True)),
         )
 
-    def _label_ids(self, labels: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Give ids, int64 [N], for names, or for ids where no name could be meant by them."""
-        by_name: dict[str, int] = {name: i for i, name in enumerate(self.labels)}
-        if not any(name.lstrip("-").isdecimal() for name in self.labels):
-            by_name |= {str(i): i for i in range(len(self.labels))}
-        words = [
-            str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
-            for label in labels
-        ]
-        unknown = sorted({word for word in words if word not in by_name})
-        if unknown:
-            raise ConfigError(
-                f"unknown label {', '.join(map(repr, unknown[:5]))}: "
-                f"the model's labels are {', '.join(self.labels)}"
-            )
-        return np.array([by_name[word] for word in words], np.int64)
-
 
 def _unpacked(
     model: PackedModel,
@@ -406,52 +456,3 @@ def _unpacked(
         device=device,
         precision=precision,
     )
-
-
-def _misfit(
-    model: BiLSTMClassifier,
-    tokenizer: TextTokenizer,
-    labels: Sequence[str],
-    settings: TrainSettings,
-) -> str:
-    """Say what does not fit; '' if all does, so that what is saved can be loaded."""
-    rows, outputs = model.embedding.num_embeddings, model.linear.out_features
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        return f"labels = {labels!r}: must be a list of strings"
-    if len(labels) != outputs or len(set(labels)) < max(outputs, 2):
-        return f"labels = {labels!r}: must be {outputs} different names, one per logit, at least 2"
-    if len(tokenizer.vocabulary) != rows:
-        return (
-            f"a vocabulary of {len(tokenizer.vocabulary)} entries: must have {rows}, "
-            "as the embedding has rows"
-        )
-    if settings.model != model.config:
-        return f"settings.model = {settings.model}: must be the network's, {model.config}"
-    asked = (settings.tokenizer.max_length, settings.tokenizer.truncation)
-    if asked != (tokenizer.max_length, tokenizer.truncation):
-        return (
-            f"max_length, truncation = {asked} in settings.tokenizer: must be the tokenizer's, "
-            f"{(tokenizer.max_length, tokenizer.truncation)}"
-        )
-    return ""
-
-
-def _build(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
-    """Make the network of a model folder with its weights."""
-    shape = contents.settings.model
-    # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were
-        model = BiLSTMClassifier(
-            shape, vocab_size=len(contents.tokenizer.vocabulary), num_classes=len(contents.labels)
-        )
-    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: list(tensor.shape) for name, tensor in contents.weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ModelFolderError(
-                f"{folder / FILES.weights}: {name} is {found.get(name, 'missing')}, but "
-                f"{FILES.config} and {FILES.vocabulary} ask for {expected.get(name, 'no such')}: "
-                "copy the whole model folder again, or train it again"
-            )
-    model.load_state_dict(contents.weights)
-    return model

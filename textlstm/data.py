@@ -115,6 +115,7 @@ class Corpus:
         notes: what was guessed, left out and cut, for the user to read.
         source: what was asked for.
         fingerprint: a hash of all texts and labels that changes when one of them does.
+        dataset_id: the name on the Hub of a dataset that is from there.
     """
 
     labels: tuple[str, ...]
@@ -124,6 +125,7 @@ class Corpus:
     notes: list[str] = field(default_factory=list)
     source: str = ""
     fingerprint: str = ""
+    dataset_id: str = ""
 
 
 def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1) -> Corpus:
@@ -175,6 +177,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         notes=notes,
         source=source if isinstance(source, str) else found.name,
         fingerprint=_fingerprint(scans, labels),
+        dataset_id=found.dataset_id,
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 from textlstm.rows import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
@@ -68,6 +68,34 @@ def whole_number(name: str) -> str:
     """Give '3' for '3.0' and any other name as it is."""
     match = _WHOLE_FLOAT.fullmatch(name)
     return str(int(match.group(1))) if match else name
+
+
+def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
+    """Give the ids of labels that a caller passes.
+
+    Args:
+        labels: a name each, or an id if no name is a number, N of them.
+        names: label names, index = id.
+
+    Returns:
+        int64 [N].
+
+    Raises:
+        ConfigError: a label is unknown.
+    """
+    by_name: dict[str, int] = {name: i for i, name in enumerate(names)}
+    if not any(name.lstrip("-").isdecimal() for name in names):
+        by_name |= {str(i): i for i in range(len(names))}
+    words = [
+        str(label).lower() if isinstance(label, bool | np.bool_) else str(label) for label in labels
+    ]
+    unknown = sorted({word for word in words if word not in by_name})
+    if unknown:
+        raise ConfigError(
+            f"unknown label {', '.join(map(repr, unknown[:5]))}: "
+            f"the model's labels are {', '.join(names)}"
+        )
+    return np.array([by_name[word] for word in words], np.int64)
 
 
 class LabelCodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 
 from textlstm.config import ModelConfig
@@ -24,10 +25,11 @@ def unpack(packed: PackedModel) -> BiLSTMClassifier:
     """Give the network back, on the CPU and in evaluation mode."""
     config, data = packed
     weights = load(data)
-    model = BiLSTMClassifier(
-        build(ModelConfig, config),
-        vocab_size=len(weights["embedding.weight"]),
-        num_classes=len(weights["linear.weight"]),
-    )
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were
+        model = BiLSTMClassifier(
+            build(ModelConfig, config),
+            vocab_size=len(weights["embedding.weight"]),
+            num_classes=len(weights["linear.weight"]),
+        )
     model.load_state_dict(weights)
     return model.eval()

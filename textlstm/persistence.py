@@ -68,6 +68,7 @@ class RunRecord:
     Args:
         source: the data, as it was asked for; '' if unknown.
         fingerprint: hash of the data; '' if unknown.
+        dataset_id: the name on the Hub of a dataset that is from there.
         rows: rows used per split.
         notes: what was guessed, dropped or cut in the data.
         training: facts of the run for JSON, such as `best_epoch`, `steps`, `minutes`.
@@ -78,6 +79,7 @@ class RunRecord:
 
     source: str = ""
     fingerprint: str = ""
+    dataset_id: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -135,6 +137,7 @@ def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> Non
             "data": {
                 "source": record.source,
                 "fingerprint": record.fingerprint,
+                "dataset_id": record.dataset_id,
                 "rows": dict(record.rows),
                 "notes": list(record.notes),
             },
@@ -187,6 +190,7 @@ def read_folder(folder: str | Path) -> ModelFolder:
     record = RunRecord(
         source=data["source"],
         fingerprint=data["fingerprint"],
+        dataset_id=data.get("dataset_id", ""),  # folders of version 0.1.0 may have none
         rows=data["rows"],
         notes=tuple(data["notes"]),
         training=config["training"],
@@ -323,8 +327,8 @@ def _config_fault(config: Mapping[str, Any]) -> str:
         if not isinstance(config.get(name), dict):
             return f"{name} = {config.get(name)!r} must be an object"
     data = config["data"]
-    for name in ("source", "fingerprint"):
-        if not isinstance(data.get(name), str):
+    for name, if_missing in (("source", None), ("fingerprint", None), ("dataset_id", "")):
+        if not isinstance(data.get(name, if_missing), str):
             return f"data.{name} = {data.get(name)!r} must be a string"
     rows, notes = data.get("rows"), data.get("notes")
     if not isinstance(rows, dict) or not all(type(count) is int for count in rows.values()):

@@ -323,6 +323,7 @@ def _record(
     return RunRecord(
         source=corpus.source,
         fingerprint=corpus.fingerprint,
+        dataset_id=corpus.dataset_id,
         rows={name: len(split) for name, split in texts.items()},
         notes=tuple(corpus.notes),
         training={**fitted.course(), **facts, **fitted.facts},

@@ -49,12 +49,14 @@ class Found:
         tables: split to table; names of `SPLIT_NAMES` in their canonical form, others as found.
         single: whether the source is one table that nobody named a split (then it is 'train').
         notes: what was passed over.
+        dataset_id: its name on the Hub, if it is from there.
     """
 
     name: str
     tables: dict[str, Table]
     single: bool = False
     notes: list[str] = field(default_factory=list)
+    dataset_id: str = ""
 
 
 def find_tables(source: Source, config: DataConfig) -> Found:
@@ -92,7 +94,9 @@ def find_tables(source: Source, config: DataConfig) -> Found:
         if config.dataset_config or config.dataset_revision:
             raise DataError(f"{name} is local: only a Hub dataset has a configuration or revision")
         return _from_path(Path(name).expanduser())
-    return _from_dict(f"the Hub dataset {name}", load_hub(name, config))
+    found = _from_dict(f"the Hub dataset {name}", load_hub(name, config))
+    found.dataset_id = name
+    return found
 
 
 def canonical_split(name: str) -> str:

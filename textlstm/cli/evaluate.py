@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
+from textlstm.cli.model import add_model, load_model
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.errors import DataError
 from textlstm.files import write_text
@@ -30,7 +31,7 @@ def add_parser(commands: Any) -> None:
         usage="textlstm evaluate MODEL DATA [OPTION ...]",
         description="Judge a classifier on labelled data; the table goes to stdout.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the model folder")
+    add_model(parser)
     parser.add_argument("data", metavar="DATA", help="as for train; a single file is judged whole")
     parser.add_argument(
         "--split", default="test", help="which split of DATA to judge (default: %(default)s)"
@@ -49,14 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; give the exit code."""
     given = {name: value for name, value in vars(arguments).items() if name in _RUN}
     running = build(PredictionConfig, given)
-    from textlstm.classifier import TextClassifier
     from textlstm.metrics import format_metrics
     from textlstm.runtime import cpu_threads
 
     with messages(), cpu_threads(running.threads):
-        classifier = TextClassifier.load(
-            arguments.model, device=running.device, precision=running.precision
-        )
+        classifier = load_model(arguments, device=running.device, precision=running.precision)
         split, notes = load_labelled(
             arguments, classifier.settings.data, classifier.record.source, classifier.labels
         )

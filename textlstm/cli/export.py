@@ -8,6 +8,7 @@ from typing import Any
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.evaluate import DATA_OPTIONS, load_labelled
+from textlstm.cli.model import add_model, load_model
 from textlstm.config import DataConfig
 from textlstm.errors import ConfigError, OutputError
 from textlstm.options import add_flags
@@ -20,7 +21,7 @@ def add_parser(commands: Any) -> None:
         help="write a model's vocabulary, weights or network for other tools",
         description="Write a model's vocabulary, weights or network so that other tools read it.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the model folder")
+    add_model(parser)
     parser.add_argument(
         "--format",
         required=True,
@@ -55,12 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     require_free(arguments.out, overwrite=arguments.overwrite)
     if arguments.quantize is not None and arguments.data is None:
         raise ConfigError("--quantize changes results a little: pass --data to measure how much")
-    from textlstm.classifier import TextClassifier
     from textlstm.export import export_model
 
     split, name = None, ""
     with messages():
-        classifier = TextClassifier.load(arguments.model, device="cpu")
+        classifier = load_model(arguments)
         if arguments.data is not None:
             split, notes = load_labelled(
                 arguments, classifier.settings.data, classifier.record.source, classifier.labels

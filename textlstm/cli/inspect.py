@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from textlstm.cli.model import add_model, load_model
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser's `commands`."""
@@ -15,7 +17,7 @@ def add_parser(commands: Any) -> None:
         help="tell what a model is and how it was made",
         description="Tell what a model is: labels, network, data, training, results, settings.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the model folder")
+    add_model(parser)
     parser.add_argument("--json", action="store_true", help="tell it as JSON")
     parser.set_defaults(run=run)
 
@@ -23,9 +25,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; give the exit code."""
     from textlstm.card import format_description
-    from textlstm.classifier import TextClassifier
 
-    description = TextClassifier.load(arguments.model, device="cpu").describe()
+    description = load_model(arguments).describe()
     if arguments.json:
         text = json.dumps(description, indent=2, ensure_ascii=False)
     else:

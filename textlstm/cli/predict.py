@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import counting, messages, say
+from textlstm.cli.model import add_model, load_model
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.options import add_flags, build, names_of
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> None:
         usage="textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]",
         description=_DESCRIPTION,
     )
-    parser.add_argument("model", metavar="MODEL", help="the model folder")
+    add_model(parser)
     parser.add_argument("input", metavar="INPUT", help="what to read, or -")
     parser.add_argument(
         "--out",
@@ -97,14 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig) -> Summary:
-    from textlstm.classifier import TextClassifier
     from textlstm.classify import classify_file, classify_lines
     from textlstm.runtime import cpu_threads
 
     here = config.engine == "torch"  # other engines take the weights from this model
     with cpu_threads(config.threads):
-        classifier = TextClassifier.load(
-            arguments.model,
+        classifier = load_model(
+            arguments,
             device=config.device if here else "cpu",
             precision=config.precision if here else "fp32",
         )

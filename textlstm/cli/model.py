@@ -1,0 +1,26 @@
+"""The argument MODEL of the commands that use a model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textlstm.classifier import TextClassifier
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add MODEL and --revision to a command."""
+    parser.add_argument("model", metavar="MODEL", help="a model folder, or owner/name on the Hub")
+    parser.add_argument("--revision", help="branch, tag or commit of a MODEL on the Hub")
+
+
+def load_model(
+    arguments: argparse.Namespace, *, device: str = "cpu", precision: str = "fp32"
+) -> TextClassifier:
+    """Load MODEL, fetched from the Hub if there is no such folder."""
+    from textlstm.classifier import TextClassifier
+
+    return TextClassifier.from_pretrained(
+        arguments.model, revision=arguments.revision, device=device, precision=precision
+    )
