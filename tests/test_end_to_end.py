@@ -156,6 +156,23 @@ def test_a_killed_overwriting_leaves_the_old_model_or_a_run_that_resumes(
             resumes(fork, data, folder, expected)
 
 
+def test_a_killed_overwriting_of_an_unfinished_run_leaves_one_of_the_two_runs(
+    data, fork, straight, tmp_path
+):
+    expected, *_ = straight
+    other = write_csv(tmp_path / "other.csv", 40, seed=7)
+    for renames in (1, 2, 3, 4, 9):
+        folder = tmp_path / f"m{renames}"
+        fork("train", other, "--out", folder, *flags(epochs=2), renames=9)
+        code, *_ = fork(*training(data, folder), "--overwrite", renames=renames)
+        assert code == -signal.SIGKILL
+        if renames == 1:  # the old run goes on
+            assert fork("train", "--resume", "--out", folder)[0] == 0
+            assert contents(folder) != expected
+        else:
+            resumes(fork, data, folder, expected)
+
+
 def test_ctrl_c_stops_a_real_process_in_good_order(data, tmp_path):
     folder = tmp_path / "m"
     words = ["train", str(data), "--out", str(folder), *flags(epochs=100_000, patience=100_000)]

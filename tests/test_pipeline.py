@@ -299,6 +299,29 @@ def test_a_model_is_replaced_only_if_told_so(data, straight, tmp_path):
     assert names(folder) == MODEL_FILES
 
 
+@pytest.mark.parametrize("options", [{"hidden_size": 5}, {"min_frequency": 22}])
+def test_an_unfinished_run_is_replaced_by_one_that_takes_nothing_of_it(data, tmp_path, options):
+    interrupt(data, tmp_path / "model", **options)
+    train(data, tmp_path / "model", overwrite=True, **OPTIONS)
+    train(data, tmp_path / "straight", **OPTIONS)
+    assert contents(tmp_path / "model") == contents(tmp_path / "straight")
+    assert names(tmp_path / "model") == MODEL_FILES
+
+
+def test_an_unfinished_run_is_replaced_by_one_on_other_data(data, straight, tmp_path):
+    interrupt(write_csv(tmp_path / "other.csv", 40, seed=7), tmp_path / "model", step=2)
+    train(data, tmp_path / "model", overwrite=True, **OPTIONS)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_an_unfinished_run_stays_if_what_shall_replace_it_cannot_begin(data, straight, tmp_path):
+    interrupt(data, tmp_path / "model")
+    with pytest.raises(DataError, match="txet"):
+        train(data, tmp_path / "model", overwrite=True, text_column="txet", **OPTIONS)
+    train(None, tmp_path / "model", resume=True)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
 @pytest.mark.parametrize(
     ("source", "options"),
     [

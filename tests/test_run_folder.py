@@ -114,6 +114,15 @@ def test_a_resumed_run_keeps_its_files(tmp_path):
     assert names(run.path) == before
 
 
+@pytest.mark.parametrize("fingerprint", ["f00d", "beef"])
+def test_an_unfinished_run_that_is_replaced_leaves_nothing_to_the_new_one(tmp_path, fingerprint):
+    run = unfinished(tmp_path / "model")
+    request = RunRequest("other.csv", SETTINGS, fingerprint)
+    run.take_over(request, anew=True)
+    assert names(run.path) == ["run.json"]
+    assert run.read_request() == request
+
+
 def test_a_run_whose_data_has_changed_is_not_resumed(tmp_path):
     run = unfinished(tmp_path / "model")
     before = names(run.path)

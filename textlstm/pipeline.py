@@ -128,7 +128,8 @@ def _begin(
     """Begin or resume a run in a folder; if the run there has ended, give its classifier."""
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other: give one of them")
-    if resume and not (folder.is_empty() and source is not None):
+    anew = not resume or (folder.is_empty() and source is not None)
+    if not anew:
         begun = folder.read_request()
         settings = resumed_settings(folder.path, begun.settings, options)
         if folder.is_finished():
@@ -149,7 +150,8 @@ def _begin(
         settings = settings_with_vectors(options)
         request = RunRequest(_again(source), settings)
         prepared = _prepare_first(source, request, folder, world)
-    folder.take_over(dataclasses.replace(request, fingerprint=prepared.corpus.fingerprint))
+    request = dataclasses.replace(request, fingerprint=prepared.corpus.fingerprint)
+    folder.take_over(request, anew=anew)
     _save_tokenizer(prepared.tokenizer, folder)
     return prepared
 
@@ -195,7 +197,7 @@ def _prepare_first(
     if new:
         folder.write_request(request)
     try:
-        return _prepare(source, request.settings, folder, world)
+        return _prepare(source, request.settings, None, world)
     except BaseException:
         if new:
             folder.give_up()
@@ -203,7 +205,7 @@ def _prepare_first(
 
 
 def _prepare(
-    source: Source, settings: TrainSettings, folder: RunFolder | None, world: World
+    source: Source, settings: TrainSettings, resumed: RunFolder | None, world: World
 ) -> _Prepared:
     """Read and check all that can be wrong, before any file is replaced."""
     world.device(settings.training.device)
@@ -214,9 +216,9 @@ def _prepare(
     counts = ", ".join(f"{len(split):,} {name}" for name, split in _splits(corpus).items())
     labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
     logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
-    if folder is not None and folder.has_begun() and _tokenizer_path(folder).is_file():
-        tokenizer = _load_tokenizer(settings, folder)
-        if can_skip_reading(folder.checkpoint, folder.cache):
+    if resumed is not None and resumed.has_begun() and _tokenizer_path(resumed).is_file():
+        tokenizer = _load_tokenizer(settings, resumed)
+        if can_skip_reading(resumed.checkpoint, resumed.cache):
             return _Prepared(settings, corpus, tokenizer)
         return _Prepared(settings, corpus, *read_pretrained(settings, tokenizer, extend=False))
     logger.info("building the vocabulary")

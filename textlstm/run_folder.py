@@ -166,18 +166,19 @@ class RunFolder:
         }
         write_text(self.path / RUN, json.dumps(record, indent=2) + "\n")
 
-    def take_over(self, request: RunRequest) -> None:
+    def take_over(self, request: RunRequest, *, anew: bool = False) -> None:
         """Make the folder the run's own, now that its data is known to be good.
 
         Args:
             request: with the fingerprint of the data.
+            anew: whether the run that is here, if there is one, is replaced instead of resumed.
 
         Raises:
             DataError: the data is not that with which the run began.
             OutputError: the folder can't be written to.
         """
         assert request.fingerprint is not None
-        if not self.has_begun():
+        if anew or not self.has_begun():
             self.write_request(dataclasses.replace(request, fingerprint=None))
             self._remove([*_OURS, CACHE, *self._leftovers()])
         elif self.read_request().fingerprint != request.fingerprint:
