@@ -18,9 +18,9 @@ LEVELS = {
     "work_folder row_output stages labels tables scanning sources hub_data data arrow_cache "
     "token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary vector_files vectors "
     "runtime allocator distributed",
-    2: "encoded batching embedding lstm dropout model",
-    3: "metrics model_bytes persistence assembly hub card pretrained parity onnx_graph loss "
-    "optimizer schedule observer gradients",
+    2: "encoded batching embedding lstm dropout model outputs",
+    3: "metrics thresholds model_bytes persistence assembly hub card pretrained parity onnx_graph "
+    "loss optimizer schedule observer gradients",
     4: "trainer checkpoint evaluation predictor classifier labelling dataset_labels identity "
     "onnx_session onnx_card",
     5: "run_folder fitting pipeline estimator_base estimator token_estimator engines row_stream "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_classifier import LABELS, tiny_classifier
+from tiny_classifier import LABELS, tiny_classifier, tiny_tagger
 
 from textlstm.assembly import build_model, misfit
 from textlstm.config import ModelConfig
@@ -46,6 +46,28 @@ def test_parts_of_one_classifier_fit():
 )
 def test_a_part_of_another_does_not(other, fault):
     assert fault in misfit(**parts(**other))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "fault"),
+    [
+        (None, "thresholds = None: must be given where the network is multi-label"),
+        ((0.5, 0.5), "thresholds = (0.5, 0.5): must be 3 numbers from 0 to 1, one per label"),
+        ((0.5, 0.5, 1.5), "must be 3 numbers from 0 to 1"),
+        ((0.5, 0.5, float("nan")), "must be 3 numbers from 0 to 1"),
+        ((0.5, 0.5, "1"), "must be 3 numbers from 0 to 1"),
+    ],
+)
+def test_thresholds_belong_to_a_network_of_several_labels(thresholds, fault):
+    model = tiny_tagger().model
+    assert fault in misfit(**parts(model=model, thresholds=thresholds))
+    assert misfit(**parts(model=model, thresholds=(0, 0.5, 1.0))) == ""
+    assert "and only there" in misfit(**parts(thresholds=(0, 0.5, 1.0)))
+
+
+def test_several_labels_may_be_a_single_one():
+    tagger = tiny_tagger(labels=("spam",), thresholds=(0.5,))
+    assert tagger.labels == ("spam",)
 
 
 def contents(**weights):

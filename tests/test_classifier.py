@@ -1,11 +1,12 @@
 import itertools
 import json
+import pickle
 import threading
 
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, METRICS, RECORD, texts, tiny_classifier
+from tiny_classifier import LABELS, METRICS, RECORD, texts, tiny_classifier, tiny_tagger
 
 from textlstm import TextClassifier as ExportedName
 from textlstm.classifier import Prediction, TextClassifier
@@ -337,3 +338,64 @@ def test_a_classifier_describes_itself(classifier):
     assert found["settings"]["model"]["hidden_size"] == 6
     assert found["data"]["rows"] == {"train": 1200, "validation": 4}
     assert found["metrics"]["validation"]["accuracy"] == 0.75
+
+
+# several labels a text
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    return tiny_tagger()
+
+
+def test_several_labels_are_those_that_reach_their_thresholds(tagger):
+    found = tagger.predict(TEXTS)
+    assert {len(prediction.labels) for prediction in found} >= {0, 1, 2}
+    for prediction in found:
+        named = prediction.probabilities
+        expected = [n for n, t in zip(LABELS, tagger.thresholds, strict=True) if named[n] >= t]
+        assert list(prediction.labels) == sorted(expected, key=named.get, reverse=True)
+        assert prediction.label == (prediction.labels or ("",))[0]
+        sure = [named[n] if n in expected else 1 - named[n] for n in LABELS]
+        assert prediction.score == pytest.approx(np.prod(sure), rel=1e-5)
+    assert tagger.predict_proba(TEXTS).sum(axis=1).max() > 1.1
+
+
+def test_of_one_label_the_labels_are_that_one(classifier):
+    for prediction in classifier.predict(TEXTS[:5]):
+        assert prediction.labels == (prediction.label,)
+        assert prediction.score == max(prediction.probabilities.values())
+
+
+def test_several_labels_survive_folder_and_pickle(tagger, tmp_path):
+    tagger.save(tmp_path / "m")
+    for again in (TextClassifier.load(tmp_path / "m"), pickle.loads(pickle.dumps(tagger))):
+        assert again.multi_label
+        assert again.thresholds == tagger.thresholds
+        assert again.fingerprint() == tagger.fingerprint()
+        assert again.predict(TEXTS) == tagger.predict(TEXTS)
+    assert tagger.fingerprint() != tiny_tagger(thresholds=(0.4, 0.5, 0.7)).fingerprint()
+
+
+def test_evaluation_of_several_labels_takes_lists_or_a_split(tagger):
+    names = [list(prediction.labels) for prediction in tagger.predict(TEXTS)]
+    names[0] = [name for name in LABELS if name not in names[0]]
+    ids = [[LABELS.index(name) for name in row] for row in names]
+    matrix = np.array([[name in row for name in LABELS] for row in names])
+    figures = tagger.evaluate(TEXTS, names)
+    assert figures["accuracy"] == pytest.approx(1 - 1 / len(TEXTS))
+    assert figures["per_label"][LABELS[2]]["threshold"] == 0.6
+    assert tagger.evaluate(TEXTS, ids) == tagger.evaluate(FakeSplit(matrix)) == figures
+
+
+def test_labels_of_the_other_kind_are_refused(classifier, tagger):
+    with pytest.raises(ConfigError, match=r"labels of text 1 are 'bad': .* pass a list for each"):
+        tagger.evaluate(["a", "b"], ["bad", "good"])
+    with pytest.raises(ConfigError, match=r"unknown label \"\['bad'\]\""):
+        classifier.evaluate(["a"], [["bad"]])
+    with pytest.raises(ConfigError, match="one label a text, and the model gives any number"):
+        tagger.evaluate(FakeSplit(np.zeros(len(TEXTS), np.int64)))
+    with pytest.raises(
+        ConfigError, match="any number of labels a text, and the model gives one label"
+    ):
+        classifier.evaluate(FakeSplit(np.zeros((len(TEXTS), 3), bool)))

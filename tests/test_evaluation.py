@@ -7,11 +7,12 @@ from tiny_training import VALIDATION, TinyModel, texts
 from textlstm.batching import collate
 from textlstm.distributed import ALONE, World
 from textlstm.evaluation import judge
-from textlstm.predictor import to_probabilities
+from textlstm.outputs import to_probabilities
 
 
 def expected(model):
-    return to_probabilities(model(*collate(VALIDATION.texts, np.arange(len(VALIDATION)))).detach())
+    logits = model(*collate(VALIDATION.texts, np.arange(len(VALIDATION)))).detach()
+    return to_probabilities(logits, multi_label=False)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
@@ -23,7 +24,15 @@ def test_each_text_gets_its_probabilities_in_its_place(batch_size):
         done.append(count)
         return True
 
-    found = judge(model, VALIDATION.texts, 2, batch_size=batch_size, world=ALONE, go_on=go_on)
+    found = judge(
+        model,
+        VALIDATION.texts,
+        2,
+        multi_label=False,
+        batch_size=batch_size,
+        world=ALONE,
+        go_on=go_on,
+    )
     np.testing.assert_allclose(found, expected(model), atol=1e-6)
     assert found.dtype == np.float32
     assert done == [*range(batch_size, 30, batch_size), 30]
@@ -35,11 +44,16 @@ def test_it_is_broken_off_when_told_so():
         return count < 8
 
     model = TinyModel().eval()
-    assert judge(model, VALIDATION.texts, 2, batch_size=4, world=ALONE, go_on=go_on) is None
+    assert (
+        judge(model, VALIDATION.texts, 2, multi_label=False, batch_size=4, world=ALONE, go_on=go_on)
+        is None
+    )
 
 
 def test_no_texts_have_no_probabilities():
-    assert judge(TinyModel(), texts(0).texts, 2, batch_size=4, world=ALONE).shape == (0, 2)
+    assert judge(
+        TinyModel(), texts(0).texts, 2, multi_label=False, batch_size=4, world=ALONE
+    ).shape == (0, 2)
 
 
 class Three(World):
@@ -55,7 +69,8 @@ class Three(World):
 def test_each_process_judges_batches_of_its_own():
     model = TinyModel().eval()
     parts = [
-        judge(model, VALIDATION.texts, 2, batch_size=4, world=Three(rank, 3)) for rank in range(3)
+        judge(model, VALIDATION.texts, 2, multi_label=False, batch_size=4, world=Three(rank, 3))
+        for rank in range(3)
     ]
     judged = np.stack([part.any(axis=1) for part in parts])  # [3, N]
     assert (judged.sum(axis=0) == 1).all()

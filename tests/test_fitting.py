@@ -2,12 +2,16 @@
 
 import signal
 
+import numpy as np
 import pytest
 import torch
 from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
 from textlstm.config import TrainSettings
+from textlstm.encoded import LabelledTexts
 from textlstm.fitting import TrainingInterrupted, fit_model
+from textlstm.predictor import predict_probabilities
+from textlstm.thresholds import best_thresholds
 from textlstm.trainer import Observer
 
 SETTINGS = TrainSettings.from_options(
@@ -51,3 +55,37 @@ def test_a_signal_ends_training_after_the_step_under_way(tmp_path, number):
     assert stop.value.signal_number == number
     assert steps == [1]
     assert signal.getsignal(number) == before
+
+
+def tagged(n, seed):
+    """Texts with three labels that their ids tell: low ones, high ones, long."""
+    plain = texts(n, seed=seed)
+    ids = np.split(plain.texts.ids, plain.texts.offsets[1:-1])
+    rows = [[(row < 4).any(), (row > 16).any(), len(row) > 4] for row in ids]
+    return LabelledTexts(plain.texts, np.array(rows))
+
+
+def test_several_labels_are_learned_with_the_thresholds_that_were_best_on_validation(tmp_path):
+    splits = {name: tagged(n, n) for name, n in (("train", 300), ("validation", 90), ("test", 80))}
+    options = {"embedding_size": 8, "hidden_size": 8, "pooling": "max", "epochs": 8}
+    settings = TrainSettings.from_options(
+        **options, num_layers=1, learning_rate=0.05, threads=1, device="cpu"
+    )
+    fitted = fit_model(splits, ["low", "high", "long"], settings, vocab_size=20, cache=tmp_path)
+    assert fitted.model.multi_label
+    for name, split in (("validation", splits["validation"]), ("test", splits["test"])):
+        found = predict_probabilities(fitted.model, split.texts)
+        if name == "validation":
+            assert fitted.thresholds == pytest.approx(
+                best_thresholds(split.labels, found), abs=0.02
+            )
+        rows = fitted.metrics[name]["per_label"].values()
+        assert tuple(row["threshold"] for row in rows) == fitted.thresholds
+        right = (found >= np.array(fitted.thresholds)) == split.labels
+        assert fitted.metrics[name]["accuracy"] == pytest.approx(right.all(axis=1).mean())
+        assert fitted.metrics[name]["macro_f1"] > 0.8
+    assert fitted.result.history[-1]["validation_macro_f1"] > 0.8
+
+
+def test_one_label_a_text_needs_no_thresholds(tmp_path):
+    assert fit(tmp_path).thresholds is None

@@ -7,7 +7,14 @@ import pyarrow as pa
 import pytest
 
 from textlstm.errors import ConfigError, DataError
-from textlstm.labels import LabelCodes, label_ids, label_name, order_names, whole_number
+from textlstm.labels import (
+    LabelCodes,
+    label_ids,
+    label_matrix,
+    label_name,
+    order_names,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +121,17 @@ def test_an_unknown_label_of_a_caller_is_named_with_those_there_are(
 ) -> None:
     with pytest.raises(ConfigError, match=f"unknown label '{label}': .* labels are {names[0]}, "):
         label_ids([label], names)
+
+
+def test_lists_of_labels_of_a_caller_become_a_matrix() -> None:
+    names = ["a", "b", "c"]
+    given = [["c", "a"], [], ("b",), {"b"}, np.array([0, 2]), ["a", "a"]]
+    expected = [[1, 0, 1], [0, 0, 0], [0, 1, 0], [0, 1, 0], [1, 0, 1], [1, 0, 0]]
+    found = label_matrix(given, names)
+    assert found.dtype == bool
+    assert found.astype(int).tolist() == expected
+    assert label_matrix([], names).shape == (0, 3)
+    with pytest.raises(ConfigError, match="unknown label 'd': the model's labels are a, b, c"):
+        label_matrix([["a"], ["d"]], names)
+    with pytest.raises(ConfigError, match=r"labels of text 2 are 'a': .* pass a list for each"):
+        label_matrix([["a"], "a"], names)

@@ -63,3 +63,42 @@ def test_the_weight_of_a_text_multiplies_its_part_of_the_loss(options):
     assert ones.item() == pytest.approx(sum(parts))
     weighted = loss(logits, targets, torch.tensor([0.5, 2.0, 0.0])).item()
     assert weighted == pytest.approx(0.5 * parts[0] + 2 * parts[1])
+
+
+SEVERAL = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 0, 1]], bool)  # of `NAMES`
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0], [0.0, 0.1, 0.2], [-3.0, 4.0, 1.0]])
+
+
+def test_of_several_labels_the_loss_is_the_mean_over_all_answers():
+    loss = make_loss(TrainingConfig(), SEVERAL, NAMES)
+    targets = torch.from_numpy(SEVERAL)
+    right = torch.where(targets, LOGITS.sigmoid(), (-LOGITS).sigmoid())
+    assert loss(LOGITS, targets).item() == pytest.approx(-right.log().mean().item())
+    smoothed = make_loss(TrainingConfig(label_smoothing=0.2), SEVERAL, NAMES)
+    expected = -(0.9 * right.log() + 0.1 * (1 - right).log()).mean().item()
+    assert smoothed(LOGITS, targets).item() == pytest.approx(expected)
+
+
+def test_of_several_labels_a_class_weight_is_that_of_the_texts_that_have_it():
+    loss = make_loss(TrainingConfig(class_weights=("bad=2", "a=b=5")), SEVERAL, NAMES)
+    targets = torch.from_numpy(SEVERAL)
+    right = torch.where(targets, LOGITS.sigmoid(), (-LOGITS).sigmoid())
+    weights = torch.tensor([[2, 1, 5], [2, 1, 1], [1, 1, 1], [2, 1, 5.0]])
+    expected = -(weights * right.log()).sum().item() / weights.sum().item()
+    assert loss(LOGITS, targets).item() == pytest.approx(expected)
+    assert loss.divisor(targets).item() == 23
+
+
+def test_balanced_has_yes_and_no_count_alike_for_each_of_several_labels():
+    weights = class_weights(("balanced",), SEVERAL, NAMES)
+    assert weights.tolist() == pytest.approx([1 / 3, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weights": ("bad=3",), "label_smoothing": 0.2}])
+def test_of_several_labels_the_weight_of_a_text_multiplies_its_part_of_the_loss(options):
+    targets = torch.from_numpy(SEVERAL)
+    loss = make_loss(TrainingConfig(**options), SEVERAL, NAMES)
+    parts = [loss(LOGITS, targets, row).item() for row in torch.eye(4)]
+    assert loss(LOGITS, targets).item() == pytest.approx(sum(parts))
+    weighted = loss(LOGITS, targets, torch.tensor([0.5, 2.0, 0.0, 1.0])).item()
+    assert weighted == pytest.approx(0.5 * parts[0] + 2 * parts[1] + parts[3])

@@ -206,3 +206,105 @@ def test_weights_count_as_repetitions_do_but_not_in_numbers_of_texts():
     for name in "abc":
         row = {**repeated["per_label"][name], "support": plain["per_label"][name]["support"]}
         assert weighted["per_label"][name] == pytest.approx(row)
+
+
+# true ab, -, b, a; predicted a, -, b, bc; 'd' never occurs
+SEVERAL = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]], bool)
+EACH = np.array(
+    [[0.9, 0.4, 0.2, 0.1], [0.1, 0.1, 0.1, 0.1], [0.2, 0.5, 0.1, 0.1], [0.4, 0.6, 0.3, 0.1]],
+    np.float32,
+)
+THRESHOLDS = (0.5, 0.5, 0.3, 0.5)
+
+
+@pytest.fixture
+def several():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return evaluate_probabilities(SEVERAL, EACH, NAMES, thresholds=THRESHOLDS)
+
+
+def test_figures_of_several_labels_worked_out_by_hand(several):
+    assert several["n"] == 4
+    assert several["accuracy"] == 2 / 4
+    assert several["hamming_loss"] == pytest.approx((1 + 0 + 0 + 3) / 16)
+    f1_a, f1_b = 2 / (1 + 2), 2 / (2 + 2)  # 2 found right / (chosen + true)
+    assert several["macro_f1"] == pytest.approx((f1_a + f1_b) / 4)
+    assert several["micro_f1"] == pytest.approx(2 * 2 / (4 + 4))
+    assert several["weighted_f1"] == pytest.approx((2 * f1_a + 2 * f1_b) / 4)
+    assert several["samples_f1"] == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
+    right = np.where(SEVERAL, EACH, 1 - EACH)
+    assert several["log_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-6)
+    assert several["labels"] == NAMES
+    assert "confusion_matrix" not in several
+
+
+def test_rows_of_several_labels_have_their_thresholds(several):
+    rows = several["per_label"]
+    expected = {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2, "threshold": 0.5}
+    assert rows["a"] == pytest.approx(expected)
+    assert rows["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0, "threshold": 0.3}
+
+
+def test_calibration_of_several_labels_is_that_of_all_answers():
+    labels = np.array([[1, 0], [1, 0], [0, 0], [1, 1]], bool)
+    found = np.array([[0.75, 0.25]] * 4)
+    figures = evaluate_probabilities(labels, found, ["a", "b"], thresholds=(0.5, 0.5))
+    assert figures["ece"] == pytest.approx(0)
+    figures = evaluate_probabilities(labels, found[:, ::-1], ["a", "b"], thresholds=(0.5, 0.5))
+    assert figures["ece"] == pytest.approx(0.5)
+
+
+def test_a_single_label_that_texts_have_or_not_is_judged_as_one_of_several():
+    labels, found = np.array([[1], [0], [1], [0]], bool), np.array([[0.9], [0.8], [0.1], [0.2]])
+    figures = evaluate_probabilities(labels, found, ["a"], thresholds=(0.5,))
+    assert figures["accuracy"] == 0.5
+    assert figures["macro_f1"] == figures["micro_f1"] == pytest.approx(0.5)
+    assert figures["samples_f1"] == pytest.approx((1 + 0 + 0 + 1) / 4)
+
+
+def test_log_loss_of_several_labels_stays_finite():
+    labels, found = np.array([[1, 0]], bool), np.array([[0.0, 1.0]], np.float32)
+    figures = evaluate_probabilities(labels, found, ["a", "b"], thresholds=(0.5, 0.5))
+    assert figures["log_loss"] == pytest.approx(23 * math.log(2), rel=1e-6)
+
+
+def test_weights_of_texts_of_several_labels_count_as_repetitions():
+    random = np.random.default_rng(3)
+    labels = random.random((40, 3)) < 0.4
+    found = random.random((40, 3)).astype(np.float32)
+    weights = random.integers(1, 5, 40)
+    options = {"thresholds": (0.5, 0.4, 0.6)}
+    weighted = evaluate_probabilities(labels, found, "abc", weights, **options)
+    again = (labels.repeat(weights, axis=0), found.repeat(weights, axis=0))
+    repeated = evaluate_probabilities(*again, "abc", **options)
+    plain = evaluate_probabilities(labels, found, "abc", **options)
+    figures = set(plain) - {"n", "per_label", "labels"}
+    assert figures >= {"accuracy", "hamming_loss", "samples_f1", "ece", "log_loss"}
+    for key in figures:
+        assert weighted[key] == pytest.approx(repeated[key])
+        assert weighted[key] != pytest.approx(plain[key])
+    assert weighted["per_label"]["a"]["support"] == plain["per_label"]["a"]["support"]
+
+
+def test_the_table_of_several_labels_lines_up(several):
+    assert format_metrics(several) == "\n".join(
+        [
+            "texts                   4",
+            "accuracy           0.5000",
+            "hamming loss       0.2500",
+            "macro F1           0.2917",
+            "micro F1           0.5000",
+            "weighted F1        0.5833",
+            "samples F1         0.6667",
+            f"log loss           {several['log_loss']:.4f}",
+            f"calibration error  {several['ece']:.4f}",
+            "",
+            "label  precision  recall      F1  texts  threshold",
+            "a         1.0000  0.5000  0.6667      2     0.5000",
+            "b         0.5000  0.5000  0.5000      2     0.5000",
+            "c         0.0000  0.0000  0.0000      0     0.3000",
+            "d         0.0000  0.0000  0.0000      0     0.5000",
+        ]
+    )
+    assert json.loads(json.dumps(several)) == several

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from safetensors import safe_open
-from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier
+from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
 
 import textlstm
 from textlstm import persistence
@@ -344,3 +344,36 @@ def test_nothing_of_a_model_folder_needs_pickle(folder, monkeypatch):
     classifier = TextClassifier.load(folder)
     classifier.save(folder.parent / "copy")
     assert classifier.predict(["a film"])[0].label in LABELS
+
+
+def test_a_folder_says_whether_a_text_may_have_several_labels(folder, tmp_path):
+    config = json.loads((folder / FILES.config).read_text())
+    assert (config["multi_label"], config["thresholds"]) == (False, None)
+    tiny_tagger().save(tmp_path / "tagger")
+    config = json.loads((tmp_path / "tagger" / FILES.config).read_text())
+    assert (config["multi_label"], config["thresholds"]) == (True, [0.4, 0.5, 0.6])
+    assert read_folder(tmp_path / "tagger").thresholds == (0.4, 0.5, 0.6)
+
+
+def test_a_folder_from_before_there_were_several_labels_is_read(folder):
+    path = folder / FILES.config
+    config = json.loads(path.read_text())
+    del config["multi_label"], config["thresholds"]
+    path.write_text(json.dumps(config))
+    assert read_folder(folder).thresholds is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"multi_label": 1}, "multi_label = 1 must be true or false"),
+        ({"multi_label": True}, "thresholds = None must be a number"),
+        ({"multi_label": True, "thresholds": [0.5]}, r"thresholds = \[0.5\] must be a number"),
+        ({"multi_label": True, "labels": []}, r"labels = \[\] must be a list of at least 1 str"),
+        ({"labels": ["a"]}, r"labels = \['a'\] must be a list of at least 2 str"),
+    ],
+)
+def test_thresholds_that_are_none_are_named(folder, changes, fault):
+    change_config(folder, **changes)
+    with pytest.raises(ModelFolderError, match=fault):
+        read_folder(folder)

@@ -7,7 +7,8 @@ from tiny_classifier import texts, tiny_classifier
 
 from textlstm import predictor
 from textlstm.encoded import EncodedTexts
-from textlstm.predictor import predict_probabilities, stream_probabilities, to_probabilities
+from textlstm.outputs import to_probabilities
+from textlstm.predictor import predict_probabilities, stream_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_no_gradient_is_kept_and_the_mode_does_not_leak_to_the_caller(classifier
 
 def test_rows_sum_to_one_for_any_logits():
     logits = torch.tensor([[1000.0, -1000.0, 0.0], [0.1, 0.2, 0.3]])
-    found = to_probabilities(logits)
+    found = to_probabilities(logits, multi_label=False)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(found[0], [1, 0, 0])
     expected = np.exp([0.1, 0.2, 0.3]) / np.exp([0.1, 0.2, 0.3]).sum()

@@ -47,8 +47,11 @@ def texts(n, seed=0, longest=30):
     return [" ".join(chosen.choices(WORDS, k=chosen.randint(0, longest))) for _ in range(n)]
 
 
-def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, **options):
-    """A classifier whose probabilities differ well from text to text."""
+def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **options):
+    """A classifier whose probabilities differ well from text to text.
+
+    With thresholds it gives a text any number of labels.
+    """
     options = {
         "embedding_size": 5,
         "hidden_size": 6,
@@ -61,9 +64,19 @@ def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, **options):
     tokenizer = TextTokenizer.train(lambda: [[SENTENCE]], settings.tokenizer)
     seed_everything(seed)
     model = BiLSTMClassifier(
-        settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=len(labels)
+        settings.model,
+        vocab_size=len(tokenizer.vocabulary),
+        num_classes=len(labels),
+        multi_label=thresholds is not None,
     )
     with torch.no_grad():
         model.embedding.weight[1:].normal_()
         model.linear.weight.normal_(std=3)
-    return TextClassifier(model, tokenizer, labels, settings, record=record, device="cpu")
+    return TextClassifier(
+        model, tokenizer, labels, settings, thresholds=thresholds, record=record, device="cpu"
+    )
+
+
+def tiny_tagger(**options):
+    """A classifier that gives some texts several labels and some none."""
+    return tiny_classifier(**{"thresholds": (0.4, 0.5, 0.6), "record": RunRecord(), **options})

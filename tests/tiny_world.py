@@ -243,12 +243,17 @@ def evaluate(folder, world):
     """Judged together as by one, and broken off together."""
     model = bilstm(**DRY).eval()
     for size in (4, 7, 100):
-        options = {"batch_size": size}
+        options = {"batch_size": size, "multi_label": False}
         alone = judge(model, VALIDATION.texts, 2, world=ALONE, **options)
         together = judge(model, VALIDATION.texts, 2, world=world, **options)
         np.testing.assert_array_equal(together, alone)
     stopped = judge(
-        model, VALIDATION.texts, 2, batch_size=4, world=world, go_on=lambda done: world.is_main
+        model,
+        VALIDATION.texts,
+        2,
+        world=world,
+        go_on=lambda done: world.is_main,
+        **{**options, "batch_size": 4},
     )
     assert stopped is None
 

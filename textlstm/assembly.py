@@ -10,7 +10,7 @@ import torch
 from textlstm.config import TrainSettings
 from textlstm.errors import ModelFolderError
 from textlstm.model import BiLSTMClassifier
-from textlstm.persistence import FILES, ModelFolder
+from textlstm.persistence import FILES, ModelFolder, fit_thresholds
 from textlstm.tokenizer import TextTokenizer
 
 
@@ -19,6 +19,7 @@ def misfit(
     tokenizer: TextTokenizer,
     labels: Sequence[str],
     settings: TrainSettings,
+    thresholds: Sequence[float] | None = None,
 ) -> str:
     """Say what of a classifier does not fit together.
 
@@ -27,6 +28,7 @@ def misfit(
         tokenizer: text to ids.
         labels: label names, index = id.
         settings: of both.
+        thresholds: the least probability of each label, where a text may have several.
 
     Returns:
         The value, the rule and the remedy; '' if all fits, so that what is saved can be loaded.
@@ -34,8 +36,19 @@ def misfit(
     rows, outputs = model.embedding.num_embeddings, model.linear.out_features
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         return f"labels = {labels!r}: must be a list of strings"
-    if len(labels) != outputs or len(set(labels)) < max(outputs, 2):
-        return f"labels = {labels!r}: must be {outputs} different names, one per logit, at least 2"
+    least = 1 if model.multi_label else 2
+    if len(labels) != outputs or len(set(labels)) < max(outputs, least):
+        return (
+            f"labels = {labels!r}: must be {outputs} different names, one per logit, at least "
+            f"{least}"
+        )
+    if (thresholds is not None) != model.multi_label:
+        return (
+            f"thresholds = {thresholds!r}: must be given where the network is multi-label, and "
+            "only there"
+        )
+    if thresholds is not None and not fit_thresholds(thresholds, outputs):
+        return f"thresholds = {thresholds!r}: must be {outputs} numbers from 0 to 1, one per label"
     if len(tokenizer.vocabulary) != rows:
         return (
             f"a vocabulary of {len(tokenizer.vocabulary)} entries: must have {rows}, "
@@ -69,7 +82,10 @@ def build_model(contents: ModelFolder, folder: Path) -> BiLSTMClassifier:
     # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were
         model = BiLSTMClassifier(
-            shape, vocab_size=len(contents.tokenizer.vocabulary), num_classes=len(contents.labels)
+            shape,
+            vocab_size=len(contents.tokenizer.vocabulary),
+            num_classes=len(contents.labels),
+            multi_label=contents.thresholds is not None,
         )
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: list(tensor.shape) for name, tensor in contents.weights.items()}

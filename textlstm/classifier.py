@@ -19,10 +19,11 @@ from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.hub import find_model, upload_model
 from textlstm.identity import model_hash
-from textlstm.labels import label_ids
+from textlstm.labels import label_ids, label_matrix
 from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import PackedModel, pack, unpack
 from textlstm.options import build, reject_unknown
+from textlstm.outputs import judgements
 from textlstm.persistence import ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.runtime import pick_device, pick_precision
@@ -56,14 +57,19 @@ class Prediction:
     """The judgement of one text.
 
     Args:
-        label: the most probable label.
-        score: its probability.
+        label: the most probable label; of several labels the most probable one of `labels`,
+            '' where there is none.
+        score: the probability that the judgement is right: that of `label`; where a text may
+            have several labels, that it has exactly `labels`, taken as independent.
         probabilities: of every label, in the order of `TextClassifier.labels`.
+        labels: where a text may have several, those that reach their thresholds, the most
+            probable first; else `label` alone.
     """
 
     label: str
     score: float
     probabilities: dict[str, float]
+    labels: tuple[str, ...]
 
 
 class TextClassifier:
@@ -77,6 +83,7 @@ class TextClassifier:
         tokenizer: text to ids.
         labels: label names, index = id.
         settings: what the model was trained with; its `model` part must be the network's.
+        thresholds: the least probability of each label, for a network of several labels a text.
         record: what is known of the run.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         precision: what the LSTM computes in: 'fp32', 'bf16', or 'auto' (bf16 where native).
@@ -92,11 +99,12 @@ class TextClassifier:
         labels: Sequence[str],
         settings: TrainSettings,
         *,
+        thresholds: Sequence[float] | None = None,
         record: RunRecord | None = None,
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
-        fault = misfit(model, tokenizer, labels, settings)
+        fault = misfit(model, tokenizer, labels, settings, thresholds)
         if fault:
             raise ConfigError(fault)
         self.model = model.to(pick_device(device)).eval()
@@ -104,6 +112,7 @@ class TextClassifier:
         self.tokenizer = tokenizer
         self.labels = tuple(labels)
         self.settings = settings
+        self.thresholds = None if thresholds is None else tuple(thresholds)
         self.record = record or RunRecord()
 
     @classmethod
@@ -133,6 +142,7 @@ class TextClassifier:
             contents.tokenizer,
             contents.labels,
             contents.settings,
+            thresholds=contents.thresholds,
             record=contents.record,
             device=device,
             precision=precision,
@@ -206,6 +216,7 @@ class TextClassifier:
             self.tokenizer,
             self.labels,
             self.settings.to_dict(),
+            self.thresholds,
             self.record,
             "cpu" if self.device.type == "cpu" else "auto",  # that GPU may not be there
             "fp32" if self.model.compute_dtype == torch.float32 else "bf16",
@@ -227,7 +238,12 @@ class TextClassifier:
 
     def _write(self, folder: Path, card: str) -> None:
         contents = ModelFolder(
-            self.labels, self.settings, self.tokenizer, self.model.state_dict(), self.record
+            self.labels,
+            self.settings,
+            self.tokenizer,
+            self.model.state_dict(),
+            self.record,
+            self.thresholds,
         )
         write_folder(folder, contents, card=card)
 
@@ -262,7 +278,7 @@ class TextClassifier:
             ConfigError: as in `predict`.
         """
         batches = self._probability_batches(in_batches(texts), batch_size)
-        return (self._prediction(row) for batch in batches for row in batch.tolist())
+        return (prediction for batch in batches for prediction in self._predictions(batch))
 
     def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
         """Give the probability of every label.
@@ -272,7 +288,8 @@ class TextClassifier:
             batch_size: texts a step.
 
         Returns:
-            float32 [N, C]; columns in the order of `labels`, each row sums to 1.
+            float32 [N, C]; columns in the order of `labels`. Each row sums to 1, unless a text
+            may have several labels.
 
         Raises:
             ConfigError: as in `predict`.
@@ -309,7 +326,8 @@ class TextClassifier:
 
         Args:
             texts: the texts, or a split of a corpus, which has its labels with it.
-            labels: for texts, the true label of each: its name, or its id if no name is a number.
+            labels: for texts, the true label of each: its name, or its id if no name is a
+                number; of several labels a text, a list of such for each.
             batch_size: texts a step.
 
         Returns:
@@ -325,15 +343,22 @@ class TextClassifier:
             if labels is not None:
                 raise ConfigError("evaluate: a split has its labels with it: pass no labels")
             ids = texts.labels
+            if (ids.ndim == 2) != self.multi_label:
+                kinds = ["one label", "any number of labels"]
+                raise ConfigError(
+                    f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
+                    f"{kinds[self.multi_label]}: load it with multi_label={self.multi_label}"
+                )
             probabilities = self._joined(self.predict_batches(texts.texts(), batch_size=batch_size))
         else:
             if labels is None:
                 raise ConfigError("evaluate: labels are missing: pass one label for each text")
-            ids = label_ids(labels, self.labels)
+            read = label_matrix if self.multi_label else label_ids
+            ids = read(labels, self.labels)
             probabilities = self.predict_proba(texts, batch_size=batch_size)
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
-        return evaluate_probabilities(ids, probabilities, self.labels)
+        return evaluate_probabilities(ids, probabilities, self.labels, thresholds=self.thresholds)
 
     def classify_dataset(self, dataset: Dataset, **options: Any) -> Dataset:
         """Label a dataset of the `datasets` library.
@@ -367,17 +392,20 @@ class TextClassifier:
 
     def fingerprint(self) -> str:
         """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
-        return model_hash(self.model, self.tokenizer, self.labels, self.settings)
+        return model_hash(self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
 
     def describe(self) -> dict[str, Any]:
         """Give all that is known of the classifier, fit for JSON.
 
         Returns:
-            labels, sizes, settings, data, training, metrics (per split) and versions.
+            labels, multi_label, thresholds, sizes, settings, data, training, metrics (per split)
+            and versions.
         """
         record = self.record
         return {
             "labels": list(self.labels),
+            "multi_label": self.multi_label,
+            "thresholds": None if self.thresholds is None else list(self.thresholds),
             "sizes": {
                 "vocabulary": len(self.vocabulary),
                 "parameters": sum(tensor.numel() for tensor in self.model.parameters()),
@@ -394,6 +422,11 @@ class TextClassifier:
             "metrics": {split: dict(metrics) for split, metrics in record.metrics.items()},
             "versions": dict(record.versions),
         }
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.model.multi_label
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -429,13 +462,12 @@ class TextClassifier:
     def _joined(self, batches: Iterable[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
-    def _prediction(self, probabilities: list[float]) -> Prediction:
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        return Prediction(
-            self.labels[best],
-            probabilities[best],
-            dict(zip(self.labels, probabilities, strict=True)),
-        )
+    def _predictions(self, probabilities: np.ndarray) -> Iterator[Prediction]:
+        """Give what probabilities, float32 [n, C], come to."""
+        judged = judgements(probabilities, self.labels, self.thresholds)
+        for (labels, score), row in zip(judged, probabilities.tolist(), strict=True):
+            named = dict(zip(self.labels, row, strict=True))
+            yield Prediction(labels[0] if labels else "", score, named, labels)
 
 
 def _unpacked(
@@ -443,6 +475,7 @@ def _unpacked(
     tokenizer: TextTokenizer,
     labels: Sequence[str],
     settings: dict[str, dict[str, Any]],
+    thresholds: tuple[float, ...] | None,
     record: RunRecord,
     device: str,
     precision: str,
@@ -452,6 +485,7 @@ def _unpacked(
         tokenizer,
         labels,
         TrainSettings.from_dict(settings),
+        thresholds=thresholds,
         record=record,
         device=device,
         precision=precision,

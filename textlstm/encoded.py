@@ -144,11 +144,12 @@ class EncodedTexts:
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts and the label id of each.
+    """Texts and what is known of their labels.
 
     Args:
         texts: N texts.
-        labels: their label ids, int64 [N].
+        labels: their label ids, int64 [N]; where a text may have several which it has, bool
+            [N, C].
         weights: how much each counts beside the others, above 0, float [N]; None where all
             count the same.
     """
@@ -166,6 +167,11 @@ class LabelledTexts:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.labels.ndim == 2
 
 
 @dataclass(frozen=True)

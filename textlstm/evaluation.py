@@ -14,7 +14,7 @@ from torch import nn
 from textlstm.batching import collate, sorted_batches
 from textlstm.distributed import World
 from textlstm.encoded import EncodedTexts
-from textlstm.predictor import to_probabilities
+from textlstm.outputs import to_probabilities
 
 
 @torch.inference_mode()
@@ -23,6 +23,7 @@ def judge(
     texts: EncodedTexts,
     classes: int,
     *,
+    multi_label: bool,
     batch_size: int,
     world: World,
     go_on: Callable[[int], bool] = lambda done: True,
@@ -33,6 +34,7 @@ def judge(
         model: (ids [B, T], lengths [B]) -> logits [B, C]; in evaluation mode.
         texts: N texts.
         classes: C.
+        multi_label: whether a text may have any number of labels.
         batch_size: texts of a batch.
         world: the processes.
         go_on: asked now and then, with the number of texts done by all; False ends the work.
@@ -49,7 +51,7 @@ def judge(
         for rows in together[world.rank : world.rank + 1]:
             ids, lengths = collate(texts, rows, few_shapes=True)  # [B, T], [B]
             logits = model(ids.to(device), lengths)  # [B, C]
-            probabilities[rows] = to_probabilities(logits)
+            probabilities[rows] = to_probabilities(logits, multi_label=multi_label)
         done += sum(map(len, together))
         if world.any(not go_on(done))[0]:
             return None

@@ -42,6 +42,8 @@ class Fitted:
         model: it has the weights of the best epoch.
         result: how training went.
         metrics: what `evaluate_probabilities` gave, per split that was judged.
+        thresholds: the least probability of each label, where a text may have several: those
+            that were best on validation.
         facts: of the vectors it began with, for the record of the run.
     """
 
@@ -49,6 +51,7 @@ class Fitted:
     result: TrainResult
     metrics: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
+    thresholds: tuple[float, ...] | None = None
 
     def course(self) -> dict[str, Any]:
         """Tell how training went, for the record of the run."""
@@ -97,7 +100,12 @@ def fit_model(
     """
     with cpu_threads(settings.training.threads):
         seed_everything(settings.training.seed)
-        model = BiLSTMClassifier(settings.model, vocab_size=vocab_size, num_classes=len(labels))
+        model = BiLSTMClassifier(
+            settings.model,
+            vocab_size=vocab_size,
+            num_classes=len(labels),
+            multi_label=texts["train"].multi_label,
+        )
         facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
         trainer = Trainer(
             model,
@@ -117,20 +125,17 @@ def fit_model(
             result = trainer.run()
         if result.reason == "interrupted":
             raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
-        return Fitted(model, result, _evaluations(trainer, texts, result), facts)
+        validation = result.best_metrics or trainer.evaluate(texts["validation"])
+        thresholds = _thresholds(validation) if model.multi_label else None
+        metrics = {"validation": validation}
+        if "test" in texts:
+            metrics["test"] = trainer.evaluate(texts["test"], thresholds)
+        return Fitted(model, result, metrics, facts, thresholds)
 
 
-def _evaluations(
-    trainer: Trainer, texts: Mapping[str, LabelledTexts], result: TrainResult
-) -> dict[str, dict[str, Any]]:
-    """Judge the best weights on validation and, if there is one, on test."""
-    metrics = {}
-    for name, split in texts.items():
-        if name == "validation" and result.best_metrics:
-            metrics[name] = result.best_metrics
-        elif name != "train":
-            metrics[name] = trainer.evaluate(split)
-    return metrics
+def _thresholds(metrics: Mapping[str, Any]) -> tuple[float, ...]:
+    """Give the thresholds that figures were made with."""
+    return tuple(row["threshold"] for row in metrics["per_label"].values())
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from textlstm.config import TrainSettings
 from textlstm.model import BiLSTMClassifier
@@ -20,6 +21,7 @@ def model_hash(
     tokenizer: TextTokenizer,
     labels: Sequence[str],
     settings: TrainSettings,
+    thresholds: Sequence[float] | None = None,
 ) -> str:
     """Hash all that a result depends on, but for the machine that computes it.
 
@@ -28,13 +30,15 @@ def model_hash(
         tokenizer: text to ids.
         labels: label names, index = id.
         settings: those of the tokenizer and the network count.
+        thresholds: the least probability of each label, where a text may have several.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
     tables = settings.to_dict()
-    known = [list(labels), tables["tokenizer"], tables["model"], str(model.compute_dtype)]
+    known: list[Any] = [list(labels), tables["tokenizer"], tables["model"]]
+    known += [str(model.compute_dtype), None if thresholds is None else list(thresholds)]
     digest.update(json.dumps(known).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -46,7 +46,7 @@ def label_name(value: Any) -> str | None:
         if value.is_integer():
             return str(int(value))
         raise DataError(f"label {value!r} has a fraction: a label is a string or a whole number")
-    if isinstance(value, list | tuple | np.ndarray):
+    if is_list(value):
         raise DataError("the label is a list: each row needs one label")
     kind = type(value).__name__
     raise DataError(f"the label is of type {kind}: a label is a string, whole number or boolean")
@@ -83,12 +83,8 @@ def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
     Raises:
         ConfigError: a label is unknown.
     """
-    by_name: dict[str, int] = {name: i for i, name in enumerate(names)}
-    if not any(name.lstrip("-").isdecimal() for name in names):
-        by_name |= {str(i): i for i in range(len(names))}
-    words = [
-        str(label).lower() if isinstance(label, bool | np.bool_) else str(label) for label in labels
-    ]
+    by_name = _places(names)
+    words = [_word(label) for label in labels]
     unknown = sorted({word for word in words if word not in by_name})
     if unknown:
         raise ConfigError(
@@ -96,6 +92,49 @@ def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
             f"the model's labels are {', '.join(names)}"
         )
     return np.array([by_name[word] for word in words], np.int64)
+
+
+def label_matrix(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
+    """Tell which labels texts have, of which each may have several.
+
+    Args:
+        labels: for each of N texts a list of labels as for `label_ids`, which may be empty.
+        names: label names, index = id.
+
+    Returns:
+        bool [N, C].
+
+    Raises:
+        ConfigError: a label is unknown, or there is something else than a list.
+    """
+    rows = list(labels)
+    for number, row in enumerate(rows, 1):
+        if not is_list(row):
+            raise ConfigError(
+                f"the labels of text {number} are {row!r}: the model gives a text any number of "
+                "labels, so pass a list for each"
+            )
+    matrix = np.zeros((len(rows), len(names)), bool)
+    flat = label_ids([label for row in rows for label in row], names)
+    matrix[np.repeat(np.arange(len(rows)), [len(row) for row in rows]), flat] = True
+    return matrix
+
+
+def is_list(value: Any) -> bool:
+    """Tell whether a value is a list of labels, rather than one."""
+    return isinstance(value, list | tuple | set | frozenset | np.ndarray)
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Give the ids of names, and of ids written as numbers if no name is one."""
+    by_name: dict[str, int] = {name: i for i, name in enumerate(names)}
+    if not any(name.lstrip("-").isdecimal() for name in names):
+        by_name |= {str(i): i for i in range(len(names))}
+    return by_name
+
+
+def _word(label: Any) -> str:
+    return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
 
 
 class LabelCodes:

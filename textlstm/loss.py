@@ -1,5 +1,8 @@
 """What training makes small: cross entropy, with weights and label smoothing.
 
+Where a text may have several labels, each label is a question of its own with the answers yes
+and no, and the loss is the mean over texts and labels.
+
 Shapes: B batch, N texts, C classes.
 """
 
@@ -68,12 +71,42 @@ class TextLoss(nn.Module):
         return len(targets) if self.class_weights is None else self.class_weights[targets].sum()
 
 
+class MultiLabelLoss(TextLoss):
+    """Mean binary cross entropy over the texts and labels of a batch.
+
+    A class weight is how much a text counts for a label that it has, beside one that does not
+    have it. Label smoothing moves yes and no towards the middle by half its share.
+    """
+
+    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Do as `TextLoss.forward`, with targets of bool [B, C]."""
+        smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        each = functional.binary_cross_entropy_with_logits(
+            logits.float(), smoothed, self._label_weights(targets), reduction="none"
+        ).sum(dim=1)  # [B]
+        if weights is not None:
+            each = each * weights
+        return each.sum() / self.divisor(targets)
+
+    def divisor(self, targets: Tensor) -> Tensor | int:
+        """Give how many answers bool [B, C] are, or the sum of their weights."""
+        weights = self._label_weights(targets)
+        return targets.numel() if weights is None else weights.sum()
+
+    def _label_weights(self, targets: Tensor) -> Tensor | None:
+        """Give how much each answer counts, [B, C]."""
+        if self.class_weights is None:
+            return None
+        return torch.where(targets, self.class_weights, torch.ones_like(self.class_weights))
+
+
 def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> TextLoss:
     """Build the loss of a training run.
 
     Args:
         config: class weights and label smoothing.
-        labels: label ids of the training texts, int64 [N].
+        labels: label ids of the training texts, int64 [N]; of several labels a text, bool
+            [N, C].
         names: label names, C of them.
 
     Returns:
@@ -84,7 +117,8 @@ def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) 
     """
     weights = class_weights(config.class_weights, labels, names)
     tensor = None if weights is None else torch.from_numpy(weights).float()
-    return TextLoss(tensor, config.label_smoothing)
+    kind = MultiLabelLoss if labels.ndim == 2 else TextLoss
+    return kind(tensor, config.label_smoothing)
 
 
 def class_weights(
@@ -94,8 +128,10 @@ def class_weights(
 
     Args:
         options: nothing; or 'balanced' alone: n / (labels present * texts of the label), as in
-            scikit-learn; or 'label=weight' for some labels, the others being 1.
-        labels: label ids of the training texts, int64 [N].
+            scikit-learn, and of several labels a text: texts without the label / texts with
+            it, so that yes and no count alike; or 'label=weight' for some labels, the others
+            being 1.
+        labels: label ids of the training texts, int64 [N]; or bool [N, C].
         names: label names, C of them.
 
     Returns:
@@ -108,6 +144,11 @@ def class_weights(
         return None
     weights = np.ones(len(names))
     if tuple(options) == ("balanced",):
+        if labels.ndim == 2:
+            having = labels.sum(axis=0)  # [C]
+            split = (having > 0) & (having < len(labels))
+            weights[split] = len(labels) / having[split] - 1
+            return weights
         counts = np.bincount(labels, minlength=len(names))
         present = counts > 0
         weights[present] = len(labels) / (present.sum() * counts[present])

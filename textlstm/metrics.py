@@ -12,12 +12,24 @@ import numpy as np
 from sklearn import metrics as sk
 
 from textlstm.errors import DataError
+from textlstm.outputs import answers
 
 ECE_BINS = 15
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
+_WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "hamming_loss": "hamming loss",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "weighted_f1": "weighted F1",
+    "samples_f1": "samples F1",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
 
 
 def evaluate_probabilities(
@@ -25,18 +37,21 @@ def evaluate_probabilities(
     probabilities: np.ndarray,
     names: Sequence[str],
     weights: np.ndarray | None = None,
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Compare probabilities with the true labels.
 
     Args:
-        labels: true label ids, int64 [N].
-        probabilities: of each label, [N, C]; a row sums to 1.
+        labels: true label ids, int64 [N]; where a text may have several which it has, bool
+            [N, C].
+        probabilities: of each label, [N, C]; of one label a text, a row sums to 1.
         names: label names, C of them.
         weights: how much each text counts in the figures, float [N]; None for all the same. The
             numbers of texts (n, support, confusion_matrix) don't weigh.
+        thresholds: the least probability of each label, where a text may have several, [C].
 
     Returns:
-        Plain values, ready for JSON:
+        Plain values, ready for JSON. Of one label a text:
         n: texts judged.
         accuracy, balanced_accuracy (mean recall over the labels present), macro_f1, micro_f1,
         weighted_f1: as scikit-learn gives them, so a label that is neither present nor
@@ -48,6 +63,15 @@ def evaluate_probabilities(
         confusion_matrix: counts, C lists of C; rows are true labels, columns predicted ones.
         labels: the names, in the order of the matrix.
 
+        Of several labels a text:
+        n, macro_f1, micro_f1, weighted_f1, per_label (with the threshold of each) and labels as
+        above, but that a label neither present nor predicted counts with an F1 of 0.
+        accuracy: share of texts with exactly the true labels.
+        hamming_loss: share of wrong answers to whether a text has a label.
+        samples_f1: mean of the texts' F1, which is 1 where there are no labels and none predicted.
+        log_loss: mean over texts and labels of the negative log probability of the right answer.
+        ece: as above, of the probability of each label beside how often it is there.
+
     Raises:
         DataError: there is nothing to judge, or a probability is not finite.
     """
@@ -58,9 +82,12 @@ def evaluate_probabilities(
         raise DataError(
             "probabilities are not finite: the model's weights are damaged; train it again"
         )
-    assert labels.shape == (n,)
     assert classes == len(names)
-    predicted = probabilities.argmax(axis=1)  # [N]
+    if thresholds is not None:
+        assert labels.shape == (n, classes)
+        return _of_several(labels, probabilities, names, weights, thresholds)
+    assert labels.shape == (n,)
+    predicted = answers(probabilities, None)  # [N]
     every = np.arange(classes)
     by_weight = {"sample_weight": weights}
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
@@ -79,17 +106,66 @@ def evaluate_probabilities(
         },
         "log_loss": _log_loss(labels, probabilities, weights),
         "ece": expected_calibration_error(labels, probabilities, weights),
-        "per_label": {
-            name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "support": int(support[i]),
-            }
-            for i, name in enumerate(names)
-        },
+        "per_label": _rows(names, precision, recall, f1, support),
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=every).tolist(),
         "labels": list(names),
+    }
+
+
+def _of_several(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    weights: np.ndarray | None,
+    thresholds: Sequence[float],
+) -> dict[str, Any]:
+    """Do as `evaluate_probabilities` for texts of several labels, bool [N, C]."""
+    predicted = answers(probabilities, thresholds)  # [N, C]
+    wrong = predicted != labels
+    # a column more, which is not judged: scikit-learn takes a single one for two classes
+    padded = [np.pad(part, ((0, 0), (0, 1))) for part in (labels, predicted)]
+    options = {"labels": np.arange(len(names)), "zero_division": 0, "sample_weight": weights}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(*padded, **options)
+    means = {
+        f"{average}_f1": float(sk.f1_score(*padded, average=average, **options))
+        for average in ("macro", "micro", "weighted")
+    }
+    of_texts = sk.f1_score(*padded, average="samples", **{**options, "zero_division": 1})
+    flat = None if weights is None else np.repeat(weights, len(names))  # [N * C]
+    per_label = _rows(names, precision, recall, f1, labels.sum(axis=0))
+    for row, threshold in zip(per_label.values(), thresholds, strict=True):
+        row["threshold"] = float(threshold)
+    right = np.where(labels, probabilities.astype(np.float64), 1.0 - probabilities)
+    losses = -np.log(np.clip(right, _LEAST, None))
+    return {
+        "n": len(labels),
+        "accuracy": float(np.average(~wrong.any(axis=1), weights=weights)),
+        "hamming_loss": float(np.average(wrong.mean(axis=1), weights=weights)),
+        **means,
+        "samples_f1": float(of_texts),
+        "log_loss": float(np.average(losses.mean(axis=1), weights=weights)),
+        "ece": _calibration_error(labels.ravel(), probabilities.ravel(), flat),
+        "per_label": per_label,
+        "labels": list(names),
+    }
+
+
+def _rows(
+    names: Sequence[str],
+    precision: np.ndarray,
+    recall: np.ndarray,
+    f1: np.ndarray,
+    support: np.ndarray,
+) -> dict[str, dict[str, Any]]:
+    """Give the figures of each label, all arguments [C]."""
+    return {
+        name: {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "support": int(support[i]),
+        }
+        for i, name in enumerate(names)
     }
 
 
@@ -109,11 +185,18 @@ def expected_calibration_error(
     Returns:
         From 0 (a label given 80% is right 8 times in 10) to 1.
     """
-    confidence = probabilities.max(axis=1).astype(np.float64)  # [N]
-    right = probabilities.argmax(axis=1) == labels
+    right = probabilities.argmax(axis=1) == labels  # [N]
+    return _calibration_error(right, probabilities.max(axis=1), weights)
+
+
+def _calibration_error(
+    right: np.ndarray, confidence: np.ndarray, weights: np.ndarray | None
+) -> float:
+    """Give the error of M answers: whether they came true, their probabilities, weights, [M]."""
+    confidence = confidence.astype(np.float64)
     # bin m is (m/15, (m+1)/15], as in the paper
     bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    counted = np.ones(len(labels)) if weights is None else weights
+    counted = np.ones(len(right)) if weights is None else weights
     gaps = np.bincount(bins, counted * (right - confidence), ECE_BINS)  # sums over a bin's texts
     return float(np.abs(gaps).sum() / counted.sum())
 
@@ -132,10 +215,12 @@ def format_metrics(metrics: dict[str, Any]) -> str:
         metrics: its result.
 
     Returns:
-        Lines without a final line end: overall figures, a row per label, and the confusion
-        matrix, which is left out with a word for more than 20 labels.
+        Lines without a final line end: overall figures, a row per label, and of one label a
+        text the confusion matrix, which is left out with a word for more than 20 labels.
     """
     parts = [_overall(metrics), _per_label(metrics)]
+    if "confusion_matrix" not in metrics:
+        return "\n\n".join(parts)
     if len(metrics["labels"]) <= _MOST_IN_MATRIX:
         parts.append(_matrix(metrics))
     else:
@@ -148,10 +233,7 @@ def format_metrics(metrics: dict[str, Any]) -> str:
 
 def _overall(metrics: dict[str, Any]) -> str:
     rows = [["texts", str(metrics["n"])]]
-    for key in ("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"):
-        rows.append([key.replace("_f1", " F1").replace("_", " "), f"{metrics[key]:.4f}"])
-    rows.append(["log loss", f"{metrics['log_loss']:.4f}"])
-    rows.append(["calibration error", f"{metrics['ece']:.4f}"])
+    rows += [[words, f"{metrics[key]:.4f}"] for key, words in _WORDS.items() if key in metrics]
     return _table(rows)
 
 
@@ -160,6 +242,10 @@ def _per_label(metrics: dict[str, Any]) -> str:
     for name, row in metrics["per_label"].items():
         figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
         rows.append([_short(name), *figures, str(row["support"])])
+        if "threshold" in row:
+            rows[-1].append(f"{row['threshold']:.4f}")
+    if len(rows[-1]) > len(rows[0]):
+        rows[0].append("threshold")
     return _table(rows)
 
 

@@ -29,13 +29,22 @@ class BiLSTMClassifier(nn.Module):
         config: sizes, pooling and dropout.
         vocab_size: entries of the vocabulary (V), `<pad>` and `<unk>` included.
         num_classes: labels (C).
+        multi_label: whether a text may have any number of labels (see `textlstm.outputs`).
     """
 
     compute_dtype: torch.dtype = torch.float32
 
-    def __init__(self, config: ModelConfig, *, vocab_size: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        vocab_size: int,
+        num_classes: int,
+        multi_label: bool = False,
+    ) -> None:
         super().__init__()
         self.config = config
+        self.multi_label = multi_label
         self.embedding = RowEmbedding(vocab_size, config.embedding_size, padding_idx=PAD_ID)
         nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():

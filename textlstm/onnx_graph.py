@@ -65,7 +65,7 @@ def build_graph(
 
     Args:
         model: the network.
-        temperature: what logits are divided by before the softmax (Guo et al. 2017).
+        temperature: what logits are divided by for probabilities (Guo et al. 2017).
         int8: whether embeddings and LSTM weights are stored, and the LSTM's products computed,
             in 8 bits.
 
@@ -91,7 +91,10 @@ def build_graph(
         transB=1,
     )  # [B, C]
     scaled = graph.add("Div", "logits", graph.weight("temperature", np.float32(temperature)))
-    graph.add("Softmax", scaled, to_name="probabilities", axis=1)  # [B, C]
+    if model.multi_label:  # as `textlstm.outputs` has it
+        graph.add("Sigmoid", scaled, to_name="probabilities")  # [B, C]
+    else:
+        graph.add("Softmax", scaled, to_name="probabilities", axis=1)  # [B, C]
     return graph.finish(classes=len(bias))
 
 

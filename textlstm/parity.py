@@ -15,6 +15,7 @@ import torch
 
 from textlstm.errors import ExportError
 from textlstm.model import BiLSTMClassifier
+from textlstm.outputs import probabilities_of
 
 LARGEST_DIFFERENCE = 1e-4  # of a logit or a probability
 LONGEST = 600  # tokens
@@ -57,7 +58,7 @@ def compare(
     Args:
         model: the network, as `plain_copy` gives it.
         exported: gives logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
-        temperature: what the exported network divides logits by before the softmax.
+        temperature: what the exported network divides logits by for probabilities.
         tokens: about how many are read, padding included; lengths are from 1 to 600.
 
     Returns:
@@ -68,7 +69,8 @@ def compare(
     for ids, lengths in random_batches(model.embedding.num_embeddings, tokens):
         with torch.inference_mode():
             logits = model(torch.from_numpy(ids), torch.from_numpy(lengths))  # [B, C]
-            probabilities = (logits / temperature).softmax(dim=1)
+            scaled = logits / temperature
+            probabilities = probabilities_of(scaled, multi_label=model.multi_label)
         expected = {"logits": logits.numpy(), "probabilities": probabilities.numpy()}
         for (name, wanted), found in zip(expected.items(), exported(ids, lengths), strict=True):
             difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf

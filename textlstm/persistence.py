@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -98,6 +98,8 @@ class ModelFolder:
         tokenizer: text to ids.
         weights: the model's state dict, on the CPU.
         record: what is known of the run.
+        thresholds: the least probability of each label, where a text may have several; None
+            where it has one.
     """
 
     labels: tuple[str, ...]
@@ -105,6 +107,7 @@ class ModelFolder:
     tokenizer: TextTokenizer
     weights: dict[str, Tensor]
     record: RunRecord
+    thresholds: tuple[float, ...] | None = None
 
 
 def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> None:
@@ -133,6 +136,8 @@ def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> Non
         write_text(paths[FILES.card], card)
         config = {
             "labels": list(contents.labels),
+            "multi_label": contents.thresholds is not None,
+            "thresholds": None if contents.thresholds is None else list(contents.thresholds),
             "settings": contents.settings.to_dict(),
             "data": {
                 "source": record.source,
@@ -198,7 +203,8 @@ def read_folder(folder: str | Path) -> ModelFolder:
         metrics=_read_metrics(folder / FILES.metrics),
         history=tuple(_read_json_lines(folder / FILES.history)),
     )
-    return ModelFolder(tuple(config["labels"]), settings, tokenizer, weights, record)
+    thresholds = tuple(config["thresholds"]) if config.get("multi_label") else None
+    return ModelFolder(tuple(config["labels"]), settings, tokenizer, weights, record, thresholds)
 
 
 def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
@@ -319,8 +325,17 @@ def _config_fault(config: Mapping[str, Any]) -> str:
     if type(config.get("format_version")) is not int or config["format_version"] < 1:
         return f"format_version = {config.get('format_version')!r} must be a whole number"
     labels = config.get("labels")
-    if not isinstance(labels, list) or len(labels) < 2 or not _strings(labels):
-        return f"labels = {labels!r} must be a list of at least two strings"
+    multi_label = config.get("multi_label", False)  # folders of version 0.1.0 may lack it
+    if not isinstance(multi_label, bool):
+        return f"multi_label = {multi_label!r} must be true or false"
+    least = 1 if multi_label else 2
+    if not isinstance(labels, list) or len(labels) < least or not _strings(labels):
+        return f"labels = {labels!r} must be a list of at least {least} strings"
+    thresholds = config.get("thresholds")
+    if multi_label and not (
+        isinstance(thresholds, list) and fit_thresholds(thresholds, len(labels))
+    ):
+        return f"thresholds = {thresholds!r} must be a number from 0 to 1 for each label"
     if len(set(labels)) < len(labels):
         return f"labels = {labels!r} must differ from each other"
     for name in ("settings", "data", "training", "versions", "sha256"):
@@ -340,6 +355,13 @@ def _config_fault(config: Mapping[str, Any]) -> str:
     except ConfigError as error:
         return f"in settings, {error}"
     return ""
+
+
+def fit_thresholds(thresholds: Sequence[Any], count: int) -> bool:
+    """Tell whether thresholds are as many numbers from 0 to 1."""
+    return len(thresholds) == count and all(
+        type(value) in (int, float) and 0 <= value <= 1 for value in thresholds
+    )
 
 
 def _strings(values: Iterable[Any]) -> bool:

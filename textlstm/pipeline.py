@@ -293,6 +293,7 @@ def _run(
         tokenizer,
         corpus.labels,
         dataclasses.replace(settings, data=data),
+        thresholds=fitted.thresholds,
         record=_record(corpus, texts, fitted, {"unknown_tokens_in_validation": unknown}),
         device=settings.training.device,
     )

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from textlstm.batching import collate, sorted_batches
 from textlstm.encoded import EncodedTexts
 from textlstm.model import BiLSTMClassifier
+from textlstm.outputs import to_probabilities
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
@@ -34,7 +34,7 @@ def predict_probabilities(
         batch_size: texts a step.
 
     Returns:
-        Probabilities, float32 [N, C]; each row sums to 1.
+        Probabilities, float32 [N, C]; of one label a text, each row sums to 1.
     """
     device = model.linear.weight.device
     probabilities = np.empty((len(texts), model.linear.out_features), np.float32)  # [N, C]
@@ -44,7 +44,9 @@ def predict_probabilities(
             for rows in sorted_batches(window, batch_size=batch_size):
                 ids, lengths = collate(texts, rows + start)  # [B, T], [B]
                 logits = model(ids.to(device), lengths)  # [B, C]
-                probabilities[rows + start] = to_probabilities(logits)
+                probabilities[rows + start] = to_probabilities(
+                    logits, multi_label=model.multi_label
+                )
     return probabilities
 
 
@@ -73,12 +75,6 @@ def stream_probabilities(
             yield from _judge(model, window, batch_size)
             window, rows = [], 0
     yield from _judge(model, window, batch_size)
-
-
-def to_probabilities(logits: Tensor) -> np.ndarray:
-    """Give the softmax of logits [B, C] as float32 [B, C] on the CPU."""
-    # float64: rows then sum to 1 within one float32 rounding per class
-    return logits.double().softmax(dim=1).float().cpu().numpy()
 
 
 def _judge(

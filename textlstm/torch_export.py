@@ -20,6 +20,7 @@ from textlstm.classifier import TextClassifier
 from textlstm.errors import ExportError
 from textlstm.files import atomic_path
 from textlstm.model import BiLSTMClassifier
+from textlstm.outputs import probabilities_of
 from textlstm.parity import compare, plain_copy, require_parity
 
 _GATE_TOKENS = 5000  # some seconds with the default settings
@@ -129,7 +130,7 @@ class _Looped(nn.Module):
     Args:
         model: the network.
         scan: the loop that `torch.export` understands.
-        temperature: what logits are divided by before the softmax.
+        temperature: what logits are divided by for probabilities.
     """
 
     def __init__(self, model: BiLSTMClassifier, scan: Any, temperature: float) -> None:
@@ -155,7 +156,8 @@ class _Looped(nn.Module):
         states = parts if self.model.pooling.any_order else [x]
         pooled = self.model.pooling([part.transpose(0, 1) for part in states], lengths)  # [B, F]
         logits = self.model.linear(pooled)  # [B, C]
-        return logits, (logits / self.temperature).softmax(dim=1)
+        scaled = logits / self.temperature
+        return logits, probabilities_of(scaled, multi_label=self.model.multi_label)
 
     def _loop(self, x: Tensor, end: str) -> Tensor:
         """Read [T, B, I] in one direction of one layer; give the states [T, B, H]."""

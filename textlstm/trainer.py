@@ -45,6 +45,7 @@ from textlstm.observer import Observer, Reason, TrainResult
 from textlstm.optimizer import clip_gradients, make_optimizer
 from textlstm.runtime import cpu_threads, pick_precision, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule
+from textlstm.thresholds import best_thresholds
 
 __all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
 
@@ -288,11 +289,15 @@ class Trainer:
             f"weights run away; train anew with a --learning-rate below {self.config.learning_rate}"
         )
 
-    def evaluate(self, split: LabelledTexts) -> dict[str, Any]:
+    def evaluate(
+        self, split: LabelledTexts, thresholds: Sequence[float] | None = None
+    ) -> dict[str, Any]:
         """Judge the model as it is, all processes together.
 
         Args:
             split: texts whose labels are known.
+            thresholds: where a text may have several labels, those of `best_thresholds`; the
+                best for this split itself if not given.
 
         Returns:
             What `evaluate_probabilities` gives.
@@ -300,12 +305,15 @@ class Trainer:
         Raises:
             TrainingError: probabilities are not finite.
         """
-        metrics = self._evaluate(split, lambda done: True)
+        metrics = self._evaluate(split, lambda done: True, thresholds)
         assert metrics is not None
         return metrics
 
     def _evaluate(
-        self, split: LabelledTexts, go_on: Callable[[int], bool]
+        self,
+        split: LabelledTexts,
+        go_on: Callable[[int], bool],
+        thresholds: Sequence[float] | None = None,
     ) -> dict[str, Any] | None:
         """Judge the model; None if `go_on`, told of the texts done, said no."""
         self.model.eval()
@@ -314,6 +322,7 @@ class Trainer:
             self.model,
             split.texts,
             len(self.labels),
+            multi_label=self.train.multi_label,
             batch_size=self.config.batch_size,
             world=self._world,
             go_on=go_on,
@@ -322,7 +331,11 @@ class Trainer:
             return None
         if not np.isfinite(probabilities).all():
             raise self._diverged("probabilities that are not finite")
-        return evaluate_probabilities(split.labels, probabilities, self.labels, split.weights)
+        if split.multi_label and thresholds is None:
+            thresholds = best_thresholds(split.labels, probabilities, split.weights)
+        return evaluate_probabilities(
+            split.labels, probabilities, self.labels, split.weights, thresholds
+        )
 
     def _go_on(self, done: int) -> bool:
         """Tell how far the evaluation is; whether to go on with it."""

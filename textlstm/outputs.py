@@ -1,0 +1,86 @@
+"""What the network's numbers mean: one label for a text, or any number of labels.
+
+Of one label the probabilities are the softmax of the logits and sum to 1, and the most probable
+label is the answer. Of several each is the sigmoid of its own logit, and the answer is all
+labels that reach their thresholds.
+
+Shapes: N texts, C classes (labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+
+def probabilities_of(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Give the probabilities that logits stand for; the one place where this is decided.
+
+    Args:
+        logits: [N, C].
+        multi_label: whether a text may have any number of labels.
+
+    Returns:
+        [N, C], of the same type.
+    """
+    return logits.sigmoid() if multi_label else logits.softmax(dim=1)
+
+
+def to_probabilities(logits: Tensor, *, multi_label: bool) -> np.ndarray:
+    """Give the probabilities that logits [N, C] stand for, as float32 [N, C] on the CPU."""
+    # float64: rows of one label then sum to 1 within one float32 rounding per class
+    found = probabilities_of(logits.double(), multi_label=multi_label)
+    return found.float().cpu().numpy()
+
+
+def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
+    """Give the labels that probabilities come to.
+
+    Args:
+        probabilities: [N, C].
+        thresholds: the least probability of each label, where a text may have several, [C];
+            None where it has one.
+
+    Returns:
+        The id of the most probable label, int64 [N]; with thresholds which labels reach theirs,
+        bool [N, C].
+    """
+    if thresholds is None:
+        best: np.ndarray = probabilities.argmax(axis=1)  # [N]
+        return best
+    reached: np.ndarray = probabilities >= np.asarray(thresholds)  # [N, C]
+    return reached
+
+
+def judgements(
+    probabilities: np.ndarray, names: Sequence[str], thresholds: Sequence[float] | None
+) -> list[tuple[tuple[str, ...], float]]:
+    """Give the labels of texts, and how probable it is that they are right.
+
+    Args:
+        probabilities: float32 [N, C].
+        names: label names, C of them.
+        thresholds: as for `answers`.
+
+    Returns:
+        For each text its labels, the most probable first, and a score: the probability of the
+        one label; of several, that these labels are true and the others are not, taken as
+        independent. Scores are float32 numbers.
+    """
+    found = answers(probabilities, thresholds)
+    if thresholds is None:
+        scores = np.take_along_axis(probabilities, found[:, None], 1)[:, 0]  # [N]
+        return [
+            ((names[label],), score)
+            for label, score in zip(found.tolist(), scores.tolist(), strict=True)
+        ]
+    exact = probabilities.astype(np.float64)
+    scores = np.where(found, exact, 1.0 - exact).prod(axis=1).astype(np.float32)  # [N]
+    order = np.argsort(-probabilities, axis=1, kind="stable")  # [N, C]
+    sorted_found = np.take_along_axis(found, order, 1)
+    return [
+        (tuple(names[label] for label in row[reached]), score)
+        for row, reached, score in zip(order, sorted_found, scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,51 @@
+"""From which probability on a text gets a label, where it may have any number of them.
+
+Shapes: N texts, C labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+PLAIN = 0.5  # where nothing is known
+_DIGITS = 4  # of a threshold, if they do
+
+
+def best_thresholds(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, ...]:
+    """Find the threshold of each label at which its F1 is highest (Yang 2001, SCut).
+
+    Args:
+        labels: which labels the texts have, bool [N, C].
+        probabilities: of each label, [N, C].
+        weights: how much each text counts, [N]; None for all the same.
+
+    Returns:
+        For each label a number from 0 to 1, in the middle between the least probability that
+        reaches it and the greatest that does not; of equal F1 the one next to 0.5. A label that
+        no text has gets 0.5.
+    """
+    counted = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    return tuple(
+        _best(labels[:, i], probabilities[:, i].astype(np.float64), counted)
+        for i in range(labels.shape[1])
+    )
+
+
+def _best(present: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+    """Find the threshold of one label, all of its arguments [N]."""
+    total = float(weights[present].sum())
+    if not total:
+        return PLAIN
+    order = np.argsort(-probabilities, kind="stable")
+    reached = probabilities[order]
+    below = np.append(reached[1:], 0.0)  # the greatest that would not reach it
+    right = np.cumsum((weights * present)[order])
+    chosen = np.cumsum(weights[order])
+    f1 = np.where(below < reached, 2 * right / (chosen + total), -1.0)  # equals can't be parted
+    middle = (reached + below) / 2
+    best = np.flatnonzero(f1 == f1.max())
+    place = best[np.abs(middle[best] - PLAIN).argmin()]
+    short = round(float(middle[place]), _DIGITS)
+    return short if below[place] < short <= reached[place] else float(middle[place])
