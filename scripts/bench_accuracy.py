@@ -1,0 +1,286 @@
+"""Measure accuracy beside what else is trained in minutes: fastText and TF-IDF with linear models.
+
+    python scripts/bench_accuracy.py DATA ... [--presets default] [--seeds 1 2 3]
+        [--vectors FILE] [--only ours fasttext logistic svm] [--json FILE]
+
+DATA is what `textlstm train` takes. All contenders get the same rows: train to learn from and
+validation to choose by. They are judged on test; where DATA has none, on validation, and the
+table says so.
+
+    textlstm     `textlstm train` with each preset and seed; it chooses the epoch on validation
+    fastText     1-grams, and 1-2-grams; learning rate, epochs and size chosen on validation. The
+                 command `fasttext` or, where there is none, the package of this name
+    TF-IDF       1-2-grams, logarithm of the counts, with logistic regression and with a linear
+                 SVM; tokens, least frequency and C chosen on validation
+
+Each training is a process of its own. Seconds are those of the whole process that trains with
+the settings chosen; what choosing took stands beside them. With seeds, figures are means, and ±
+the standard deviation over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accuracy_peers import Rows, has_fasttext, peer_named
+
+FAMILIES = ("ours", "fasttext", "logistic", "svm")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Result:
+    """What a contender reached on one corpus; lists have an entry for each seed."""
+
+    data: str
+    contender: str
+    judged_on: str
+    settings: dict[str, Any]
+    tuning_seconds: float = 0.0
+    accuracy: list[float] = field(default_factory=list)
+    macro_f1: list[float] = field(default_factory=list)
+    train_seconds: list[float] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
+    model_mb: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    """Run the benchmark, or be one of its processes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="*", metavar="DATA", help="as for `textlstm train`")
+    parser.add_argument("--presets", nargs="+", default=["default"], help="presets of ours")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--vectors", type=Path, help="pretrained word vectors for ours")
+    parser.add_argument("--options", default="", help="more options of `textlstm train`, quoted")
+    parser.add_argument("--only", nargs="+", choices=FAMILIES, default=FAMILIES)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        action, *words = arguments.worker
+        WORKERS[action](*words)
+        return
+    if not arguments.data:
+        parser.error("name the data to measure on")
+    if "fasttext" in arguments.only and not has_fasttext():
+        print("left out: fastText (neither the command nor the package is there)", file=sys.stderr)
+        arguments.only = [name for name in arguments.only if name != "fasttext"]
+    results: list[Result] = []
+    try:
+        for result in measure_all(arguments):
+            results.append(result)
+            print(f"{result.data}: {line(result)}", file=sys.stderr)
+            if arguments.json:
+                report = {"threads": arguments.threads, "results": list(map(asdict, results))}
+                arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    except KeyboardInterrupt:
+        print("interrupted; the table has what was done", file=sys.stderr)
+    print(table(results))
+
+
+def measure_all(arguments: argparse.Namespace) -> Iterator[Result]:
+    """Measure on one corpus after the other."""
+    for data in arguments.data:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            yield from measure(data, Path(folder), arguments)
+
+
+def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
+    """Let each contender learn from a corpus, and judge it."""
+    # not in this process: its memory would count for those that it starts
+    run(worker("prepare", data, folder), arguments.threads)
+    judged_on = "test" if (folder / "test.jsonl").exists() else "validation"
+    if "ours" in arguments.only:
+        for preset in arguments.presets:
+            yield measure_ours(data, folder, preset, judged_on, arguments)
+    peers = {
+        "fasttext": ["fastText 1-grams", "fastText 1-2-grams"],
+        "logistic": ["TF-IDF + logistic"],
+        "svm": ["TF-IDF + SVM"],
+    }
+    for family, names in peers.items():
+        for name in names if family in arguments.only else ():
+            seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # no chance
+            yield measure_peer(data, folder, name, judged_on, seeds, arguments.threads)
+
+
+def measure_ours(
+    data: str, folder: Path, preset: str, judged_on: str, arguments: argparse.Namespace
+) -> Result:
+    """Train with a preset and each seed."""
+    options = [] if preset == "default" else ["--preset", preset]
+    if arguments.vectors:
+        options += ["--vectors", str(arguments.vectors)]
+    options += shlex.split(arguments.options)
+    name = f"textlstm {preset}" + (" + vectors" if arguments.vectors else "")
+    result = Result(data, name, judged_on, {"options": shlex.join(options)})
+    command = [sys.executable, "-m", "textlstm", "train", str(folder), *options]
+    for seed in arguments.seeds:
+        model = folder / "ours"
+        more = ["--out", str(model), "--seed", str(seed), "--threads", str(arguments.threads)]
+        seconds, peak = run([*command, *more], arguments.threads)
+        metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))[judged_on]
+        note(result, metrics, seconds, peak, model)
+    return result
+
+
+def measure_peer(
+    data: str, folder: Path, name: str, judged_on: str, seeds: Sequence[int], threads: int
+) -> Result:
+    """Choose a peer's settings on validation, then train it with each seed."""
+    figures, model = folder / "figures.json", folder / "peer"
+    seconds, _ = run(worker("tune", name, folder, figures, threads), threads)
+    settings = json.loads(figures.read_text())
+    result = Result(data, name, judged_on, settings, tuning_seconds=seconds)
+    for seed in seeds:
+        chosen = json.dumps(settings | {"seed": seed})
+        seconds, peak = run(worker("fit", name, folder, model, chosen, threads), threads)
+        run(worker("judge", name, folder, model, judged_on, figures), threads)
+        note(result, json.loads(figures.read_text()), seconds, peak, model)
+    return result
+
+
+def note(result: Result, metrics: dict[str, Any], seconds: float, peak: float, model: Path) -> None:
+    """Add what one training brought; remove its model."""
+    files = [path for path in model.rglob("*") if path.is_file()]
+    result.accuracy.append(metrics["accuracy"])
+    result.macro_f1.append(metrics["macro_f1"])
+    result.train_seconds.append(seconds)
+    result.peak_mb.append(peak)
+    result.model_mb.append(sum(path.stat().st_size for path in files) / 1e6)
+    shutil.rmtree(model)
+
+
+def worker(action: str, *words: object) -> list[str]:
+    """Give the command of a process that is in this file."""
+    return [sys.executable, __file__, "--worker", action, *map(str, words)]
+
+
+def run(command: list[str], threads: int) -> tuple[float, float]:
+    """Run a command; give its seconds and its peak of memory in MB."""
+    count = str(threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        last = (said.strip().splitlines() or [""])[-1]
+        sys.exit(f"{shlex.join(command)} failed: {last}")
+    return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
+
+
+def prepare(data: str, folder: str) -> None:
+    """Write the splits as every contender reads them; textlstm's own reading makes them."""
+    from textlstm import load_corpus
+
+    corpus = load_corpus(data)
+    for name in SPLITS:
+        split = getattr(corpus, name)
+        if split is None:
+            continue
+        texts = itertools.chain.from_iterable(split.texts())
+        with (Path(folder) / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for text, label in zip(texts, split.labels.tolist(), strict=True):
+                row = {"text": text, "label": corpus.labels[label]}
+                file.write(json.dumps(row) + "\n")
+
+
+def read(folder: str | Path, split: str) -> Rows:
+    """Give the texts and labels of a split."""
+    with (Path(folder) / f"{split}.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(row) for row in file]
+    return [row["text"] for row in rows], [row["label"] for row in rows]
+
+
+def tune(name: str, folder: str, out: str, threads: str) -> None:
+    """Write the settings of a peer with the best accuracy on validation."""
+    settings = peer_named(name, int(threads)).tune(
+        read(folder, "train"), read(folder, "validation")
+    )
+    Path(out).write_text(json.dumps(settings))
+
+
+def fit(name: str, folder: str, model: str, chosen: str, threads: str) -> None:
+    """Train a peer and save it."""
+    Path(model).mkdir()
+    peer_named(name, int(threads)).fit(read(folder, "train"), Path(model), json.loads(chosen))
+
+
+def judge(name: str, folder: str, model: str, split: str, out: str) -> None:
+    """Write a trained peer's figures on a split."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    texts, labels = read(folder, split)
+    found = peer_named(name).predict(Path(model), texts)
+    figures = {
+        "accuracy": float(accuracy_score(labels, found)),
+        "macro_f1": float(f1_score(labels, found, average="macro", zero_division=0)),
+    }
+    Path(out).write_text(json.dumps(figures))
+
+
+WORKERS: dict[str, Any] = {"prepare": prepare, "tune": tune, "fit": fit, "judge": judge}
+
+
+def line(result: Result) -> str:
+    """Give a contender's row of the table."""
+    chosen = ", ".join(f"{key} {value}" for key, value in shown(result).items())
+    seconds = f"{statistics.mean(result.train_seconds):,.0f}"
+    return (
+        f"{result.contender:28}{spread(result.accuracy):>14}{spread(result.macro_f1):>14}"
+        f"{seconds:>9}{result.tuning_seconds:>9,.0f}{max(result.peak_mb):>9,.0f}"
+        f"{statistics.mean(result.model_mb):>9,.1f}  {chosen}"
+    )
+
+
+def shown(result: Result) -> dict[str, Any]:
+    """Give the settings worth a place in the table."""
+    hidden = ("seed", "validation_accuracy")
+    return {key: value for key, value in result.settings.items() if key not in hidden and value}
+
+
+def spread(values: list[float]) -> str:
+    """Give a mean in percent, with the standard deviation where there are several values."""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return mean + (f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Lay the figures out."""
+    lines = []
+    for data, group in itertools.groupby(results, key=lambda result: result.data):
+        found = list(group)
+        on = found[0].judged_on
+        warning = " (no test split: chosen and judged on the same rows)" if on != "test" else ""
+        lines.append(f"\n{data}, judged on {on}{warning}")
+        lines.append(
+            f"{'':28}{'accuracy, %':>14}{'macro F1, %':>14}{'train s':>9}{'tuning s':>9}"
+            f"{'peak MB':>9}{'model MB':>9}  chosen"
+        )
+        lines.extend(map(line, found))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
