@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_classifier import tiny_classifier
+from tiny_classifier import tiny_classifier, tiny_tagger
 
 from textlstm.classify import classify_file, classify_lines
-from textlstm.config import PredictionConfig
+from textlstm.config import DataConfig, PredictionConfig
+from textlstm.data import load_split
 from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
 from textlstm.rows import read_rows
 
@@ -334,3 +335,64 @@ def test_classification_imports_nothing_that_it_does_not_need(classifier, tmp_pa
     )
     loaded = set(result.stdout.split())
     assert not loaded & {"datasets", "sklearn", "pandas", "torch._dynamo", "onnxruntime"}
+
+
+# several labels a row
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    return tiny_tagger(labels=LABELS, label_separator="|")
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("target", ["out.csv", "out.tsv", "out.jsonl", "out.parquet", "parts"])
+def test_several_labels_are_lists_where_the_format_has_them(tagger, tmp_path, target, engine):
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+    source = write_input(tmp_path / "in.jsonl", [{"text": text} for text in [*TEXTS, None]])
+    out = tmp_path / target
+    config = PredictionConfig(engine=engine)
+    assert classify_file(tagger, source, out, config).failed == {"null": 1}
+    files = sorted(out.iterdir()) if out.is_dir() else [out]
+    rows = [row.values for file in files for row in read_rows(file)]
+    expected = tagger.predict(TEXTS)
+    assert {len(item.labels) for item in expected} >= {1, 2}
+    lists = [list(item.labels) for item in expected]
+    joined = ["|".join(labels) for labels in lists]
+    text = target.endswith("sv")
+    assert [row["label"] for row in rows] == [*(joined if text else lists), "" if text else None]
+    scores = np.array([row["score"] for row in rows[:-1]], np.float32)
+    np.testing.assert_allclose(scores, [item.score for item in expected], atol=1e-5)
+    assert rows[-1]["error"] == "null"
+
+
+def test_the_mark_between_labels_can_be_chosen_and_reads_back(tagger, tmp_path):
+    source = write_input(tmp_path / "in.csv")
+    _, rows = classified(tagger, source, tmp_path / "out.csv", label_separator=" + ")
+    expected = tagger.predict(TEXTS)
+    assert [row["label"] for row in rows] == [" + ".join(item.labels) for item in expected]
+    with pytest.raises(ConfigError, match="label 'so so' has ' ' in it"):
+        classified(tagger, source, tmp_path / "out2.csv", label_separator=" ")
+    config = DataConfig(label_separator=" + ")
+    split, _ = load_split(tmp_path / "out.csv", None, config, LABELS, multi_label=True)
+    assert split.labels.tolist() == [[n in item.labels for n in LABELS] for item in expected]
+
+
+def test_a_run_with_another_mark_is_another_run(tagger, tmp_path, monkeypatch):
+    source, out = write_input(tmp_path / "in.csv"), tmp_path / "out.csv"
+    with monkeypatch.context() as patched:
+        patched.setattr("textlstm.classify.RowOutput.finish", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            classify_file(tagger, source, out, PredictionConfig())
+    with pytest.raises(ConfigError, match="label_separator"):
+        classify_file(tagger, source, out, PredictionConfig(label_separator="+"), resume=True)
+    classify_file(tagger, source, out, PredictionConfig(label_separator="|"), resume=True)
+    assert out.exists()
+
+
+def test_lines_get_several_labels_too(tagger):
+    target = io.BytesIO()
+    classify_lines(tagger, io.BytesIO("\n".join(TEXTS[:2]).encode()), target, PredictionConfig())
+    found = [json.loads(line)["label"] for line in target.getvalue().splitlines()]
+    assert found == [list(item.labels) for item in tagger.predict(TEXTS[:2])]

@@ -3,7 +3,7 @@
 import datasets
 import numpy as np
 import pytest
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
 from textlstm.errors import ConfigError, DataError
 
@@ -122,3 +122,18 @@ def test_an_empty_dataset_gets_the_columns_too(classifier):
 def test_what_cannot_be_done_is_told_before_any_work(classifier, make, options, said):
     with pytest.raises((ConfigError, DataError), match=said):
         classifier.classify_dataset(make(), **options)
+
+
+def test_several_labels_are_lists():
+    tagger = tiny_tagger()
+    labelled = tagger.classify_dataset(dataset(), top_k=2)
+    expected = tagger.predict(SOME[:-1])
+    assert labelled["label"][:] == [*(list(item.labels) for item in expected), None]
+    np.testing.assert_allclose(labelled["score"][:-1], [item.score for item in expected], atol=1e-6)
+    assert labelled.features["label"].feature.dtype == "string"
+    assert labelled.features["score"].dtype == "float64"
+    assert labelled.column_names[3:] == [
+        *("label", "score", "label_1", "score_1", "label_2", "score_2", "error"),
+    ]
+    empty = tagger.classify_dataset(dataset().select([]))
+    assert empty.features["label"] == labelled.features["label"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from textlstm.config import PredictionConfig
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 from textlstm.labelling import Labeller, added_columns, choose_texts, shortest
 from textlstm.rows import Row
 
@@ -94,3 +94,63 @@ def test_the_text_columns_are_as_asked_else_trained_else_guessed(columns, asked,
 def test_a_missing_or_unclear_text_column_is_an_error(asked, said):
     with pytest.raises(DataError, match=said):
         choose_texts("in.csv", ["a", "b"], asked, ("c",))
+
+
+def tagger(*, thresholds=(0.5, 0.3, 0.6), separator=None, **options):
+    config = PredictionConfig(**options)
+    return Labeller(
+        LABELS, ("text",), config, sparse=True, thresholds=thresholds, separator=separator
+    )
+
+
+SEVERAL = np.array([[0.6, 0.8, 0.1], [0.1, 0.2, 0.3]], np.float32)
+
+
+def test_several_labels_are_a_list_or_joined_with_the_probability_of_just_these():
+    rows = [Row(1, {"text": "a"}), Row(2, {"text": None}), Row(3, {"text": "b"})]
+    scores = [np.float32(0.6 * 0.8 * 0.9), np.float32(0.9 * 0.8 * 0.7)]
+    for separator, first, none in ((None, ["good", "bad"], []), ("; ", "good; bad", "")):
+        labeller = tagger(separator=separator)
+        found = labeller.read(rows)
+        one, failed, two = (row.added for row in labeller.label(found, SEVERAL))
+        assert one == {"label": first, "score": pytest.approx(scores[0], rel=1e-6)}
+        assert two == {"label": none, "score": pytest.approx(scores[1], rel=1e-6)}
+        assert failed == {"label": None, "score": None, "error": "null"}
+
+
+def test_the_columns_of_several_labels_have_the_types_of_their_form():
+    kinds = {name: str(kind) for name, kind in tagger().added_columns().items()}
+    assert kinds == {"label": "list<item: string>", "score": "double", "error": "string"}
+    joined = tagger(separator=";", top_k=2, probabilities=True).added_columns()
+    assert str(joined["label"]) == "string"
+    assert list(joined) == [
+        *("label", "score", "label_1", "score_1", "label_2", "score_2"),
+        *(f"probability_{label}" for label in LABELS),
+        "error",
+    ]
+
+
+def test_ranks_beside_several_labels_are_the_most_probable_whether_they_reach_or_not():
+    labeller = tagger(top_k=2, probabilities=True)
+    found = labeller.read([Row(1, {"text": "a"})])
+    (out,) = labeller.label(found, SEVERAL[1:])
+    assert out.added == {
+        "label": [],
+        "score": pytest.approx(0.9 * 0.8 * 0.7, rel=1e-6),
+        "label_1": "so so",
+        "score_1": 0.3,
+        "label_2": "good",
+        "score_2": 0.2,
+        "probability_bad": 0.1,
+        "probability_good": 0.2,
+        "probability_so so": 0.3,
+    }
+    assert list(out.added) == list(labeller.added_columns())[:-1]
+
+
+def test_a_label_with_the_mark_in_it_is_refused_where_labels_are_joined():
+    with pytest.raises(ConfigError, match=r"label 'so so' has ' ' in it.* --label-separator"):
+        tagger(separator=" ").added_columns()
+    assert tagger(separator=None).added_columns()
+    with pytest.raises(ConfigError, match="top_k = 4: the model has 3 labels"):
+        tagger(top_k=4).added_columns()

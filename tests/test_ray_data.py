@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
 from textlstm.classify import classify_file
 from textlstm.config import PredictionConfig
@@ -168,6 +168,22 @@ def test_a_ray_dataset_gets_the_columns_and_keeps_its_own(cluster, classifier):
     assert (rows[-1]["label"], rows[-1]["error"]) == (None, "null")
     with pytest.raises(ConfigError, match="the dataset already has a column 'label'"):
         label_dataset(labelled, classifier)
+
+
+def test_several_labels_are_lists(cluster, tmp_path):
+    tagger, some = tiny_tagger(), texts(30)
+    dataset = ray.data.from_items([{"id": i, "text": text} for i, text in enumerate(some)])
+    labelled = label_dataset(dataset, tagger, PredictionConfig(workers=1, chunk_rows=7))
+    rows = sorted(labelled.take_all(), key=lambda row: row["id"])
+    expected = [list(item.labels) for item in tagger.predict(some)]
+    assert [list(row["label"]) for row in rows] == expected
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in some))
+    for name in ("out.csv", "out.parquet"):
+        classify(tagger, source, tmp_path / name, workers=1)
+        with cpu_threads(1):
+            classify_file(tagger, source, tmp_path / f"local-{name}", PredictionConfig(**OPTIONS))
+        assert (tmp_path / name).read_bytes() == (tmp_path / f"local-{name}").read_bytes()
 
 
 def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):

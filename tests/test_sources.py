@@ -202,7 +202,7 @@ def test_python_objects_are_taken(tmp_path: Path) -> None:
         ({"train": ("abc", [1, 2, 3])}, "not one string"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),
-        ({"train": (["a", "b"], [1, [2]])}, "row 2 .* a list"),
+        ({"train": (["a", "b"], [[1], 2])}, "row 2 .* the label is 2 and no list"),
         ({"val": (["a"], [1]), "dev": (["a"], [1])}, "two splits for validation"),
         ({}, "no split"),
     ],

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
 from textlstm import spark
 from textlstm.errors import ModelFolderError
@@ -110,3 +110,13 @@ def test_the_example_of_the_documentation_runs_on_spark(classifier, folder, monk
     scores = [row["score"] for row in labelled[:-1]]
     np.testing.assert_allclose(scores, [item.score for item in expected], atol=1e-6)
     assert (labelled[-1]["label"], labelled[-1]["error"]) == (None, "null")
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_several_labels_are_lists(tmp_path, count):
+    tagger = tiny_tagger()
+    tagger.save(tmp_path / "m")
+    some = texts(count)
+    found = make_predict_fn(tmp_path / "m")(np.array(some, object))
+    assert found["label"].shape == (count,)
+    assert found["label"].tolist() == [list(item.labels) for item in tagger.predict(some)]

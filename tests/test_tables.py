@@ -98,24 +98,24 @@ def test_texts_can_be_chosen_where_there_is_no_label() -> None:
         (
             ("txet",),
             "label",
-            "column 'txet' is not in reviews.csv; its columns are text, label, n, tags: "
+            "column 'txet' is not in reviews.csv; its columns are text, label, n, tags, meta: "
             "pass --text-column",
         ),
         (
             ("text",),
             "labl",
-            "column 'labl' is not in reviews.csv; its columns are text, label, n, tags: "
+            "column 'labl' is not in reviews.csv; its columns are text, label, n, tags, meta: "
             "pass --label-column",
         ),
         (("n",), "label", "column 'n' of reviews.csv holds number values, not text"),
         (("tags",), "label", "column 'tags' of reviews.csv holds list values, not text"),
-        (("text",), "tags", "label column 'tags' of reviews.csv holds list values"),
+        (("text",), "meta", "label column 'meta' of reviews.csv holds object values"),
         (("text",), "text", "column 'text' is asked for twice"),
         (("text", "text"), "label", "column 'text' is asked for twice"),
     ],
 )
 def test_unusable_columns_are_named(text: tuple[str, ...], label: str, what: str) -> None:
-    kinds = {"text": "text", "label": "text", "n": "number", "tags": "list"}
+    kinds = {"text": "text", "label": "text", "n": "number", "tags": "list", "meta": "object"}
     with pytest.raises(DataError, match=what):
         check_columns(table(**kinds), text, label)
 

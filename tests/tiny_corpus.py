@@ -1,6 +1,7 @@
 """Texts small enough to train on in a second, and the options for it."""
 
 import csv
+import json
 import random
 
 FILLERS = ["the", "a", "film", "plot", "was", "is", "it", "and", "of", "scene", "music", "very"]
@@ -52,4 +53,29 @@ def write_splits(folder, train=48, validation=16, test=16):
         {"train": train, "validation": validation, "test": test}.items()
     ):
         write_csv(folder / f"{name}.csv", n, seed)
+    return folder
+
+
+def tagged_rows(n, seed=0):
+    """(text, labels): words that each stand for a label, among fillers; some texts have none."""
+    chosen = random.Random(seed)
+    made = []
+    for _ in range(n):
+        labels = [label for label in ("fast", "kind", "loud") if chosen.random() < 0.4]
+        words = chosen.choices(FILLERS, k=chosen.randint(2, 8)) + labels
+        chosen.shuffle(words)
+        made.append((" ".join(words), labels))
+    return made
+
+
+def write_tagged(folder, train=120, validation=40, test=40):
+    """A folder with json lines for each split, whose labels are lists."""
+    folder.mkdir(exist_ok=True)
+    for seed, (name, n) in enumerate(
+        {"train": train, "validation": validation, "test": test}.items()
+    ):
+        lines = [
+            json.dumps({"text": text, "label": labels}) for text, labels in tagged_rows(n, seed)
+        ]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     return folder

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from textlstm.errors import DataError, OutputError
 from textlstm.files import atomic_path
-from textlstm.labels import label_name
+from textlstm.labels import ONE_LABEL, LabelCells
 from textlstm.rows import Row, bad_text, read_rows
 
 _CACHE_FORMAT = 1
@@ -23,9 +23,14 @@ _BATCH_ROWS = 1000
 _BATCH_CHARACTERS = 2**24
 _STALE_SECONDS = 24 * 3600
 
+_Batch = dict[str, list["str | list[str] | None"]]
+
 
 def import_files(
-    files: Sequence[Path], text_columns: Sequence[str], label_column: str | None
+    files: Sequence[Path],
+    text_columns: Sequence[str],
+    label_column: str | None,
+    cells: LabelCells = ONE_LABEL,
 ) -> datasets.Dataset:
     """Open files of rows by way of an Arrow file in the cache, made if it isn't there yet.
 
@@ -34,9 +39,11 @@ def import_files(
         text_columns: columns that hold texts.
         label_column: the column that holds the label, if it is wanted; its values become names
             (`label_name`).
+        cells: how it is read.
 
     Returns:
-        A dataset of these columns, all of them strings.
+        A dataset of these columns, all of them strings, or lists of strings where a row may have
+        several labels.
 
     Raises:
         DataError: a row doesn't parse, or a text or label in it can't be used; names file and
@@ -47,13 +54,15 @@ def import_files(
     stats = [file.stat() for file in files]
     # Size and times alone would miss a file replaced by a copy with its old time (cp -p).
     state = [[s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats]
-    where = _hash([places, list(text_columns), label_column])
+    several = [cells.lists, cells.separator] if cells.multi_label else []
+    where = _hash([places, list(text_columns), label_column, *several])
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "textlstm"
     target = folder / f"{where}-{_hash([_CACHE_FORMAT, state])}.arrow"
     if not target.is_file():
         try:
             with atomic_path(target) as temporary:
-                _write_arrow(temporary, _batches(files, text_columns, label_column))
+                lists = label_column if cells.multi_label else None
+                _write_arrow(temporary, _batches(files, text_columns, label_column, cells), lists)
         except OutputError as error:
             raise OutputError(f"{error}: set HF_DATASETS_CACHE to a folder with room") from error
         _remove_stale(folder, where, target)
@@ -77,11 +86,15 @@ def _remove_stale(folder: Path, where: str, target: Path) -> None:
             path.unlink()
 
 
-def _write_arrow(path: Path, batches: Iterable[dict[str, list[str | None]]]) -> None:
+def _write_arrow(path: Path, batches: Iterable[_Batch], lists: str | None) -> None:
+    """Write columns of strings; the one named `lists` holds lists of them."""
     writer = None
+    text = pa.large_string()
     with pa.OSFile(str(path), "wb") as sink:
         for batch in batches:
-            schema = pa.schema([(column, pa.large_string()) for column in batch])
+            schema = pa.schema(
+                [(column, pa.list_(text) if column == lists else text) for column in batch]
+            )
             writer = writer or pa.ipc.new_stream(sink, schema)
             writer.write_batch(pa.RecordBatch.from_pydict(batch, schema=schema))
         assert writer is not None  # the last batch comes even if it is empty
@@ -89,11 +102,14 @@ def _write_arrow(path: Path, batches: Iterable[dict[str, list[str | None]]]) -> 
 
 
 def _batches(
-    files: Sequence[Path], text_columns: Sequence[str], label_column: str | None
-) -> Iterator[dict[str, list[str | None]]]:
+    files: Sequence[Path],
+    text_columns: Sequence[str],
+    label_column: str | None,
+    cells: LabelCells,
+) -> Iterator[_Batch]:
     """Read texts and label names in batches that are limited in rows and in characters."""
     columns = [*text_columns, *([] if label_column is None else [label_column])]
-    batch: dict[str, list[str | None]] = {column: [] for column in columns}
+    batch: _Batch = {column: [] for column in columns}
     characters = 0
     for file in files:
         for row in read_rows(file, columns=columns):
@@ -104,7 +120,7 @@ def _batches(
                 characters += len(text or "")
                 batch[column].append(text)
             if label_column is not None:
-                batch[label_column].append(_label_cell(row, label_column, file))
+                batch[label_column].append(_label_cell(row, label_column, cells, file))
             if len(batch[columns[0]]) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
                 yield batch
                 batch = {column: [] for column in columns}
@@ -122,8 +138,8 @@ def _text_cell(value: Any, column: str, file: Path, number: int) -> str | None:
     raise DataError(f"row {number} of {file}: column {column!r} is {reason}: {remedy}")
 
 
-def _label_cell(row: Row, column: str, file: Path) -> str | None:
+def _label_cell(row: Row, column: str, cells: LabelCells, file: Path) -> str | list[str] | None:
     try:
-        return label_name(row.values.get(column))
+        return cells.read(row.values.get(column))
     except DataError as error:
         raise DataError(f"row {row.number} of {file}: {error}") from None

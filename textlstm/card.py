@@ -17,9 +17,11 @@ FIGURES = {
     "n": "texts",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "hamming_loss": "hamming loss",
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",
     "weighted_f1": "weighted F1",
+    "samples_f1": "samples F1",
     "log_loss": "log loss",
     "ece": "calibration error (ECE)",
 }
@@ -48,7 +50,7 @@ def model_card(name: str, description: Description, *, on_hub: bool = False) -> 
         f"# {_line(name)}",
         _summary(description),
         "## Use",
-        _use(name, on_hub=on_hub),
+        _use(name, multi_label=description["multi_label"], on_hub=on_hub),
         "## Data",
         _bullets(_data(description)),
         "## Results",
@@ -77,6 +79,7 @@ def format_description(description: Description) -> str:
     settings = description["settings"]
     rows = [
         ("labels", _label_list(description["labels"])),
+        ("of them", "any number of labels a text" if description["multi_label"] else "one a text"),
         ("network", _network(description)),
         ("tokenizer", _tokenizer(description)),
         *(("data: " + name, value) for name, value in _data(description)),
@@ -132,8 +135,9 @@ def _dataset(description: Description) -> dict[str, str]:
 
 
 def _summary(description: Description) -> str:
+    number = "any number of" if description["multi_label"] else "one of"
     return (
-        f"A text classifier trained with textlstm. It gives a text one of "
+        f"A text classifier trained with textlstm. It gives a text {number} "
         f"{len(description['labels'])} labels: "
         f"{', '.join(_cell(label) for label in description['labels'])}.\n\n"
         + _bullets([("Network", _network(description)), ("Tokenizer", _tokenizer(description))])
@@ -159,7 +163,7 @@ def _tokenizer(description: Description) -> str:
     )
 
 
-def _use(name: str, *, on_hub: bool) -> str:
+def _use(name: str, *, multi_label: bool, on_hub: bool) -> str:
     folder = _line(name)
     load = "from_pretrained" if on_hub else "load"
     return "\n".join(
@@ -171,7 +175,7 @@ def _use(name: str, *, on_hub: bool) -> str:
             "",
             f"classifier = TextClassifier.{load}({json.dumps(folder, ensure_ascii=False)})",
             'for prediction in classifier.predict(["first text", "second text"]):',
-            "    print(prediction.label, prediction.score)",
+            f"    print(prediction.{'labels' if multi_label else 'label'}, prediction.score)",
             "```",
             "",
             "On the command line:",
@@ -209,13 +213,16 @@ def _results(description: Description) -> Iterator[str]:
     for split, metrics in splits.items():
         if "per_label" in metrics:
             yield f"By label, {_line(split)}:"
-            yield _table(["label", "precision", "recall", "F1", "texts"], _per_label(metrics))
+            rows = list(_per_label(metrics))
+            columns = ["label", "precision", "recall", "F1", "texts", "threshold"]
+            yield _table(columns[: len(rows[0])], rows)
 
 
 def _per_label(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
     for label, row in metrics["per_label"].items():
         figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        yield [label, *figures, f"{row['support']:,}"]
+        threshold = [f"{row['threshold']:.4f}"] if "threshold" in row else []
+        yield [label, *figures, f"{row['support']:,}", *threshold]
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

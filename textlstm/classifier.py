@@ -386,6 +386,7 @@ class TextClassifier:
             lambda texts: self.predict_proba(texts, batch_size=config.batch_size),
             self.labels,
             config,
+            thresholds=self.thresholds,
             trained_columns=self.settings.data.text_column,
             judge_hash=self.fingerprint(),
         )

@@ -22,10 +22,10 @@ from textlstm.config import PredictionConfig
 from textlstm.engines import Engine, make_engine
 from textlstm.errors import ConfigError, OutputError
 from textlstm.labelling import (
+    SEPARATOR,
     TEXT_COLUMN,
     Labeller,
     Summary,
-    added_columns,
     choose_texts,
     require_new_names,
 )
@@ -85,8 +85,8 @@ def classify_file(
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
     texts = choose_texts(rows.name, rows.columns.names, config.text_column, engine.trained_columns)
-    columns = _output_columns(rows.columns, engine.labels, config, source=rows.name)
-    labeller = Labeller(engine.labels, texts, config, sparse=kind == "jsonl")
+    labeller = _labeller(classifier, texts, config, kind)
+    columns = _output_columns(rows.columns, labeller, source=rows.name)
 
     def go(sink: Sink, summary: Summary, start: Place) -> Summary:
         tell = _Teller(rows, summary, progress)
@@ -103,7 +103,7 @@ def classify_file(
         if resume:
             raise ConfigError("resume: what went to a stream can't be gone on with")
         return go(_Stream(cast(BinaryIO, target)), Summary(), Place())
-    job = _job(rows, engine, config, columns, texts)
+    job = _job(rows, engine, labeller, columns)
     with WorkFolder(place.path) as work:
         output = RowOutput(place, work, columns)
         _begin_or_resume(place, work, output, job, overwrite=overwrite, resume=resume)
@@ -141,10 +141,9 @@ def classify_lines(
     """
     engine = make_engine(classifier, config)
     column = pa.schema([(TEXT_COLUMN, pa.string())])
-    columns = _output_columns(column, engine.labels, config, source="a line of text")
     place = Target.of_path(target) if isinstance(target, str | os.PathLike) else None
-    sparse = place is None or place.kind == "jsonl"
-    labeller = Labeller(engine.labels, (TEXT_COLUMN,), config, sparse=sparse)
+    labeller = _labeller(classifier, (TEXT_COLUMN,), config, place.kind if place else "jsonl")
+    columns = _output_columns(column, labeller, source="a line of text")
     if place is None:
         return run_lines(engine, labeller, source, _Stream(cast(BinaryIO, target)))
     with WorkFolder(place.path) as work:
@@ -237,11 +236,25 @@ def _require_apart(place: Target, rows: FileRows) -> None:
             raise OutputError(f"{place.path} is the input: choose another name for the output")
 
 
-def _output_columns(
-    columns: pa.Schema, labels: tuple[str, ...], config: PredictionConfig, *, source: str
-) -> pa.Schema:
+def _labeller(
+    classifier: TextClassifier, texts: tuple[str, ...], config: PredictionConfig, kind: str
+) -> Labeller:
+    """Make what puts labels into rows, for an output of a format."""
+    trained = classifier.settings.data.label_separator
+    separator = config.label_separator or trained or SEPARATOR
+    return Labeller(
+        classifier.labels,
+        texts,
+        config,
+        sparse=kind == "jsonl",
+        thresholds=classifier.thresholds,
+        separator=separator if kind in ("csv", "tsv") else None,
+    )
+
+
+def _output_columns(columns: pa.Schema, labeller: Labeller, *, source: str) -> pa.Schema:
     """Give the columns of the output, after a check that none gets lost."""
-    added = added_columns(labels, config)
+    added = labeller.added_columns()
     require_new_names(columns.names, added, source=source)
     return pa.schema([*columns, *(pa.field(name, kind) for name, kind in added.items())])
 
@@ -249,18 +262,18 @@ def _output_columns(
 def _job(
     rows: RowInput,
     engine: Engine,
-    config: PredictionConfig,
+    labeller: Labeller,
     columns: pa.Schema,
-    texts: tuple[str, ...],
 ) -> dict[str, Any]:
     """Describe all that the bytes of the output depend on."""
-    options = config.to_dict()
+    options = labeller.config.to_dict()
+    options |= {"text_column": list(labeller.text_columns), "label_separator": labeller.separator}
     for name in _NOT_COMPARED:  # the engine's facts have what they came to
         del options[name]
     job = {
         "input": rows.fingerprint(),
         "engine": engine.facts(),
-        "options": {**options, "text_column": list(texts)},
+        "options": options,
         "output": {
             "the output's columns": ", ".join(f"{field.name} {field.type}" for field in columns),
             "pyarrow": pa.__version__,

@@ -29,6 +29,15 @@ ENGINES = ("torch", "onnx", "ray")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
+def require_separator(mark: str | None) -> None:
+    """Raise a `ConfigError` if a mark cannot stand between labels."""
+    if mark is not None and (not mark or "\n" in mark or "\r" in mark):
+        raise ConfigError(
+            f"label_separator = {mark!r}: must be at least one character and no line end, "
+            "such as ';'"
+        )
+
+
 @dataclass(frozen=True)
 class DataConfig(Settings):
     """Where texts and labels are found in the data."""
@@ -39,6 +48,11 @@ class DataConfig(Settings):
     label_column: str | None = option(
         None, "column with the label; guessed if not given", metavar="COLUMN"
     )
+    label_separator: str | None = option(
+        None,
+        "what stands between several labels in one cell of text; lists need none",
+        metavar="MARK",
+    )
     dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
     dataset_revision: str | None = option(
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
@@ -46,6 +60,10 @@ class DataConfig(Settings):
     validation_fraction: float = option(
         0.1, "share of train cut off for validation where there is none", low=0.001, high=0.9
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_separator(self.label_separator)
 
 
 @dataclass(frozen=True)
@@ -135,6 +153,11 @@ class PredictionConfig(Settings):
     )
     label_column: str = option("label", "name of the added label column", metavar="COLUMN")
     score_column: str = option("score", "name of the added score column", metavar="COLUMN")
+    label_separator: str | None = option(
+        None,
+        "what stands between several labels in csv and tsv; that of the training, else ;",
+        metavar="MARK",
+    )
     top_k: int = option(1, "how many labels a row gets, best first", low=1)
     probabilities: bool = option(False, "add the probability of every label")
     batch_size: int = option(64, "texts a step", low=1)
@@ -153,6 +176,10 @@ class PredictionConfig(Settings):
     )
     threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_separator(self.label_separator)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
-from textlstm.labels import are_whole_numbers, order_names, whole_number
+from textlstm.labels import LabelCells, are_whole_numbers, order_names, whole_number
 from textlstm.scanning import Scan, joined_texts, scan_table
 from textlstm.sources import SPLIT_NAMES, Found, Source, canonical_split, find_tables
 from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
@@ -33,7 +33,8 @@ class Split:
     Args:
         dataset: the rows, memory-mapped.
         columns: the text columns, joined by a space.
-        labels: int64 [N], the label of each row as its index in the label names.
+        labels: int64 [N], the label of each row as its index in the label names; where a row may
+            have several which it has, bool [N, C].
         rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
     """
 
@@ -105,7 +106,7 @@ class Split:
 
 @dataclass
 class Corpus:
-    """The splits to train on, checked.
+    """The splits to train on, checked; all have the same kind of labels.
 
     Args:
         labels: label names [C]; the index of a name is its id.
@@ -157,7 +158,8 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
     if "validation" not in splits:
         whole = splits["train"]
-        cut = stratified_part(whole.labels, config.validation_fraction, seed)
+        groups = _rarest(whole.labels) if whole.labels.ndim == 2 else whole.labels
+        cut = stratified_part(groups, config.validation_fraction, seed)
         if not len(cut):
             raise DataError(
                 f"{found.name} has one row per label: too few to cut a validation split off; "
@@ -182,7 +184,12 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
 
 
 def load_split(
-    source: Source, split: str | None, config: DataConfig, labels: Sequence[str]
+    source: Source,
+    split: str | None,
+    config: DataConfig,
+    labels: Sequence[str],
+    *,
+    multi_label: bool = False,
 ) -> tuple[Split, list[str]]:
     """Load one split to judge a model on.
 
@@ -191,12 +198,14 @@ def load_split(
         split: its name; if None, test, else validation, else the first there is.
         config: which columns to take.
         labels: the model's label names [C].
+        multi_label: whether the model gives a text any number of labels.
 
     Returns:
         (the split, notes on what was guessed and left out).
 
     Raises:
-        DataError: as `load_corpus`, or there is no such split, or a label is not the model's.
+        DataError: as `load_corpus`, or there is no such split, or a label is not the model's, or
+            the labels are of the other kind.
     """
     found = find_tables(source, config)
     if found.single:
@@ -207,7 +216,8 @@ def load_split(
         names = [name for name in ("test", "validation", *found.tables) if name in found.tables]
         table = found.tables[names[0]]
     text, label, notes = choose_columns(table, config)
-    scan = scan_table(table, text, label)
+    cells = _cells_like(table, label, config, multi_label, "the model gives")
+    scan = scan_table(table, text, label, cells)
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text and a label")
     if table.spelled:
@@ -251,6 +261,7 @@ def _scan_splits(found: Found, config: DataConfig) -> tuple[dict[str, Scan], lis
     train = _table_of(found, "train")
     text, label, notes = choose_columns(train, config)
     notes = found.notes + notes
+    multi_label = train.cells(label, config.label_separator).multi_label
     scans = {}
     for split in dict.fromkeys(SPLIT_NAMES.values()):
         table = found.tables.get(split)
@@ -260,13 +271,34 @@ def _scan_splits(found: Found, config: DataConfig) -> tuple[dict[str, Scan], lis
             notes.append(f"test left out: {table.name} has no column {label!r}")
             continue
         check_columns(table, text, label)
-        scan = scan_table(table, text, label)
+        cells = _cells_like(table, label, config, multi_label, "train has")
+        scan = scan_table(table, text, label, cells)
         notes.extend(scan.notes())
         if split == "train" or len(scan.rows):
             scans[split] = scan
         else:
             notes.append(f"{split} left out: {table.name} has no row with a text and a label")
     return scans, notes
+
+
+def _cells_like(
+    table: Table, label: str, config: DataConfig, multi_label: bool, other: str
+) -> LabelCells:
+    """Say how labels are read, which must be of the same kind as others."""
+    cells = table.cells(label, config.label_separator)
+    if table.kinds[label] == "null":  # nothing in it that could be of a kind
+        return LabelCells(lists=multi_label)
+    if cells.multi_label and not multi_label:
+        raise DataError(
+            f"label column {label!r} of {table.name} holds several labels a row, and {other} one: "
+            "give data with one label a row"
+        )
+    if multi_label and not cells.multi_label:
+        raise DataError(
+            f"label column {label!r} of {table.name} holds one label a row, and {other} lists of "
+            "them: write lists, or pass --label-separator for cells of text"
+        )
+    return cells
 
 
 def _table_of(found: Found, split: str) -> Table:
@@ -281,6 +313,8 @@ def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:
         facts = [name, scan.digest, scan.names, list(labels)]
         digest.update(json.dumps(facts).encode())
         digest.update(scan.codes.tobytes())
+        if scan.owners is not None:
+            digest.update(scan.owners.tobytes())
     return digest.hexdigest()
 
 
@@ -298,6 +332,8 @@ def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
     if not len(scan.rows):
         raise DataError(f"{name} has no row with a text and a label ({len(scan.dataset)} rows)")
     used = set(scan.names)
+    if not used:
+        raise DataError(f"{name} has no row with a label in its list: nothing can be learned")
     if scan.class_names:
         labels = tuple(label for label in scan.class_names if label in used)
         unused = [label for label in scan.class_names if label not in used]
@@ -305,17 +341,21 @@ def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
             notes.append(f"labels without a row in {name} left out: {', '.join(unused)}")
     else:
         labels = tuple(order_names(used))
-    if len(labels) < 2:
+    if len(labels) < 2 and scan.owners is None:
         raise DataError(f"{name} has only the label {labels[0]!r}: training needs at least two")
     return labels
 
 
 def _split_of(scan: Scan, labels: Sequence[str]) -> Split:
-    """Make a split of the usable rows, their labels as indices into `labels`."""
+    """Make a split of the usable rows, their labels as `Split` wants them."""
     ids = {name: index for index, name in enumerate(labels)}
     lookup = np.array([ids[name] for name in scan.names], dtype=np.int64)
     rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
-    return Split(scan.dataset, scan.columns, lookup[scan.codes], rows)
+    if scan.owners is None:
+        return Split(scan.dataset, scan.columns, lookup[scan.codes], rows)
+    matrix = np.zeros((len(scan.rows), len(labels)), bool)  # [N, C]
+    matrix[scan.owners, lookup[scan.codes]] = True
+    return Split(scan.dataset, scan.columns, matrix, rows)
 
 
 def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:
@@ -330,6 +370,23 @@ def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:
         f"label {unknown[0]!r}{more} of {scan.table.name} ({count:,} rows) is not {where}, which "
         f"has {listing}: correct the label or remove these rows"
     )
+
+
+def _rarest(labels: np.ndarray) -> np.ndarray:
+    """Put rows of several labels into groups for `stratified_part`, by their rarest label.
+
+    Rare labels, whose share chance could change most, so keep theirs (after the order in which
+    Sechidis et al. 2011 share out labels).
+
+    Args:
+        labels: bool [N, C].
+
+    Returns:
+        int64 [N]: the label of the row that fewest rows have, -1 for a row without any.
+    """
+    counts = labels.sum(axis=0)  # [C]
+    rarest = np.where(labels, counts, len(labels) + 1).argmin(axis=1)
+    return np.where(labels.any(axis=1), rarest, -1)
 
 
 def stratified_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import DataError
 from textlstm.hub_data import quiet
-from textlstm.labelling import Labeller, added_columns, choose_texts, require_new_names
+from textlstm.labelling import Labeller, choose_texts, require_new_names
 from textlstm.rows import Row
 
 _BATCH_ROWS = 4096  # texts that are sorted by length together
@@ -31,6 +32,7 @@ def label_dataset(
     labels: tuple[str, ...],
     config: PredictionConfig,
     *,
+    thresholds: tuple[float, ...] | None = None,
     trained_columns: Sequence[str],
     judge_hash: str,
 ) -> datasets.Dataset:
@@ -41,6 +43,7 @@ def label_dataset(
         judge: judges texts.
         labels: label names, index = id.
         config: names of columns, what is added.
+        thresholds: the least probability of each label, where a text may have several.
         trained_columns: the text columns of the training.
         judge_hash: changes when `judge` does; `datasets` knows a result that it has in its cache
             by it.
@@ -59,9 +62,9 @@ def label_dataset(
             "DatasetDict, one split)"
         )
     texts = choose_texts("the dataset", dataset.column_names, config.text_column, trained_columns)
-    added = added_columns(labels, config)
+    labeller = Labeller(labels, texts, config, thresholds=thresholds)
+    added = labeller.added_columns()
     require_new_names(dataset.column_names, added, source="the dataset")
-    labeller = Labeller(labels, texts, config)
 
     def label(*columns: list[Any]) -> dict[str, list[Any]]:
         values = zip(*columns, strict=True)
@@ -70,9 +73,8 @@ def label_dataset(
         labelled = labeller.label(found, judge(found.texts))
         return {name: [row.get(name) for row in labelled] for name in added}
 
-    features = dataset.features.copy()
-    for name, kind in added.items():
-        features[name] = datasets.Value("string" if str(kind) == "string" else "float64")
+    new = datasets.Features.from_arrow_schema(pa.schema(list(added.items())))
+    features = datasets.Features({**dataset.features, **new})
     if not len(dataset):  # `map` would give it back without the columns
         return datasets.Dataset.from_dict({name: [] for name in features}, features=features)
     known = [dataset._fingerprint, judge_hash, list(texts), config.to_dict()]

@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.outputs import judgements
 from textlstm.row_writers import OutRow
 from textlstm.rows import Row, row_text
 
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere
+SEPARATOR = ";"  # between several labels in a cell of text, if nothing else is said
 
 
 @dataclass
@@ -60,12 +62,25 @@ class Labeller:
         text_columns: the columns that hold the text.
         config: what is added, under which names.
         sparse: whether only rows with an error have the column `error`.
+        thresholds: the least probability of each label, where a row may get several.
+        separator: what several labels are joined by; None gives them as a list.
     """
 
     labels: tuple[str, ...]
     text_columns: tuple[str, ...]
     config: PredictionConfig
     sparse: bool = False
+    thresholds: tuple[float, ...] | None = None
+    separator: str | None = None
+
+    def added_columns(self) -> dict[str, pa.DataType]:
+        """Name the columns that are added; see the function of this name."""
+        return added_columns(
+            self.labels,
+            self.config,
+            multi_label=self.thresholds is not None,
+            separator=self.separator,
+        )
 
     def read(self, rows: Sequence[Row]) -> FoundTexts:
         """Take the texts out of rows."""
@@ -107,13 +122,20 @@ class Labeller:
 
     def _judgements(self, probabilities: np.ndarray) -> list[dict[str, object]]:
         """Give the added columns of N rows of probabilities, float32 [N, C]."""
-        names, columns = [], []
+        names: list[str] = []
+        columns: list[Sequence[object]] = []
+        several = self.thresholds is not None
+        if several:
+            names += [self.config.label_column, self.config.score_column]
+            judged = judgements(probabilities, self.labels, self.thresholds)
+            columns.append([self._joined(labels) for labels, _ in judged])
+            columns.append(shortest(np.array([score for _, score in judged], np.float32)))
         order = np.argsort(-probabilities, axis=1, kind="stable")  # of equals, the first
-        for place in range(1, self.config.top_k + 1):
+        for place in places(self.config.top_k, multi_label=several):
             best = order[:, place - 1]
-            names += [ranked(self.config.label_column, place)]
+            names += [ranked(self.config.label_column, place, multi_label=several)]
             columns.append([self.labels[label] for label in best])
-            names += [ranked(self.config.score_column, place)]
+            names += [ranked(self.config.score_column, place, multi_label=several)]
             columns.append(shortest(np.take_along_axis(probabilities, best[:, None], 1)[:, 0]))
         if self.config.probabilities:
             names += [f"probability_{label}" for label in self.labels]
@@ -123,32 +145,57 @@ class Labeller:
             columns.append([None] * len(probabilities))
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
+    def _joined(self, labels: tuple[str, ...]) -> object:
+        return list(labels) if self.separator is None else self.separator.join(labels)
+
 
 def shortest(numbers: np.ndarray) -> list[float]:
     """Give float32 numbers as the floats with the fewest digits that read back equal."""
     return [float(str(number)) for number in numbers]
 
 
-def added_columns(labels: Sequence[str], config: PredictionConfig) -> dict[str, pa.DataType]:
+def added_columns(
+    labels: Sequence[str],
+    config: PredictionConfig,
+    *,
+    multi_label: bool = False,
+    separator: str | None = None,
+) -> dict[str, pa.DataType]:
     """Name the columns that classification adds.
 
     Args:
         labels: the model's labels.
         config: with `top_k` = K above 1 there are also `label_2`, `score_2` up to K; with
             `probabilities` there is `probability_LABEL` for each label.
+        multi_label: whether a row may get several labels; then `top_k` = K above 1 adds the most
+            probable labels, whether they reach their thresholds or not, from `label_1` on.
+        separator: what several labels are joined by; None gives them as a list.
 
     Returns:
         Name -> type, the column `error` last.
 
     Raises:
-        ConfigError: the model has less than `top_k` labels, or two columns have one name.
+        ConfigError: the model has less than `top_k` labels, two columns have one name, or a
+            label has the separator in it.
     """
     if config.top_k > len(labels):
         raise ConfigError(f"top_k = {config.top_k}: the model has {len(labels)} labels")
     columns = []
-    for place in range(1, config.top_k + 1):
-        columns.append((ranked(config.label_column, place), pa.string()))
-        columns.append((ranked(config.score_column, place), pa.float64()))
+    if multi_label:
+        torn = [label for label in labels if separator is not None and separator in label]
+        if torn:
+            raise ConfigError(
+                f"label {torn[0]!r} has {separator!r} in it, which is to stand between labels: "
+                "pass another --label-separator, or write json lines or parquet"
+            )
+        several = pa.list_(pa.string()) if separator is None else pa.string()
+        columns = [(config.label_column, several), (config.score_column, pa.float64())]
+    for place in places(config.top_k, multi_label=multi_label):
+        for name, kind in (
+            (config.label_column, pa.string()),
+            (config.score_column, pa.float64()),
+        ):
+            columns.append((ranked(name, place, multi_label=multi_label), kind))
     if config.probabilities:
         columns.extend((f"probability_{label}", pa.float64()) for label in labels)
     columns.append((ERROR_COLUMN, pa.string()))
@@ -161,9 +208,14 @@ def added_columns(labels: Sequence[str], config: PredictionConfig) -> dict[str, 
     return dict(columns)
 
 
-def ranked(name: str, place: int) -> str:
-    """Name the column of the label in some place, from 1."""
-    return name if place == 1 else f"{name}_{place}"
+def places(top_k: int, *, multi_label: bool) -> range:
+    """Give the places, from 1, whose labels have columns of their own."""
+    return range(1, 0 if multi_label and top_k == 1 else top_k + 1)
+
+
+def ranked(name: str, place: int, *, multi_label: bool = False) -> str:
+    """Name the column of the label in some place, from 1; several labels have the plain name."""
+    return name if place == 1 and not multi_label else f"{name}_{place}"
 
 
 def require_new_names(columns: Sequence[str], added: Iterable[str], *, source: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,60 @@ def label_name(value: Any) -> str | None:
             return str(int(value))
         raise DataError(f"label {value!r} has a fraction: a label is a string or a whole number")
     if is_list(value):
-        raise DataError("the label is a list: each row needs one label")
+        raise DataError("the label is a list, and in other rows it is none: write lists or none")
     kind = type(value).__name__
     raise DataError(f"the label is of type {kind}: a label is a string, whole number or boolean")
+
+
+@dataclass(frozen=True)
+class LabelCells:
+    """How the cells of a label column are read.
+
+    Args:
+        lists: whether each holds a list of labels.
+        separator: what stands between the labels of a cell of text, where it may hold several.
+    """
+
+    lists: bool = False
+    separator: str | None = None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have any number of labels."""
+        return self.lists or self.separator is not None
+
+    def read(self, value: Any) -> str | list[str] | None:
+        """Give the name of a cell's label, or the names of its labels.
+
+        Args:
+            value: of the cell.
+
+        Returns:
+            What `label_name` gives; where a row may have several, a list of such, without those
+            that are null or blank, and None where the cell is null.
+
+        Raises:
+            DataError: a value can't be a label.
+        """
+        if not self.multi_label:
+            return label_name(value)
+        if is_list(value):
+            if any(is_list(item) for item in value):
+                raise DataError("a list of labels has a list in it: it must hold labels only")
+            return [name for item in value if (name := label_name(item)) is not None]
+        if self.separator is None:
+            if label_name(value) is None:
+                return None
+            raise DataError(f"the label is {value!r} and no list, as in other rows: write a list")
+        if isinstance(value, str) and not value.strip():
+            return []
+        names = label_name(value)
+        if names is None:
+            return None
+        return [name.strip() for name in names.split(self.separator) if name.strip()]
+
+
+ONE_LABEL = LabelCells()
 
 
 def order_names(names: Collection[str]) -> list[str]:
@@ -137,6 +189,14 @@ def _word(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
 
 
+def is_list_type(type_: Any) -> bool:
+    """Tell whether the cells of an Arrow type are lists."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(type_) for is_kind in kinds)
+
+
 class LabelCodes:
     """Codes for the label names of a split, in the order in which they turn up.
 
@@ -176,6 +236,37 @@ class LabelCodes:
         indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         result: np.ndarray = codes[indices]
         return result
+
+    def encode_lists(
+        self, array: Any, cells: LabelCells
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give the codes of rows that may have several labels.
+
+        Args:
+            array: cells [N] of any Arrow type, lists or what `cells` reads as such.
+            cells: how they are read.
+
+        Returns:
+            (codes, int64 [M], indices into `names`; the row of each, int64 [M]; whether a row is
+            not null, bool [N]).
+
+        Raises:
+            DataError: a value can't be a label.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not is_list_type(array.type):
+            try:
+                values = [cells.read(value) for value in array.to_pylist()]
+            except UnicodeDecodeError:
+                raise DataError("a label is not UTF-8") from None
+            array = pa.array(values, pa.list_(pa.string()))
+        counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+        codes = self.encode(array.flatten())  # [M], those of null items included
+        rows = np.repeat(np.arange(len(array)), counts)
+        named = codes >= 0
+        return codes[named], rows[named], array.is_valid().to_numpy(zero_copy_only=False)
 
     def _code(self, value: Any) -> int:
         name = label_name(value)

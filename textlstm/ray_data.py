@@ -29,7 +29,7 @@ from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
 from textlstm.engines import TorchEngine
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
-from textlstm.labelling import Labeller, Summary, added_columns, choose_texts, require_new_names
+from textlstm.labelling import Labeller, Summary, choose_texts, require_new_names
 from textlstm.row_files import first_line
 from textlstm.row_input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.row_stream import Sink, finish_chunk, keep
@@ -128,8 +128,8 @@ def label_dataset(
     texts = choose_texts(
         "the dataset", names, config.text_column, classifier.settings.data.text_column
     )
-    require_new_names(names, added_columns(classifier.labels, config), source="the dataset")
-    labeller = Labeller(classifier.labels, texts, config)
+    labeller = Labeller(classifier.labels, texts, config, thresholds=classifier.thresholds)
+    require_new_names(names, labeller.added_columns(), source="the dataset")
     return dataset.map_batches(
         _TableJudge,
         fn_constructor_args=(_Model(classifier, config), labeller),
@@ -200,7 +200,7 @@ class _TableJudge:
         found = self._labeller.read(rows)
         probabilities = self._engine.judge(self._engine.encode(found.texts))
         labelled = self._labeller.label(found, probabilities)
-        for name, kind in added_columns(self._labeller.labels, self._labeller.config).items():
+        for name, kind in self._labeller.added_columns().items():
             column = pa.array([row.get(name) for row in labelled], kind)
             table = table.append_column(name, column)
         return table

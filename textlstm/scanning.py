@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textlstm.errors import DataError
-from textlstm.labels import LabelCodes
+from textlstm.labels import ONE_LABEL, LabelCells, LabelCodes
 from textlstm.tables import Table
 
 _SCAN_ROWS = 1000
@@ -28,7 +28,9 @@ class Scan:
         dataset: its rows, memory-mapped.
         columns: its text columns.
         rows: int64 [N], the rows with a text and a label.
-        codes: int64 [N], indices into `names`.
+        codes: int64 [N], indices into `names`; where a row may have several, those of all rows
+            one behind the other, [M].
+        owners: int64 [M], which of the N rows each code belongs to; None where each has one.
         names: the names of the labels of these rows.
         class_names: all names of a `ClassLabel` in their order, if the label column is one.
         digest: hash of the texts kept.
@@ -41,6 +43,7 @@ class Scan:
     columns: tuple[str, ...]
     rows: np.ndarray
     codes: np.ndarray
+    owners: np.ndarray | None
     names: list[str]
     class_names: tuple[str, ...] | None
     digest: str
@@ -54,20 +57,27 @@ class Scan:
             for count, what in ((self.null_texts, "text"), (self.null_labels, "label"))
             if count
         ]
-        if not reasons:
-            return []
-        return [
-            f"{self.table.name}: rows left out: {', '.join(reasons)} (of {len(self.dataset):,})"
-        ]
+        name, notes = self.table.name, []
+        if reasons:
+            notes.append(f"{name}: rows left out: {', '.join(reasons)} (of {len(self.dataset):,})")
+        if self.owners is not None and (bare := len(self.rows) - len(np.unique(self.owners))):
+            notes.append(f"{name}: rows with no label in their list: {bare:,} (kept)")
+        return notes
 
 
-def scan_table(table: Table, text_columns: tuple[str, ...], label_column: str | None) -> Scan:
+def scan_table(
+    table: Table,
+    text_columns: tuple[str, ...],
+    label_column: str | None,
+    cells: LabelCells = ONE_LABEL,
+) -> Scan:
     """Read a split once: find the usable rows, collect labels, check and hash the texts.
 
     Args:
         table: the split.
         text_columns: the columns with the texts.
         label_column: the column with the label; if None, rows need none.
+        cells: how it is read.
 
     Returns:
         What was found.
@@ -75,29 +85,38 @@ def scan_table(table: Table, text_columns: tuple[str, ...], label_column: str | 
     Raises:
         DataError: a row can't be read or a label can't be one; says where.
     """
-    dataset = table.open(text_columns, label_column)
+    dataset = table.open(text_columns, label_column, cells)
     class_names = table.class_names.get(label_column) if label_column else None
     labels = LabelCodes(class_names)
     digest = _TextDigest()
-    rows, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    null_texts = null_labels = position = 0
+    rows, codes, owners = ([np.zeros(0, np.int64)] for _ in range(3))
+    null_texts = null_labels = position = kept = 0
     for batch in _batches(dataset):
         texts = _checked(batch, text_columns, table.name, position)
-        batch_codes = np.zeros(len(batch), np.int64)
+        batch_codes, of_rows = np.zeros(len(batch), np.int64), np.arange(len(batch))
+        labelled = np.ones(len(batch), bool)
         if label_column is not None:
             try:
-                batch_codes = labels.encode(batch.column(label_column))
+                cell = batch.column(label_column)
+                if cells.multi_label:
+                    batch_codes, of_rows, labelled = labels.encode_lists(cell, cells)
+                else:
+                    batch_codes = labels.encode(cell)
+                    labelled = batch_codes >= 0
             except DataError as error:
                 place = f"rows {position + 1:,} to {position + len(batch):,} of {table.name}"
                 raise DataError(f"column {label_column!r} in {place}: {error}") from None
         has_text = texts.is_valid().to_numpy(zero_copy_only=False)
-        usable = has_text & (batch_codes >= 0)
+        usable = has_text & labelled
         null_texts += int(np.sum(~has_text))
         null_labels += int(np.sum(has_text & ~usable))
         digest.update(texts if usable.all() else texts.filter(pa.array(usable)))
         rows.append(np.flatnonzero(usable) + position)
-        codes.append(batch_codes[usable])
+        codes.append(batch_codes[usable[of_rows]])
+        places = np.cumsum(usable) - 1 + kept  # of the usable rows, among those kept
+        owners.append(places[of_rows[usable[of_rows]]])
         position += len(batch)
+        kept += int(usable.sum())
     all_codes = np.concatenate(codes)
     # A name seen only in rows without a text is no label of this split.
     used, all_codes = np.unique(all_codes, return_inverse=True)
@@ -107,6 +126,7 @@ def scan_table(table: Table, text_columns: tuple[str, ...], label_column: str | 
         text_columns,
         np.concatenate(rows),
         all_codes.astype(np.int64).reshape(-1),
+        np.concatenate(owners) if cells.multi_label else None,
         [labels.names[code] for code in used] if label_column is not None else [],
         class_names,
         digest.hexdigest(),

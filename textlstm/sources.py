@@ -15,7 +15,7 @@ import pyarrow as pa
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
 from textlstm.hub_data import load_hub, quiet
-from textlstm.labels import label_name
+from textlstm.labels import LabelCells, is_list
 from textlstm.row_files import COMPRESSIONS, SUFFIXES, check_file, first_line, looks_local
 from textlstm.rows import bad_text
 from textlstm.tables import Table
@@ -77,7 +77,8 @@ def find_tables(source: Source, config: DataConfig) -> Found:
     if isinstance(source, datasets.DatasetDict):
         return _from_dict("a DatasetDict", source)
     if isinstance(source, Mapping):
-        return _from_dict("texts and labels", _make_datasets(source))
+        made = _make_datasets(source, config.label_separator)
+        return _from_dict("texts and labels", made)
     if not isinstance(source, str | os.PathLike):
         raise DataError(
             f"data of type {type(source).__name__}: must be a path, a Hub name, a Dataset, a "
@@ -208,6 +209,7 @@ def _from_dict(name: str, splits: Mapping[str, datasets.Dataset]) -> Found:
 
 def _make_datasets(
     source: Mapping[str, tuple[Sequence[str], Sequence[Any]] | datasets.Dataset],
+    separator: str | None,
 ) -> dict[str, datasets.Dataset]:
     """Make datasets of the texts and labels that a Python user hands over."""
     made: dict[str, datasets.Dataset] = {}
@@ -217,16 +219,23 @@ def _make_datasets(
             continue
         if not isinstance(value, list | tuple) or len(value) != 2:
             raise DataError(f"split {split!r} must be a pair (texts, labels)")
+        shape = getattr(value[1], "shape", (0,))
+        if len(shape) != 1:
+            raise DataError(
+                f"split {split!r}: labels have the shape {shape}: pass a label, or a list of "
+                "labels, for each text"
+            )
         texts, labels = (list(part) if not isinstance(part, str) else part for part in value)
         if isinstance(texts, str) or isinstance(labels, str):
             raise DataError(f"split {split!r}: texts and labels must be lists, not one string")
         if len(texts) != len(labels):
             raise DataError(f"split {split!r} has {len(texts)} texts and {len(labels)} labels")
+        cells = LabelCells(any(map(is_list, labels)), separator)
         names = []
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
             reason = bad_text(text)
             try:
-                names.append(label_name(label))
+                names.append(cells.read(label))
             except DataError as error:
                 reason = str(error)
             if reason not in (None, "null"):
@@ -234,7 +243,7 @@ def _make_datasets(
         clean = [None if bad_text(text) else str(text) for text in texts]
         columns = {
             "text": pa.array(clean, pa.large_string()),
-            "label": pa.array(names, pa.string()),
+            "label": pa.array(names, pa.list_(pa.string()) if cells.multi_label else pa.string()),
         }
         made[split] = datasets.Dataset(pa.table(columns))
     return made

@@ -16,6 +16,8 @@
     )
     reviews.withColumn("judged", classify("text")).select("*", "judged.*")
 
+A model that gives a text any number of labels has `ArrayType(StringType())` for `label`.
+
 Spark calls `make_predict_fn` once in each of its Python workers, which must have textlstm
 installed and see the model folder. This module does not import Spark.
 
@@ -60,7 +62,7 @@ def make_predict_fn(
     Returns:
         A function of N cells, of which those that are no text (null, for one) get no label. It
         gives the columns `label`, `score` and `error`, object [N] each; null where there is
-        nothing to say.
+        nothing to say. Where a text may have several labels, `label` holds lists.
 
     Raises:
         ModelFolderError: the folder can't be read.
@@ -70,7 +72,9 @@ def make_predict_fn(
         torch.set_num_threads(threads)
     classifier = TextClassifier.load(folder, device=device, precision=precision)
     engine = TorchEngine(classifier, PredictionConfig().batch_size)
-    labeller = Labeller(classifier.labels, (TEXT_COLUMN,), PredictionConfig())
+    labeller = Labeller(
+        classifier.labels, (TEXT_COLUMN,), PredictionConfig(), thresholds=classifier.thresholds
+    )
 
     def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:
         found = labeller.read([Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)])
@@ -78,7 +82,8 @@ def make_predict_fn(
         columns = {}
         for name in COLUMNS:
             columns[name] = np.empty(len(rows), object)  # [N]
-            columns[name][:] = [row.get(name) for row in rows]
+            for i, row in enumerate(rows):  # of lists, numpy would make a table
+                columns[name][i] = row.get(name)
         return columns
 
     return predict

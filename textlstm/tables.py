@@ -15,6 +15,7 @@ import pyarrow as pa
 from textlstm.arrow_cache import import_files
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
+from textlstm.labels import ONE_LABEL, LabelCells, is_list_type
 from textlstm.row_files import clear_errors, file_format, open_parquet
 from textlstm.rows import bad_text, read_columns, read_rows
 
@@ -61,9 +62,9 @@ class Table:
             name,
             {column.name: _kind_of_type(column.type) for column in schema},
             {
-                column: tuple(feature.names)
+                column: tuple(names.names)
                 for column, feature in dataset.features.items()
-                if isinstance(feature, datasets.ClassLabel)
+                if isinstance(names := _item(feature), datasets.ClassLabel)
             },
             dataset=dataset,
         )
@@ -86,15 +87,32 @@ class Table:
         spelled = all(file_format(file) in ("csv", "tsv") for file in files)
         return cls(name, kinds, class_names, tuple(files), spelled=spelled)
 
-    def open(self, text_columns: Sequence[str], label_column: str | None) -> datasets.Dataset:
+    def cells(self, label_column: str, separator: str | None) -> LabelCells:
+        """Say how the cells of the label column are read.
+
+        Args:
+            label_column: its name.
+            separator: what stands between several labels in a cell of text, if it was given.
+        """
+        if self.kinds[label_column] == "list":
+            return LabelCells(lists=True)
+        return LabelCells(separator=separator)
+
+    def open(
+        self,
+        text_columns: Sequence[str],
+        label_column: str | None,
+        cells: LabelCells = ONE_LABEL,
+    ) -> datasets.Dataset:
         """Give the rows with only the columns asked for, memory-mapped.
 
         Rows of files go through an Arrow file in the cache folder of `datasets`, made again
-        when a file has changed; labels are then strings.
+        when a file has changed; labels are then strings or lists of strings.
 
         Args:
             text_columns: columns that hold texts.
             label_column: the column that holds the label, if it is wanted.
+            cells: how that is read.
 
         Returns:
             A dataset of these columns.
@@ -111,7 +129,7 @@ class Table:
                 for column in columns:
                     flag = "--label-column" if column == label_column else "--text-column"
                     _check_there(table, column, flag)
-        return import_files(self.files, text_columns, label_column)
+        return import_files(self.files, text_columns, label_column, cells)
 
 
 def choose_columns(table: Table, config: DataConfig) -> tuple[tuple[str, ...], str, list[str]]:
@@ -164,10 +182,10 @@ def check_columns(table: Table, text_columns: Sequence[str], label_column: str |
         return
     _check_there(table, label_column, "--label-column")
     kind = table.kinds[label_column]
-    if kind not in ("text", "digits", "number", "boolean", "mixed", "null"):
+    if kind not in ("text", "digits", "number", "boolean", "list", "mixed", "null"):
         raise DataError(
-            f"label column {label_column!r} of {table.name} holds {kind} values: each row needs "
-            "one label, a string, whole number or boolean"
+            f"label column {label_column!r} of {table.name} holds {kind} values: each row needs a "
+            "label, a string, whole number or boolean, or a list of labels"
         )
 
 
@@ -242,7 +260,7 @@ def _kind_of_type(type_: Any) -> str:
         return "boolean"
     if types.is_null(type_):
         return "null"
-    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
+    if is_list_type(type_):
         return "list"
     return str(type_)
 
@@ -267,7 +285,7 @@ def _common_kind(kinds: set[str], format: str) -> str:
     if len(kinds) == 1:
         return kinds.pop()
     if format == "jsonl":
-        return "mixed" if kinds else "null"
+        return "list" if "list" in kinds else "mixed" if kinds else "null"
     return "text"
 
 
@@ -288,6 +306,15 @@ def _kind_of_value(value: Any, *, spelled: bool) -> str:
     return names[type(value)]
 
 
+def _item(feature: Any) -> Any:
+    """Give what a feature of lists holds in its lists, and any other feature itself."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    if isinstance(feature, dict):  # as JSON
+        return feature.get("feature", feature)
+    return getattr(feature, "feature", feature)
+
+
 def _class_names_of_file(file: Path) -> dict[str, tuple[str, ...]]:
     """Read the names of label columns from the metadata that `datasets` writes into parquet."""
     if file_format(file) != "parquet":
@@ -296,10 +323,11 @@ def _class_names_of_file(file: Path) -> dict[str, tuple[str, ...]]:
         metadata = parquet.schema_arrow.metadata or {}
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        items = {column: _item(feature) for column, feature in features.items()}
         return {
-            column: tuple(str(name) for name in feature["names"])
-            for column, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+            column: tuple(str(name) for name in item["names"])
+            for column, item in items.items()
+            if isinstance(item, dict) and item.get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, ValueError, AttributeError):  # not written by `datasets`
         return {}

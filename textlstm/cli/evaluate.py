@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
@@ -17,9 +16,13 @@ from textlstm.files import write_text
 from textlstm.options import add_flags, build
 
 if TYPE_CHECKING:
+    from textlstm.classifier import TextClassifier
     from textlstm.data import Split
 
-DATA_OPTIONS = ("text_column", "label_column", "dataset_config", "dataset_revision")
+DATA_OPTIONS = (
+    *("text_column", "label_column", "label_separator"),
+    *("dataset_config", "dataset_revision"),
+)
 _RUN = ("batch_size", "precision", "threads", "device")
 
 
@@ -55,9 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with messages(), cpu_threads(running.threads):
         classifier = load_model(arguments, device=running.device, precision=running.precision)
-        split, notes = load_labelled(
-            arguments, classifier.settings.data, classifier.record.source, classifier.labels
-        )
+        split, notes = load_labelled(arguments, classifier)
         for note in notes:
             say(note)
         metrics = classifier.evaluate(split, batch_size=running.batch_size)
@@ -72,22 +73,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_labelled(
-    arguments: argparse.Namespace, trained: DataConfig, source: str, labels: Sequence[str]
+    arguments: argparse.Namespace, classifier: TextClassifier
 ) -> tuple[Split, list[str]]:
     """Read the split, its columns as given, else as in training, else guessed."""
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
-    if arguments.data != source:  # the same columns in another place
+    trained = classifier.settings.data
+    if arguments.data != classifier.record.source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
     from textlstm.data import load_split
+
+    def load(config: DataConfig) -> tuple[Split, list[str]]:
+        return load_split(
+            arguments.data,
+            arguments.split,
+            config,
+            classifier.labels,
+            multi_label=classifier.multi_label,
+        )
 
     config = dataclasses.replace(trained, **given)
     guessed = dataclasses.replace(DataConfig(), **given)
     try:
-        return load_split(arguments.data, arguments.split, config, labels)
+        return load(config)
     except DataError as error:
         if config == guessed:
             raise
         try:
-            return load_split(arguments.data, arguments.split, guessed, labels)
+            return load(guessed)
         except DataError:
             raise error from None

@@ -62,9 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     with messages():
         classifier = load_model(arguments)
         if arguments.data is not None:
-            split, notes = load_labelled(
-                arguments, classifier.settings.data, classifier.record.source, classifier.labels
-            )
+            split, notes = load_labelled(arguments, classifier)
             for note in notes:
                 say(note)
             whole = Path(arguments.data).is_file()  # no splits in it
