@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.multiclass import OneVsRestClassifier
 from tiny_estimator import SMALL
 
 from textlstm import TokenIdClassifier
@@ -154,3 +155,24 @@ def test_settings_hold_what_is_not_at_its_default():
     assert settings.training.seed == 9
     assert settings.data == SETTINGS.data
     assert dataclasses.replace(settings.model, **vars(SETTINGS.model)) == SETTINGS.model
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros((4, 3)), r"y has the shape \(4, 3\): y should be a 1d array"),
+        ([["a"], ["a", "b"], [], ["b"]], "y holds lists: y should be a 1d array"),
+        ([{"a"}, {"a", "b"}, set(), {"b"}], "y holds lists"),
+    ],
+)
+def test_several_classes_a_row_are_refused_with_the_way_to_learn_them(y, said):
+    with pytest.raises(DataError, match=f"{said}.*textlstm.train.*OneVsRestClassifier"):
+        targets(y)
+
+
+def test_several_classes_are_learned_by_an_estimator_for_each():
+    ids, _ = rows(80)
+    labels = np.stack([ids.max(axis=1) > 6, ids.min(axis=1) < 3], axis=1).astype(int)
+    found = OneVsRestClassifier(small(epochs=12)).fit(ids, labels).predict(ids)
+    assert found.shape == (80, 2)
+    assert (found == labels).mean() > 0.8

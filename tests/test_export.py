@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_classifier import LABELS, texts, tiny_classifier
+from tiny_classifier import LABELS, texts, tiny_classifier, tiny_tagger
 from torch import nn
 
 from textlstm.config import POOLINGS
@@ -181,3 +181,17 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
             patched.setitem(sys.modules, name, None)
             with pytest.raises(MissingDependencyError, match=r"pip install 'textlstm\[onnx\]'"):
                 export_model(tiny_classifier(), "onnx", tmp_path / "out")
+
+
+def test_the_weights_say_whether_logits_go_through_sigmoids_and_from_where_on_labels_count(
+    tmp_path,
+):
+    found = []
+    for name, classifier in (("one", tiny_classifier()), ("several", tiny_tagger())):
+        export_safetensors(classifier, tmp_path / name)
+        with safe_open(tmp_path / name, framework="pt") as file:
+            found.append(file.metadata())
+    assert found[0]["network"].endswith("linear, softmax")
+    assert "thresholds" not in found[0]
+    assert found[1]["network"].endswith("linear, sigmoid")
+    assert json.loads(found[1]["thresholds"]) == [0.4, 0.5, 0.6]

@@ -4,7 +4,7 @@ import copy
 import pickle
 
 import torch
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import texts, tiny_classifier, tiny_tagger
 from tiny_estimator import modules_in
 from tiny_training import equal
 
@@ -47,3 +47,8 @@ def test_a_classifier_is_pickled_and_copied_without_torch():
         assert again.device.type == "cpu"
     classifier.model.compute_dtype = torch.bfloat16
     assert copy.deepcopy(classifier).model.compute_dtype == torch.bfloat16
+
+
+def test_a_network_of_several_labels_stays_one():
+    assert unpack(pack(tiny_tagger().model)).multi_label
+    assert not unpack(pack(tiny_classifier().model)).multi_label

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, WORDS, texts, tiny_classifier
+from tiny_classifier import LABELS, WORDS, texts, tiny_classifier, tiny_tagger
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
@@ -152,7 +152,7 @@ def test_the_folder_holds_its_four_files_and_can_be_loaded(tmp_path):
     classifier = tiny_classifier()
     report = export_onnx(classifier, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES) - {"thresholds.json"}
     labels = json.loads((tmp_path / "out" / "labels.json").read_text(encoding="utf-8"))
     assert labels == list(LABELS)
     assert max(report.parity.logits, report.parity.probabilities) < 1e-5
@@ -295,3 +295,71 @@ def test_a_large_network_is_compared_on_fewer_tokens(monkeypatch):
     small, large = torch.nn.LSTM(2, 3), torch.nn.LSTM(400, 400, 2)
     assert onnx_export._gate_tokens(small) == 40_000
     assert 5_000 < onnx_export._gate_tokens(large) < 20_000
+
+
+# several labels a text
+
+
+def tagged(tagger, n=60, wrong=12):
+    """Texts with the labels that the classifier gives, but for one of some texts."""
+    rows = texts(n, seed=5)
+    labels = tagger.predict_proba(rows) >= np.array(tagger.thresholds)
+    labels[:wrong, 1] = ~labels[:wrong, 1]
+    return Data(rows, labels)
+
+
+def test_the_code_of_the_readme_prints_all_labels_that_reach_their_thresholds(site, tmp_path):
+    tagger = tiny_tagger()
+    export_onnx(tagger, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    assert json.loads((tmp_path / "out" / "thresholds.json").read_text()) == [0.4, 0.5, 0.6]
+    code = code_of(tmp_path / "out")
+    assert max(map(len, code.splitlines())) <= 100
+    rows = [*TEXTS, *texts(30)]
+    found = tagger.predict(rows)
+    assert {len(item.labels) for item in found} >= {0, 1, 2}
+    expected = [
+        (label, item.probabilities[label])
+        for item in found
+        for label in sorted(item.labels, key=LABELS.index)
+    ]
+    assert_same(run_alone(site, tmp_path / "out", for_texts(code, rows)), expected)
+
+
+def test_a_softmax_is_not_taken_for_sigmoids(tmp_path, monkeypatch):
+    tagger = tiny_tagger()
+    build = onnx_export.build_graph
+
+    def softmax(model, **options):
+        model.multi_label = False
+        graph = build(model, **options)
+        model.multi_label = True
+        return graph
+
+    monkeypatch.setattr(onnx_export, "build_graph", softmax)
+    with pytest.raises(ExportError, match=r"by .* in logits and 0\.\d+ in probabilities"):
+        export_onnx(tagger, tmp_path / "out")
+
+
+def test_int8_of_several_labels_is_measured_by_whole_answers(tmp_path):
+    tagger = tiny_tagger(hidden_size=20)
+    data = tagged(tagger)
+    report = export_onnx(tagger, tmp_path / "out", quantize="int8", data=data)
+    assert report.float32.accuracy == pytest.approx(0.8)
+    session = OnnxSession(tmp_path / "out" / "model.onnx")
+    found = []
+    for row in data.rows:
+        ids = np.array([tagger.tokenizer.encode(row)])
+        found.append(session(ids, np.array([ids.shape[1]]))[1][0] >= np.array(tagger.thresholds))
+    assert report.int8.accuracy == pytest.approx((found == data.labels).all(axis=1).mean())
+    plain = tagger.predict_proba(data.rows) >= np.array(tagger.thresholds)
+    assert report.agreement == pytest.approx((found == plain).all(axis=1).mean())
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "`logits` | float32 | batch, labels | before the sigmoid" in card
+    assert "at least their number in `thresholds.json`" in card
+
+
+def test_an_export_of_one_label_in_place_of_several_leaves_no_thresholds(tmp_path):
+    export_onnx(tiny_tagger(), tmp_path / "out")
+    export_onnx(tiny_classifier(), tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out" / "thresholds.json").exists()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import tiny_classifier
+from tiny_classifier import tiny_classifier, tiny_tagger
 
 from textlstm.errors import ExportError
 from textlstm.parity import Parity, compare, plain_copy, random_batches, require_parity
@@ -104,3 +104,15 @@ def test_the_copy_is_float32_in_evaluation_and_the_model_stays_as_it_is():
     with torch.no_grad():
         copy.linear.bias += 1
     assert not torch.equal(copy.linear.bias, model.linear.bias)
+
+
+def test_of_several_labels_sigmoids_are_compared():
+    model = plain_copy(tiny_tagger().model)
+
+    def sigmoids(ids, lengths):
+        with torch.no_grad():
+            logits = model(torch.from_numpy(ids), torch.from_numpy(lengths))
+        return logits.numpy(), logits.sigmoid().numpy()
+
+    assert compare(model, sigmoids, tokens=0).probabilities == 0
+    assert compare(model, judge(model), tokens=0).probabilities > 0.01

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from tiny_classifier import LABELS, tiny_classifier
+from tiny_classifier import LABELS, tiny_classifier, tiny_tagger
 from torch import nn
 
 from textlstm import torch_export
@@ -116,3 +116,15 @@ def test_a_torch_without_scan_is_refused_with_another_way(tmp_path, monkeypatch)
         ExportError, match=r"has no scan.*: update torch, or export with format onnx"
     ):
         export_program(tiny_classifier(num_layers=1), tmp_path / "m.pt2")
+
+
+def test_of_several_labels_the_program_gives_sigmoids(tmp_path):
+    tagger = tiny_tagger(num_layers=1)
+    export_program(tagger, tmp_path / "m.pt2")
+    extra = {"textlstm.json": ""}
+    program = torch.export.load(tmp_path / "m.pt2", extra_files=extra).module()
+    assert json.loads(extra["textlstm.json"])["thresholds"] == [0.4, 0.5, 0.6]
+    with torch.no_grad():
+        _, probabilities = program(IDS, LENGTHS)
+        expected = tagger.model(IDS, LENGTHS).sigmoid()
+    torch.testing.assert_close(probabilities, expected, atol=1e-5, rtol=0)

@@ -26,7 +26,7 @@ from textlstm.data import stratified_part
 from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError
 from textlstm.fitting import Fitted, fit_model
-from textlstm.labels import label_name
+from textlstm.labels import is_list, label_name
 from textlstm.pretrained import Pretrained, settings_with_vectors
 from textlstm.runtime import pick_device
 
@@ -155,12 +155,13 @@ def read_targets(X: Any, y: Any, sample_weight: Any, settings: TrainSettings) ->
         What to learn.
 
     Raises:
-        DataError: fewer than two classes have a row, or a weight is no good.
+        DataError: fewer than two classes have a row, a row has several, or a weight is no good.
         ValueError: y has another length, is not one-dimensional, or has values that are no
             classes; in scikit-learn's words.
     """
     if y is None:
         raise DataError("requires y to be passed, but the target y is None: pass the classes")
+    _refuse_several(y)
     y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
     check_consistent_length(X, y)
     check_classification_targets(y)
@@ -178,6 +179,20 @@ def read_targets(X: Any, y: Any, sample_weight: Any, settings: TrainSettings) ->
     if round(share * len(rows)) >= _LEAST_VALIDATION:
         held = stratified_part(ids[rows], share, settings.training.seed)
     return Targets(classes, ids.astype(np.int64), weights, np.delete(rows, held), rows[held])
+
+
+def _refuse_several(y: Any) -> None:
+    """Raise a `DataError` if rows have several classes, as a table of 0 and 1 or as lists."""
+    shape: tuple[int, ...] = getattr(y, "shape", ())
+    table = len(shape) == 2 and shape[1] > 1
+    lists = isinstance(y, list | tuple) and any(is_list(row) and len(row) != 1 for row in y)
+    if table or lists:
+        found = f"has the shape {tuple(shape)}" if table else "holds lists"
+        raise DataError(
+            f"y {found}: y should be a 1d array, one class for each row, here; texts with several "
+            "labels are learned by textlstm.train({'train': (texts, lists)}), and by these "
+            "estimators inside sklearn.multiclass.OneVsRestClassifier"
+        )
 
 
 def _read_weights(sample_weight: Any, count: int) -> np.ndarray | None:

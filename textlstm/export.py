@@ -104,7 +104,8 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
 
     `embedding.weight`, `linear.weight` and `linear.bias` have their plain names; the tensors
     after the prefix `lstm.` are the state dict of a `torch.nn.LSTM` of the sizes in the
-    metadata. All metadata are strings; `labels` is a JSON list.
+    metadata. All metadata are strings; `labels` is a JSON list, as is `thresholds`, the least
+    probability of each label, where a text may have several.
 
     Args:
         classifier: the model.
@@ -123,7 +124,8 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
     metadata = {
         "format": "pt",  # what transformers asks of a safetensors file
         "library": f"textlstm {__version__}",
-        "network": "embedding, lstm, pooling, linear, softmax",
+        "network": "embedding, lstm, pooling, linear, "
+        + ("sigmoid" if classifier.multi_label else "softmax"),
         "lstm": lstm,
         "pooling": shape.pooling,
         "pooling_rule": _POOLING_RULES[shape.pooling],
@@ -140,6 +142,8 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
         "max_length": str(tokenizer.max_length),
         "truncation": tokenizer.truncation,
     }
+    if classifier.thresholds is not None:
+        metadata["thresholds"] = json.dumps(list(classifier.thresholds))
     weights = {name: tensor.float() for name, tensor in model.state_dict().items()}
     save_weights(_file(path, ".safetensors"), weights, metadata)
 

@@ -17,7 +17,7 @@ class Judged:
     """What a model is worth on labelled texts.
 
     Args:
-        accuracy: share of texts with the true label.
+        accuracy: share of texts with the true label, or with exactly the true labels.
         macro_f1: mean of the labels' F1.
         speed: texts a second, the model alone.
         size: bytes of `model.onnx`.
@@ -40,7 +40,7 @@ class OnnxReport:
         texts: how many there were; 0 if there were none.
         float32: the float32 model on them.
         int8: the quantized model on them.
-        agreement: share of texts that both give the same label.
+        agreement: share of texts that both give the same label or labels.
     """
 
     parity: Parity
@@ -52,13 +52,16 @@ class OnnxReport:
     agreement: float | None = None
 
 
-def onnx_card(name: str, tokenizer: TextTokenizer, report: OnnxReport) -> str:
+def onnx_card(
+    name: str, tokenizer: TextTokenizer, report: OnnxReport, *, multi_label: bool = False
+) -> str:
     """Write the README.
 
     Args:
         name: of the folder.
         tokenizer: the model's; how it cuts long texts becomes a line of the code.
         report: what was measured.
+        multi_label: whether a text may have any number of labels.
 
     Returns:
         Markdown with one block of Python, which needs onnxruntime, tokenizers and numpy only.
@@ -69,9 +72,9 @@ def onnx_card(name: str, tokenizer: TextTokenizer, report: OnnxReport) -> str:
         "textlstm nor PyTorch:",
         "```bash\npip install onnxruntime tokenizers numpy\n```",
         "In this folder:",
-        _code(tokenizer),
+        _code(tokenizer, multi_label=multi_label),
         "## Inputs and outputs",
-        _interface(tokenizer),
+        _interface(tokenizer, multi_label=multi_label),
         "## Checks",
         *_checks(report),
         "## Made with",
@@ -82,43 +85,55 @@ def onnx_card(name: str, tokenizer: TextTokenizer, report: OnnxReport) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _code(tokenizer: TextTokenizer) -> str:
+def _code(tokenizer: TextTokenizer, *, multi_label: bool) -> str:
     most = tokenizer.max_length
     cut = {
         "head": f"ids[:{most}]",
         "tail": f"ids[-{most}:]",
         "both": f"ids[:{most // 4}] + ids[-{most - most // 4}:] if len(ids) > {most} else ids",
     }[tokenizer.truncation]
+    more, answer = "", "print(labels[probabilities.argmax()], probabilities.max())"
+    if multi_label:
+        more = '\nthresholds = numpy.array(json.load(open("thresholds.json")))'
+        answer = """for label in numpy.flatnonzero(probabilities >= thresholds):
+    print(labels[label], probabilities[label])"""
     return f"""```python
 import json, numpy, onnxruntime, tokenizers
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
 session = onnxruntime.InferenceSession("model.onnx")
-labels = json.load(open("labels.json", encoding="utf-8"))
+labels = json.load(open("labels.json", encoding="utf-8")){more}
 text = "A wonderful story."
 ids = tokenizer.encode(text.strip() and text, add_special_tokens=False).ids or [{UNK_ID}]
 ids = {cut}
 inputs = {{"input_ids": numpy.array([ids], "int64"), "lengths": numpy.array([len(ids)], "int64")}}
 probabilities = session.run(["probabilities"], inputs)[0][0]
-print(labels[probabilities.argmax()], probabilities.max())
+{answer}
 ```"""
 
 
-def _interface(tokenizer: TextTokenizer) -> str:
+def _interface(tokenizer: TextTokenizer, *, multi_label: bool) -> str:
     which = {
         "head": "the first",
         "tail": "the last",
         "both": "the first quarter and the last three quarters of",
     }[tokenizer.truncation]
+    function = "sigmoid" if multi_label else "softmax"
+    several = (
+        "\n\nA text has all labels whose probability is at least their number in "
+        "`thresholds.json`: any\nnumber of them, or none."
+        if multi_label
+        else ""
+    )
     return f"""| name | type | shape | what it is |
 | --- | --- | --- | --- |
 | `input_ids` | int64 | batch, time | ids of `tokenizer.json`; behind a text's end any, such as 0 |
 | `lengths` | int64 | batch | tokens of each text, from 1 to time |
-| `logits` | float32 | batch, labels | before the softmax |
+| `logits` | float32 | batch, labels | before the {function} |
 | `probabilities` | float32 | batch, labels | in the order of `labels.json` |
 
 Batch and time may have any size. Of a longer text {which} {tokenizer.max_length} tokens are read.
 An empty text, or one of white space alone, is one unknown token: `{UNK}`, id {UNK_ID}. Texts in a
-batch do not influence each other's results."""
+batch do not influence each other's results.{several}"""
 
 
 def _checks(report: OnnxReport) -> Iterator[str]:
@@ -151,7 +166,7 @@ def _checks(report: OnnxReport) -> Iterator[str]:
         yield (
             f"The model in this folder is the int8 one: embeddings and LSTM weights have 8 bits, "
             f"and so have the LSTM's products. It gives {report.agreement:.2%} of these texts the "
-            f"label of the float32 model, at {report.int8.size / report.float32.size:.2f} of its "
+            f"labels of the float32 model, at {report.int8.size / report.float32.size:.2f} of its "
             f"size and {report.int8.speed / report.float32.speed:.2f} times its speed. The speed "
             "is that of the model alone, without the tokenizer, on the machine of the export."
         )

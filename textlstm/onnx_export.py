@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from textlstm.files import atomic_folder, require_replaceable, write_text
 from textlstm.onnx_card import Judged, OnnxReport, onnx_card
 from textlstm.onnx_graph import QUANTIZATIONS, build_graph
 from textlstm.onnx_session import OnnxSession
+from textlstm.outputs import answers
 from textlstm.parity import LARGEST_DIFFERENCE, compare, plain_copy, random_batches, require_parity
 from textlstm.predictor import BATCH_SIZE
 
 logger = logging.getLogger(__name__)
 
-FILES = ("model.onnx", "tokenizer.json", "labels.json", "README.md")
-MODEL, TOKENIZER, LABELS, CARD = FILES
+FILES = ("model.onnx", "tokenizer.json", "labels.json", "README.md", "thresholds.json")
+MODEL, TOKENIZER, LABELS, CARD, THRESHOLDS = FILES
 _DEFAULT_COST = 680_000  # LSTM weights of the default settings
 _GATE_TOKENS = 40_000  # two seconds with the default settings
 _POOR_AGREEMENT = 0.98
@@ -44,6 +46,8 @@ def export_onnx(
     overwrite: bool = False,
 ) -> OnnxReport:
     """Write a folder with `model.onnx`, tokenizer, labels and a README that shows their use.
+
+    Where a text may have several labels, their thresholds are there too.
 
     The model is compared with the network on random batches first; if it is not the same,
     nothing is written.
@@ -88,23 +92,31 @@ def export_onnx(
     report = OnnxReport(parity, threads, data_name)
     if data is not None:
         texts = _encode(classifier, data)
-        probabilities, figures = _judge(session, texts, data.labels, classifier.labels)
+        probabilities, figures = _judge(session, texts, data.labels, classifier)
         before = replace(figures, size=len(content))
         report = replace(report, texts=len(texts), float32=before)
         if quantize:
             content = build_graph(model, int8=True).SerializeToString()
             session = OnnxSession(content, threads=threads)
             require_independence(session, model.embedding.num_embeddings)
-            found, figures = _judge(session, texts, data.labels, classifier.labels)
+            found, figures = _judge(session, texts, data.labels, classifier)
             after = replace(figures, size=len(content))
-            agreement = float((found.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
+            agreement = _agreement(found, probabilities, classifier.thresholds)
             report = replace(report, int8=after, agreement=agreement)
             _tell(len(texts), agreement, before, after)
     with atomic_folder(folder, replaceable=FILES) as temporary:
         (temporary / MODEL).write_bytes(content)
         classifier.tokenizer.save(temporary / TOKENIZER)
         write_text(temporary / LABELS, json.dumps(list(classifier.labels), ensure_ascii=False))
-        write_text(temporary / CARD, onnx_card(folder.resolve().name, classifier.tokenizer, report))
+        if classifier.thresholds is not None:
+            write_text(temporary / THRESHOLDS, json.dumps(list(classifier.thresholds)))
+        card = onnx_card(
+            folder.resolve().name,
+            classifier.tokenizer,
+            report,
+            multi_label=classifier.multi_label,
+        )
+        write_text(temporary / CARD, card)
     return report
 
 
@@ -150,11 +162,12 @@ def _encode(classifier: TextClassifier, data: LabelledSplit) -> EncodedTexts:
 
 
 def _judge(
-    session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, names: tuple[str, ...]
+    session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, classifier: TextClassifier
 ) -> tuple[np.ndarray, Judged]:
     """Give probabilities [N, C] and what they are worth; the size is for the caller to add."""
     from textlstm.metrics import evaluate_probabilities  # scikit-learn is slow to import
 
+    names = classifier.labels
     probabilities = np.empty((len(texts), len(names)), np.float32)  # [N, C]
     seconds = 0.0
     for rows in sorted_batches(texts.lengths, batch_size=BATCH_SIZE):
@@ -162,14 +175,20 @@ def _judge(
         began = time.perf_counter()
         _, probabilities[rows] = session(ids, lengths)
         seconds += time.perf_counter() - began
-    metrics = evaluate_probabilities(labels, probabilities, names)
+    metrics = evaluate_probabilities(labels, probabilities, names, thresholds=classifier.thresholds)
     figures = Judged(metrics["accuracy"], metrics["macro_f1"], len(texts) / max(seconds, 1e-9))
     return probabilities, figures
 
 
+def _agreement(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> float:
+    """Give the share of texts for which probabilities [N, C] come to the same labels."""
+    same = answers(one, thresholds) == answers(other, thresholds)
+    return float(same.reshape(len(one), -1).all(axis=1).mean())
+
+
 def _tell(texts: int, agreement: float, before: Judged, after: Judged) -> None:
     logger.info(
-        "int8 gives %.2f%% of %d texts the same label; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
+        "int8 gives %.2f%% of %d texts the same labels; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
         100 * agreement,
         texts,
         after.accuracy,

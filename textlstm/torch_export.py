@@ -55,10 +55,11 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
     """Write the network as a `torch.export` program with dynamic batch and time.
 
     `torch.export.load(path).module()` takes `input_ids`, int64 [B, T], and `lengths`, int64 [B],
-    and gives logits and probabilities, [B, C] each. Labels and how texts are cut are in its
-    extra file `textlstm.json`. The LSTM is a loop over tokens (`scan`), as packed sequences
-    and `nn.LSTM` can't be exported with a free number of tokens (pytorch issues 115092 and
-    112044); it runs wherever PyTorch does, and is slower than the ONNX model.
+    and gives logits and probabilities, [B, C] each. Labels, their thresholds where a text may
+    have several, and how texts are cut are in its extra file `textlstm.json`. The LSTM is a loop
+    over tokens (`scan`), as packed sequences and `nn.LSTM` can't be exported with a free number
+    of tokens (pytorch issues 115092 and 112044); it runs wherever PyTorch does, and is slower
+    than the ONNX model.
 
     The program is loaded again and compared with the network before it takes its place.
 
@@ -73,6 +74,7 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
     about = {
         "library": f"textlstm {__version__}",
         "labels": list(classifier.labels),
+        "thresholds": None if classifier.thresholds is None else list(classifier.thresholds),
         "max_length": classifier.tokenizer.max_length,
         "truncation": classifier.tokenizer.truncation,
     }
