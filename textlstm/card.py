@@ -79,7 +79,7 @@ def format_description(description: Description) -> str:
     settings = description["settings"]
     rows = [
         ("labels", _label_list(description["labels"])),
-        ("of them", "any number of labels a text" if description["multi_label"] else "one a text"),
+        ("kind", f"{'any number of labels' if description['multi_label'] else 'one label'} a text"),
         ("network", _network(description)),
         ("tokenizer", _tokenizer(description)),
         *(("data: " + name, value) for name, value in _data(description)),
