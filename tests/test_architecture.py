@@ -15,16 +15,16 @@ PACKAGE = ROOT / "textlstm"
 LEVELS = {
     0: "errors options config files launch",
     1: "rows text_inputs row_files arrow_cells row_columns row_input dataset_rows row_writers "
-    "work_folder row_output stages labels tables scanning sources hub_data data arrow_cache "
-    "token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary vector_files vectors "
-    "runtime allocator distributed",
+    "work_folder row_output stages labels tables scanning sources hub_data parts split data "
+    "arrow_cache token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary "
+    "vector_files vectors runtime allocator distributed",
     2: "encoded batching embedding lstm dropout model outputs",
     3: "metrics thresholds model_bytes persistence assembly hub card pretrained parity onnx_graph "
     "loss optimizer schedule observer gradients",
     4: "trainer checkpoint evaluation predictor classifier labelling dataset_labels identity "
     "onnx_session onnx_card",
-    5: "run_folder fitting pipeline estimator_base estimator token_estimator engines row_stream "
-    "ray_data spark classify export onnx_export torch_export",
+    5: "run_folder fitting pipeline crossval estimator_base estimator token_estimator engines "
+    "row_stream ray_data spark classify export onnx_export torch_export",
     6: "cli __main__",
 }
 LEVEL_OF = {module: level for level, names in LEVELS.items() for module in names.split()}

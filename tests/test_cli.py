@@ -62,7 +62,7 @@ def test_help_lists_the_commands_and_the_first_steps(capsys):
         run("--help")
     out, _ = capsys.readouterr()
     assert stop.value.code == 0
-    for command in ("train", "evaluate", "predict", "export", "vocab", "inspect"):
+    for command in ("train", "evaluate", "crossval", "predict", "export", "vocab", "inspect"):
         assert f"\n    {command} " in out
     assert "textlstm train sample --out my-model" in out
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm import data as data_module
 from textlstm.config import DataConfig
 from textlstm.data import Split, load_corpus, load_split, load_texts
 from textlstm.errors import DataError
@@ -139,34 +138,6 @@ def test_a_cut_depends_on_the_seed_and_on_nothing_else() -> None:
     assert cuts[0] == cuts[1] != cuts[2]
     # A fixed point: a library's other random numbers must not change old runs.
     assert cuts[0][:4] == ["text 2", "text 9", "text 16", "text 36"]
-
-
-def test_batches_are_of_the_size_asked_for_unless_texts_are_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    source = of(["a", "b"] * 50)
-    train = load_corpus(source).train
-    assert [len(batch) for batch in train.texts(40)] == [40, 40, 10]
-    monkeypatch.setattr(data_module, "_LIST_BYTES", 60)
-    short = load_corpus(source).train
-    assert max(len(batch) for batch in short.texts(40)) < 10
-    assert texts(short) == texts(train)
-
-
-def test_selected_rows_keep_their_order_and_labels(tmp_path: Path) -> None:
-    lines = '{"text": null, "label": 0}\n' + "".join(
-        f'{{"text": "{i}", "label": {i}}}\n' for i in range(1, 9)
-    )
-    (tmp_path / "test.jsonl").write_text(lines)
-    names = [str(i) for i in range(1, 9)]
-    split, _ = load_split(tmp_path / "test.jsonl", None, DataConfig(), names)
-    assert texts(split) == names
-    for rows in ([5, 0, 3], [2, 3, 4], [1, 3, 4], [0, 7], [4, 4], []):
-        chosen = split.select(np.array(rows, np.int64))
-        assert texts(chosen, 2) == [names[row] for row in rows]
-        assert chosen.labels.tolist() == rows
-    again = split.select(np.array([7, 6, 5])).select(np.array([2, 0]))
-    assert texts(again) == ["6", "8"]
 
 
 def test_the_fingerprint_follows_the_data_and_not_the_file(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BiLSTM": "lstm",
     "BiLSTMClassifier": "model",
+    "CrossValidation": "crossval",
     "Prediction": "classifier",
     "TextClassifier": "classifier",
     "TextLSTMClassifier": "estimator",
@@ -20,6 +21,7 @@ _HOMES = {
     "TokenIdClassifier": "token_estimator",
     "TrainSettings": "config",
     "Vocabulary": "vocabulary",
+    "cross_validate": "crossval",
     "load_corpus": "data",
     "train": "pipeline",
 }
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from textlstm.classifier import Prediction as Prediction
     from textlstm.classifier import TextClassifier as TextClassifier
     from textlstm.config import TrainSettings as TrainSettings
+    from textlstm.crossval import CrossValidation as CrossValidation
+    from textlstm.crossval import cross_validate as cross_validate
     from textlstm.data import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError
     from textlstm.estimator import TextLSTMClassifier as TextLSTMClassifier

@@ -183,6 +183,15 @@ class PredictionConfig(Settings):
 
 
 @dataclass(frozen=True)
+class CrossvalConfig(Settings):
+    """How data is cut for cross-validation."""
+
+    folds: int = option(
+        10, "parts of the data; each is judged by a model trained on the others", low=2
+    )
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """Everything `train` can be told.
 

@@ -10,98 +10,30 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import datasets
 import numpy as np
-import pyarrow as pa
 
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
 from textlstm.labels import LabelCells, are_whole_numbers, order_names, whole_number
-from textlstm.scanning import Scan, joined_texts, scan_table
+from textlstm.parts import stratified_part
+from textlstm.scanning import Scan, scan_table
 from textlstm.sources import SPLIT_NAMES, Found, Source, canonical_split, find_tables
+from textlstm.split import Split
 from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
 
-__all__ = ["SPLIT_NAMES", "Corpus", "Source", "Split", "load_corpus", "load_split", "load_texts"]
+__all__ = [
+    "SPLIT_NAMES",
+    "Corpus",
+    "Source",
+    "Split",
+    "Whole",
+    "load_corpus",
+    "load_split",
+    "load_texts",
+    "load_whole",
+]
 
 _DEFAULTS = DataConfig()
-_LIST_BYTES = 2**25
-
-
-class Split:
-    """The usable rows of one split; their texts are read from disk when asked for.
-
-    Args:
-        dataset: the rows, memory-mapped.
-        columns: the text columns, joined by a space.
-        labels: int64 [N], the label of each row as its index in the label names; where a row may
-            have several which it has, bool [N, C].
-        rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
-    """
-
-    def __init__(
-        self,
-        dataset: datasets.Dataset,
-        columns: Sequence[str],
-        labels: np.ndarray,
-        rows: np.ndarray | None = None,
-    ) -> None:
-        self.labels = labels
-        self.columns = tuple(columns)
-        self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
-        self._rows = rows
-        row_bytes = self._dataset.data.nbytes // max(1, self._dataset.data.num_rows)
-        self._most_rows = max(1, _LIST_BYTES // max(1, row_bytes))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def texts(self, batch_size: int = 1000) -> Iterator[list[str]]:
-        """Read all texts in order.
-
-        Args:
-            batch_size: the longest list; a list of very long texts is shorter.
-
-        Yields:
-            Lists of texts.
-        """
-        step = min(batch_size, self._most_rows)
-        for start in range(0, len(self), step):
-            yield from self._lists(start, min(start + step, len(self)))
-
-    def select(self, rows: np.ndarray) -> Split:
-        """Give a split of some of the rows.
-
-        Args:
-            rows: int64 [n], indices into this split, in the order wanted.
-
-        Returns:
-            The smaller split.
-        """
-        own = rows if self._rows is None else self._rows[rows]
-        return Split(self._dataset, self.columns, self.labels[rows], own)
-
-    def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
-        table = self._table(start, stop)
-        if table.nbytes > _LIST_BYTES and stop - start > 1:
-            middle = (start + stop) // 2
-            yield from self._lists(start, middle)
-            yield from self._lists(middle, stop)
-        else:
-            texts: list[str] = []
-            for batch in table.to_batches():
-                texts.extend(joined_texts(batch, self.columns).to_pylist())
-            yield texts
-
-    def _table(self, start: int, stop: int) -> pa.Table:
-        if self._rows is None:
-            return self._dataset[start:stop]
-        rows = self._rows[start:stop]
-        first, last = int(rows[0]), int(rows[-1])
-        if bool(np.all(np.diff(rows) > 0)) and last - first < 2 * len(rows):
-            # A slice costs no copy, and taking from it is faster than gathering row by row.
-            table = self._dataset[first : last + 1]
-            return table if len(table) == len(rows) else table.take(rows - first)
-        return self._dataset[rows.tolist()]
 
 
 @dataclass
@@ -127,6 +59,25 @@ class Corpus:
     source: str = ""
     fingerprint: str = ""
     dataset_id: str = ""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The rows of train, not cut.
+
+    Args:
+        labels: label names [C]; the index of a name is its id.
+        rows: all usable rows.
+        notes: what was guessed, left out and not used, for the user to read.
+        source: what was asked for.
+        fingerprint: a hash of all texts and labels.
+    """
+
+    labels: tuple[str, ...]
+    rows: Split
+    notes: list[str]
+    source: str
+    fingerprint: str
 
 
 def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1) -> Corpus:
@@ -158,8 +109,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
     if "validation" not in splits:
         whole = splits["train"]
-        groups = _rarest(whole.labels) if whole.labels.ndim == 2 else whole.labels
-        cut = stratified_part(groups, config.validation_fraction, seed)
+        cut = stratified_part(whole.labels, config.validation_fraction, seed)
         if not len(cut):
             raise DataError(
                 f"{found.name} has one row per label: too few to cut a validation split off; "
@@ -181,6 +131,32 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         fingerprint=_fingerprint(scans, labels),
         dataset_id=found.dataset_id,
     )
+
+
+def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
+    """Load train alone and cut nothing off it.
+
+    Args:
+        source: as for `load_corpus`.
+        config: which columns to take.
+
+    Returns:
+        Its rows; a note names the splits that are not used.
+
+    Raises:
+        DataError: as `load_corpus`.
+    """
+    found = find_tables(source, config)
+    others = [name for name in found.tables if name != "train"]
+    found.tables = {"train": _table_of(found, "train")}
+    scans, notes = _scan_splits(found, config)
+    _read_whole_numbers(list(scans.values()))
+    labels = _labels_of_train(scans["train"], notes)
+    if others:
+        notes.append(f"only train of {found.name} is used, not its {' and '.join(others)}")
+    name = source if isinstance(source, str) else found.name
+    rows = _split_of(scans["train"], labels)
+    return Whole(labels, rows, notes, name, _fingerprint(scans, labels))
 
 
 def load_split(
@@ -370,42 +346,3 @@ def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:
         f"label {unknown[0]!r}{more} of {scan.table.name} ({count:,} rows) is not {where}, which "
         f"has {listing}: correct the label or remove these rows"
     )
-
-
-def _rarest(labels: np.ndarray) -> np.ndarray:
-    """Put rows of several labels into groups for `stratified_part`, by their rarest label.
-
-    Rare labels, whose share chance could change most, so keep theirs (after the order in which
-    Sechidis et al. 2011 share out labels).
-
-    Args:
-        labels: bool [N, C].
-
-    Returns:
-        int64 [N]: the label of the row that fewest rows have, -1 for a row without any.
-    """
-    counts = labels.sum(axis=0)  # [C]
-    rarest = np.where(labels, counts, len(labels) + 1).argmin(axis=1)
-    return np.where(labels.any(axis=1), rarest, -1)
-
-
-def stratified_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Choose the rows for validation: a share of each label, the same for the same seed.
-
-    Args:
-        labels: int64 [N].
-        fraction: share of the rows of each label; at least one row, if a label has two.
-        seed: decides which.
-
-    Returns:
-        int64 [n], ascending; a label with a single row keeps it in train.
-    """
-    order = np.argsort(
-        np.random.Generator(np.random.PCG64(seed)).random(len(labels)), kind="stable"
-    )
-    chosen = []
-    for label in np.unique(labels):
-        rows = order[labels[order] == label]
-        count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-        chosen.append(rows[:count])
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *chosen]))

@@ -19,7 +19,7 @@ _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss take
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
-_WORDS = {
+FIGURES = {  # in words
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "hamming_loss": "hamming loss",
@@ -233,7 +233,7 @@ def format_metrics(metrics: dict[str, Any]) -> str:
 
 def _overall(metrics: dict[str, Any]) -> str:
     rows = [["texts", str(metrics["n"])]]
-    rows += [[words, f"{metrics[key]:.4f}"] for key, words in _WORDS.items() if key in metrics]
+    rows += [[words, f"{metrics[key]:.4f}"] for key, words in FIGURES.items() if key in metrics]
     return _table(rows)
 
 

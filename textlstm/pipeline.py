@@ -15,7 +15,7 @@ from typing import Any
 from textlstm.classifier import TextClassifier
 from textlstm.config import TrainSettings
 from textlstm.data import Corpus, Source, Split, load_corpus
-from textlstm.distributed import World, join
+from textlstm.distributed import ALONE, World, join
 from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.fitting import Fitted, fit_model
@@ -93,7 +93,35 @@ def _train_in_memory(
         raise ConfigError("resume and overwrite need a model folder: give out")
     if source is None:
         raise ConfigError("source is missing: name the data to train on, for example 'sample'")
-    prepared = _prepare(source, settings_with_vectors(options), None, world)
+    settings = settings_with_vectors(options)
+    world.device(settings.training.device)
+    corpus = load_corpus(source, settings.data, seed=settings.training.seed)
+    return train_on(corpus, settings, observer=observer, world=world)
+
+
+def train_on(
+    corpus: Corpus,
+    settings: TrainSettings,
+    *,
+    observer: Observer | None = None,
+    world: World = ALONE,
+) -> TextClassifier:
+    """Train in memory on a corpus that is loaded; what `train` does after it has read the data.
+
+    Args:
+        corpus: the splits.
+        settings: of tokenizer, model and training; with vectors, `embedding_size` is theirs.
+        observer: told of every step and epoch.
+        world: the processes that train it together.
+
+    Returns:
+        The classifier with the weights of the best epoch, judged on validation and test.
+
+    Raises:
+        TextLSTMError: a setting is no good, or training can't go on.
+        TrainingInterrupted: Ctrl-C or SIGTERM.
+    """
+    prepared = _prepare_corpus(corpus, settings, None)
     # on Windows a file that is still mapped can't be removed
     with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as name:
         cache = Path(name)
@@ -210,6 +238,12 @@ def _prepare(
     """Read and check all that can be wrong, before any file is replaced."""
     world.device(settings.training.device)
     corpus = load_corpus(source, settings.data, seed=settings.training.seed)
+    return _prepare_corpus(corpus, settings, resumed)
+
+
+def _prepare_corpus(
+    corpus: Corpus, settings: TrainSettings, resumed: RunFolder | None
+) -> _Prepared:
     for note in corpus.notes:
         logger.info("%s", note)
     make_loss(settings.training, corpus.train.labels, corpus.labels)  # checks the class weights

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from textlstm import __version__
-from textlstm.cli import evaluate, export, inspect, predict, train, vocab
+from textlstm.cli import crossval, evaluate, export, inspect, predict, train, vocab
 from textlstm.errors import PeerError
 from textlstm.launch import read_place
 
@@ -48,7 +48,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"textlstm {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (train, evaluate, predict, export, vocab, inspect):
+    for command in (train, evaluate, crossval, predict, export, vocab, inspect):
         command.add_parser(commands)
     return parser
 

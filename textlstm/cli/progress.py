@@ -32,6 +32,7 @@ class Progress(Observer):
     def on_start(self, total_steps: int, step: int, epochs: int) -> None:
         """Begin the bar, or say how many steps there will be."""
         self._total, self._first, self._epochs = total_steps, step, epochs
+        self._loss, self._texts = 0.0, 0
         self._began = self._told = time.monotonic()
         if self._draws:
             self._bar = tqdm(

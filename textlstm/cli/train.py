@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.settings_file import read_settings
-from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.launch import read_place
-from textlstm.options import add_flags
 
 _DESCRIPTION = """\
 Train a classifier and write its model folder.
@@ -39,12 +37,6 @@ def add_parser(commands: Any) -> None:
         "--out", required=True, metavar="DIR", help="the model folder, new or empty"
     )
     parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="TOML file of options, named as the flags with _ for -, at the top or in tables "
-        f"[{'], ['.join(TRAIN_PARTS)}]; flags go before it",
-    )
-    parser.add_argument(
         "--resume",
         action="store_true",
         help="go on with the unfinished run in DIR, with its own data and options",
@@ -52,8 +44,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
     )
-    for part, kind in TRAIN_PARTS.items():
-        add_flags(parser, kind, part)
+    add_train_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -101,15 +92,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Give the options by name; flags go before the file."""
+    """Give the options by name."""
     if arguments.data is None and not arguments.resume:
         raise ConfigError(
             "DATA is missing: name a file, a folder or a Hub dataset, or `sample` for the bundled "
             "reviews"
         )
-    options = read_settings(arguments.config) if arguments.config else {}
-    options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
-    return options
+    return read_train_options(arguments)
 
 
 def _is_unfinished(arguments: argparse.Namespace) -> bool:

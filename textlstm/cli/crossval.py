@@ -1,0 +1,167 @@
+"""textlstm crossval."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textlstm.cli.console import clock, messages, say
+from textlstm.cli.train_options import add_train_options, read_train_options
+from textlstm.config import CrossvalConfig
+from textlstm.errors import ConfigError, PeerError, TextLSTMError
+from textlstm.files import write_text
+from textlstm.launch import read_place
+from textlstm.options import add_flags, build
+
+if TYPE_CHECKING:
+    from textlstm.crossval import CrossValidation
+
+_DESCRIPTION = """\
+Judge how well a classifier learns from DATA, where there is no test split.
+
+The rows of train are dealt out to the folds, of each label alike. For each fold a classifier is
+trained on the others, of which a part is cut off to pick the best epoch, and judged on it. The
+table goes to stdout: each fold, then mean, standard deviation, least and most of each figure. No
+classifier is kept; `textlstm train DATA` makes one of all rows.
+
+All options of train hold for each training. Ctrl-C and SIGTERM end it with a table of the folds
+that are done; with --json FILE, --resume goes on with the others."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
+    parser = commands.add_parser(
+        "crossval",
+        help="judge what is learned from data without a test split",
+        usage="textlstm crossval DATA [OPTION ...]",
+        description=_DESCRIPTION,
+    )
+    parser.add_argument("data", metavar="DATA", help="as for train; of several splits, train")
+    add_flags(parser, CrossvalConfig, "folds")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the figures as JSON after each fold; - writes only them, to stdout",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the folds that FILE has already"
+    )
+    add_train_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out; give the exit code."""
+    place = read_place()
+    try:
+        options = read_train_options(arguments)
+        folds = _folds(arguments)
+        done = _read(arguments.json) if arguments.resume else None
+    except TextLSTMError as error:
+        if place.is_main:
+            raise
+        raise PeerError(str(error)) from error  # all processes meet it
+    from textlstm.cli.progress import Progress
+    from textlstm.crossval import cross_validate
+    from textlstm.fitting import TrainingInterrupted
+
+    record = _Record(arguments.json if place.is_main else None)
+    code = 0
+    try:
+        with messages(shown=place.is_main):
+            cross_validate(
+                arguments.data,
+                folds=folds,
+                done=done,
+                keep=record.keep,
+                observer=Progress() if place.is_main else None,
+                **options,
+            )
+    except KeyboardInterrupt as stop:
+        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
+        code = 143 if by_term else 130
+    if place.is_main:
+        record.show()
+        if code:
+            record.say_how_to_go_on(arguments)
+    return code
+
+
+def _folds(arguments: argparse.Namespace) -> int:
+    given = {"folds": arguments.folds} if "folds" in arguments else {}
+    return build(CrossvalConfig, given).folds
+
+
+def _read(path: str | None) -> CrossValidation | None:
+    """Read what --json of an earlier run wrote; None if there is no such file."""
+    if path is None or path == "-":
+        raise ConfigError("--resume goes on with the folds in a file: name it with --json FILE")
+    from textlstm.crossval import CrossValidation
+
+    try:
+        return CrossValidation.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot go on with {path}: {reason}") from error
+
+
+class _Record:
+    """What is done so far: written down after each fold, shown in the end.
+
+    Args:
+        path: file for the figures, - for stdout, None for nowhere.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._result: CrossValidation | None = None
+        self._began = time.monotonic()
+        self._before = 0  # folds that were done at the beginning
+
+    def keep(self, result: CrossValidation) -> None:
+        """Write down what is done, and say what the last fold brought."""
+        first, self._result = self._result is None, result
+        if self._path not in (None, "-"):
+            write_text(str(self._path), self._json())
+        if first:
+            self._before = len(result.results)
+            if self._before:
+                say(f"{self._before} of {result.folds} folds are done already")
+            return
+        fold = result.results[-1]
+        done = len(result.results) - self._before
+        left = (time.monotonic() - self._began) / done * (result.folds - len(result.results))
+        say(
+            f"fold {fold.number} of {result.folds}: accuracy {fold.metrics['accuracy']:.4f}, "
+            f"macro F1 {fold.metrics['macro_f1']:.4f} on {fold.rows['test']:,} texts"
+            + (f"; about {clock(left)} left" if left else "")
+        )
+
+    def show(self) -> None:
+        """Put the table, or the JSON if that is wanted, on stdout."""
+        if self._result is None or not self._result.results:
+            return
+        from textlstm.crossval import format_crossval
+
+        text = self._json() if self._path == "-" else format_crossval(self._result) + "\n"
+        sys.stdout.write(text)
+
+    def say_how_to_go_on(self, arguments: argparse.Namespace) -> None:
+        """Say what an interruption left."""
+        if self._result is None or self._path in (None, "-"):
+            say("interrupted")
+            return
+        words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
+        say(f"to go on: textlstm {shlex.join(words)}")
+
+    def _json(self) -> str:
+        assert self._result is not None
+        return json.dumps(self._result.to_dict(), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,33 @@
+"""The options of a training: a flag for each, and a file that may hold them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from textlstm.cli.settings_file import read_settings
+from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.options import add_flags
+
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Add --config and a flag for every option of a training."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="TOML file of options, named as the flags with _ for -, at the top or in tables "
+        f"[{'], ['.join(TRAIN_PARTS)}]; flags go before it",
+    )
+    for part, kind in TRAIN_PARTS.items():
+        add_flags(parser, kind, part)
+
+
+def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Give the options by name; flags go before the file.
+
+    Raises:
+        ConfigError: the file can't be read, or names something else.
+    """
+    options = read_settings(arguments.config) if arguments.config else {}
+    options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
+    return options

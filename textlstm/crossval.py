@@ -1,0 +1,276 @@
+"""Cross-validation: every text is judged once, by a model that was trained without it.
+
+Shapes: N texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textlstm.config import CrossvalConfig, TrainSettings
+from textlstm.data import Corpus, Source, Whole, load_whole
+from textlstm.distributed import join
+from textlstm.errors import ConfigError, DataError
+from textlstm.metrics import FIGURES
+from textlstm.observer import Observer
+from textlstm.parts import fold_numbers, stratified_part
+from textlstm.pipeline import train_on
+from textlstm.pretrained import settings_with_vectors, with_whole_path
+
+logger = logging.getLogger(__name__)
+
+# Settings that may differ where folds are added to others, since no figure depends on them.
+_FREE = ("checkpoint_minutes", "threads", "device")
+_SHOWN = ("accuracy", "macro_f1", "log_loss")  # of each fold, on a terminal
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What came of one fold.
+
+    Args:
+        number: from 1.
+        rows: texts in 'train', 'validation' (which picks the best epoch) and 'test', the fold.
+        training: how the run went, such as `best_epoch`, `epochs` and `minutes`.
+        metrics: of the fold's texts, as `textlstm evaluate` gives them.
+    """
+
+    number: int
+    rows: Mapping[str, int]
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A cross-validation, whole or under way.
+
+    Args:
+        source: the data.
+        fingerprint: hash of the data.
+        labels: label names.
+        folds: how many are asked for.
+        settings: of every training; its seed also decides which text is in which fold.
+        results: the folds that are done, in their order.
+    """
+
+    source: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    folds: int
+    settings: TrainSettings
+    results: tuple[Fold, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all folds are done."""
+        return len(self.results) == self.folds
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Give mean, std, min and max over the folds of each figure that is one number.
+
+        Returns:
+            Figures by the name that they have in `Fold.metrics`; empty if no fold is done. `std`
+            is the sample standard deviation, 0 for a single fold.
+        """
+        if not self.results:
+            return {}
+        names = [name for name, value in self.results[0].metrics.items() if type(value) is float]
+        return {name: _spread([fold.metrics[name] for fold in self.results]) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values for JSON."""
+        return {
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "labels": list(self.labels),
+            "folds": self.folds,
+            "settings": self.settings.to_dict(),
+            "summary": self.summary(),
+            "results": [dataclasses.asdict(fold) for fold in self.results],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> CrossValidation:
+        """Make a cross-validation from what `to_dict` gave.
+
+        Raises:
+            ConfigError: it is something else.
+        """
+        try:
+            return cls(
+                source=record["source"],
+                fingerprint=record["fingerprint"],
+                labels=tuple(record["labels"]),
+                folds=record["folds"],
+                settings=TrainSettings.from_dict(record["settings"]),
+                results=tuple(Fold(**fold) for fold in record["results"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"this is no record of a cross-validation ({error})") from error
+
+
+def cross_validate(
+    source: Source,
+    *,
+    folds: int = CrossvalConfig.folds,
+    done: CrossValidation | None = None,
+    keep: Callable[[CrossValidation], None] | None = None,
+    observer: Observer | None = None,
+    **options: Any,
+) -> CrossValidation:
+    """Train and judge as many models as there are folds; no model is kept.
+
+    The rows of train are dealt out to the folds, of each label alike. For each fold a model is
+    trained on the others, of which a part is cut off to pick the best epoch, and judged on it.
+
+    Args:
+        source: the data, as for `textlstm.train`; splits other than train are not used.
+        folds: 2 or more.
+        done: folds of an earlier call with the same arguments, which need not be trained again.
+        keep: called before the first training and after each with what is done until then.
+        observer: told of every step and epoch of every training.
+        **options: settings by name, as the flags of `textlstm train`.
+
+    Returns:
+        The figures of all folds, and their summary.
+
+    Raises:
+        TextLSTMError: something that the caller can mend, such as more folds than a label has
+            texts.
+        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was given what is done.
+    """
+    folds = CrossvalConfig(folds=folds).folds
+    settings = settings_with_vectors(with_whole_path(options))
+    world = join()
+    world.device(settings.training.device)
+    whole = load_whole(source, settings.data)
+    for note in whole.notes:
+        logger.info("%s", note)
+    _require_enough(whole, folds)
+    numbers = fold_numbers(whole.rows.labels, folds, settings.training.seed)  # [N]
+    state = CrossValidation(whole.source, whole.fingerprint, whole.labels, folds, settings)
+    if done is not None:
+        _require_same(done, state)
+        state = dataclasses.replace(state, results=done.results)
+    if keep:
+        keep(state)
+    for number in range(len(state.results), folds):
+        logger.info("fold %d of %d", number + 1, folds)
+        corpus = _without(whole, numbers == number, settings)
+        classifier = train_on(corpus, settings, observer=observer, world=world)
+        record = classifier.record
+        fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
+        state = dataclasses.replace(state, results=(*state.results, fold))
+        if keep:
+            keep(state)
+    return state
+
+
+def _require_enough(whole: Whole, folds: int) -> None:
+    """Check that every label is in every fold."""
+    labels = whole.rows.labels
+    several = labels.ndim == 2
+    counts = labels.sum(0) if several else np.bincount(labels, minlength=len(whole.labels))  # [C]
+    rarest = int(counts.argmin())
+    if counts[rarest] < folds:
+        raise ConfigError(
+            f"folds = {folds}: must be at most {counts[rarest]:,}, the texts of the rarest label "
+            f"{whole.labels[rarest]!r} in {whole.source}; take fewer folds, or leave the label out"
+        )
+
+
+def _require_same(done: CrossValidation, asked: CrossValidation) -> None:
+    """Check that folds that are done belong to what is asked for."""
+    if done.fingerprint != asked.fingerprint:
+        raise DataError(
+            f"the folds that are done are of other data than {asked.source}: bring it back as it "
+            "was, or begin anew"
+        )
+    old, new = ({"folds": each.folds, **_flat(each.settings)} for each in (done, asked))
+    differ = [
+        f"{name} was {old[name]} and is {value}"
+        for name, value in new.items()
+        if name not in _FREE and old[name] != value
+    ]
+    if differ:
+        raise ConfigError(
+            f"the folds that are done are of other settings: {'; '.join(differ)}: take the same, "
+            "or begin anew"
+        )
+
+
+def _flat(settings: TrainSettings) -> dict[str, Any]:
+    return {name: value for part in settings.to_dict().values() for name, value in part.items()}
+
+
+def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
+    """Give the rows but those of a fold for training, a part of them for validation.
+
+    Args:
+        whole: all rows.
+        held: those of the fold, bool [N]; they become the test split.
+        settings: share of validation, and seed.
+
+    Returns:
+        The splits.
+    """
+    rest = np.flatnonzero(~held)
+    share = settings.data.validation_fraction
+    cut = stratified_part(whole.rows.labels[rest], share, settings.training.seed)
+    if not len(cut):
+        raise DataError(
+            f"{whole.source} has {len(held)} texts: too few to cut a validation part off what the "
+            "folds leave for training; add texts"
+        )
+    return Corpus(
+        labels=whole.labels,
+        train=whole.rows.select(np.delete(rest, cut)),
+        validation=whole.rows.select(rest[cut]),
+        test=whole.rows.select(np.flatnonzero(held)),
+        source=whole.source,
+        fingerprint=whole.fingerprint,
+    )
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    std = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.mean(values), "std": std, "min": min(values), "max": max(values)}
+
+
+def format_crossval(result: CrossValidation) -> str:
+    """Lay a cross-validation out as plain text.
+
+    Args:
+        result: with a fold or more.
+
+    Returns:
+        Lines without a final line end: a row for each fold, then one for each figure.
+    """
+    shown = [name for name in _SHOWN if name in result.results[0].metrics]
+    lines = [
+        "fold    texts"
+        + "".join(f"{FIGURES.get(name, name):>11}" for name in shown)
+        + "  best epoch"
+    ]
+    for fold in result.results:
+        figures = "".join(f"{fold.metrics[name]:>11.4f}" for name in shown)
+        best = f"{fold.training['best_epoch']} of {fold.training['epochs']}"
+        lines.append(f"{fold.number:>4}{fold.rows['test']:>9,}{figures}{best:>12}")
+    lines += ["", f"{'':20}{'mean':>8}{'±':>9}{'least':>9}{'most':>9}"]
+    for name, figure in result.summary().items():
+        mean, *others = figure.values()
+        lines.append(
+            f"{FIGURES.get(name, name):20}{mean:>8.4f}" + "".join(f"{one:>9.4f}" for one in others)
+        )
+    missing = result.folds - len(result.results)
+    if missing:
+        lines += ["", f"{missing} of {result.folds} folds are not done"]
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""The usable rows of one split, their texts on disk.
+
+Shapes: N rows, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from textlstm.scanning import joined_texts
+
+_LIST_BYTES = 2**25
+
+
+class Split:
+    """The usable rows of one split; their texts are read from disk when asked for.
+
+    Args:
+        dataset: the rows, memory-mapped.
+        columns: the text columns, joined by a space.
+        labels: int64 [N], the label of each row as its index in the label names; where a row may
+            have several which it has, bool [N, C].
+        rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
+    """
+
+    def __init__(
+        self,
+        dataset: datasets.Dataset,
+        columns: Sequence[str],
+        labels: np.ndarray,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self.labels = labels
+        self.columns = tuple(columns)
+        self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
+        self._rows = rows
+        row_bytes = self._dataset.data.nbytes // max(1, self._dataset.data.num_rows)
+        self._most_rows = max(1, _LIST_BYTES // max(1, row_bytes))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def texts(self, batch_size: int = 1000) -> Iterator[list[str]]:
+        """Read all texts in order.
+
+        Args:
+            batch_size: the longest list; a list of very long texts is shorter.
+
+        Yields:
+            Lists of texts.
+        """
+        step = min(batch_size, self._most_rows)
+        for start in range(0, len(self), step):
+            yield from self._lists(start, min(start + step, len(self)))
+
+    def select(self, rows: np.ndarray) -> Split:
+        """Give a split of some of the rows.
+
+        Args:
+            rows: int64 [n], indices into this split, in the order wanted.
+
+        Returns:
+            The smaller split.
+        """
+        own = rows if self._rows is None else self._rows[rows]
+        return Split(self._dataset, self.columns, self.labels[rows], own)
+
+    def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
+        table = self._table(start, stop)
+        if table.nbytes > _LIST_BYTES and stop - start > 1:
+            middle = (start + stop) // 2
+            yield from self._lists(start, middle)
+            yield from self._lists(middle, stop)
+        else:
+            texts: list[str] = []
+            for batch in table.to_batches():
+                texts.extend(joined_texts(batch, self.columns).to_pylist())
+            yield texts
+
+    def _table(self, start: int, stop: int) -> pa.Table:
+        if self._rows is None:
+            return self._dataset[start:stop]
+        rows = self._rows[start:stop]
+        first, last = int(rows[0]), int(rows[-1])
+        if bool(np.all(np.diff(rows) > 0)) and last - first < 2 * len(rows):
+            # A slice costs no copy, and taking from it is faster than gathering row by row.
+            table = self._dataset[first : last + 1]
+            return table if len(table) == len(rows) else table.take(rows - first)
+        return self._dataset[rows.tolist()]
