@@ -155,8 +155,15 @@ def test_out_of_reach_and_not_in_the_cache_is_told_at_once(server, offline):
     expected = (
         r"no folder me/films; the Hub is out of reach and its cache has no whole copy of me/f"
     )
-    with pytest.raises(ModelFolderError, match=expected):
+    with pytest.raises(ModelFolderError, match=expected + ".*refused"):
         find_model("me/films")
+
+
+def test_a_hub_that_is_not_well_is_told_with_its_answer(server):
+    server.down = True
+    with pytest.raises(ModelFolderError, match=r"the Hub is out of reach .* \(.*503.*\)$") as error:
+        find_model("me/films")
+    assert "\n" not in str(error.value)
 
 
 def test_half_a_copy_is_no_copy(server, folder, offline):

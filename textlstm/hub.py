@@ -69,20 +69,21 @@ def find_model(
         if revision is not None:
             raise ConfigError(f"revision = {revision!r}: {name} is a folder, not owner/name")
         return Path(name)
+    fault = None
     try:
         with _quiet():
-            return _fetch(name, revision, token)
+            fault = _ask(name, revision, token)
+            if fault is not None:
+                logger.info("the Hub is out of reach (%s): looking in its cache", first_line(fault))
+            return _fetch(name, revision, token, offline=fault is not None)
     except (hub_errors.HfHubHTTPError, hub_errors.HFValidationError, OSError) as error:
         if isinstance(error, ModelFolderError):
             raise
-        raise ModelFolderError(_reason(name, revision, error)) from error
+        why = f" ({first_line(fault)})" if fault is not None else ""
+        raise ModelFolderError(_reason(name, revision, error) + why) from error
 
 
-def _fetch(name: str, revision: str | None, token: str | None) -> Path:
-    offline = not _answers(name, revision, token)
-    if offline:
-        logger.info("the Hub is out of reach: looking for %s in its cache", name)
-
+def _fetch(name: str, revision: str | None, token: str | None, *, offline: bool) -> Path:
     def fetch(file: str, revision: str | None) -> Path:
         path = huggingface_hub.hf_hub_download(
             name,
@@ -112,8 +113,11 @@ def _fetch(name: str, revision: str | None, token: str | None) -> Path:
     return folder
 
 
-def _answers(name: str, revision: str | None, token: str | None) -> bool:
+def _ask(name: str, revision: str | None, token: str | None) -> Exception | None:
     """Ask the Hub once for a model: a download alone repeats its request for 20 seconds and more.
+
+    Returns:
+        Why there is no answer; None if there is one.
 
     Raises:
         HfHubHTTPError: the Hub has no such model or revision.
@@ -127,9 +131,9 @@ def _answers(name: str, revision: str | None, token: str | None) -> bool:
         hub_errors.HFValidationError,
     ):
         raise
-    except Exception:  # whatever the transport raises, or an answer that the Hub is not well
-        return False
-    return True
+    except Exception as error:  # of the transport, or an answer that the Hub is not well
+        return error
+    return None
 
 
 def _reason(name: str, revision: str | None, error: Exception) -> str:
