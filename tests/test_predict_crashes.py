@@ -157,9 +157,11 @@ def test_a_stopped_run_ends_in_order_and_says_how_to_go_on(
         if state["given"]["rows"] == 600:
             os.kill(os.getpid(), number)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs of a shell ignore it
     with monkeypatch.context() as patched:
         patched.setattr(WorkFolder, "keep", stop)
         assert main(words) == code
+    signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err.splitlines()
     assert said == [f"to go on: {shlex.join(['textlstm', *words])} --resume"]
     assert not out.exists()
