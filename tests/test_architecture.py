@@ -19,8 +19,8 @@ LEVELS = {
     "arrow_cache token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary "
     "vector_files vectors runtime allocator distributed",
     2: "encoded batching embedding lstm dropout model outputs",
-    3: "metrics thresholds model_bytes persistence assembly hub card pretrained parity onnx_graph "
-    "loss optimizer schedule observer gradients",
+    3: "metrics metric_forms thresholds model_bytes persistence assembly hub card pretrained "
+    "parity onnx_graph loss optimizer schedule observer gradients",
     4: "trainer checkpoint evaluation predictor classifier labelling dataset_labels identity "
     "onnx_session onnx_card",
     5: "run_folder fitting pipeline crossval estimator_base estimator token_estimator engines "

@@ -1,10 +1,15 @@
 """A dataset gets its labels as new columns, and is otherwise as it was."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import datasets
 import numpy as np
 import pytest
 from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
+from textlstm.classifier import TextClassifier
 from textlstm.errors import ConfigError, DataError
 
 SOME = [*texts(60), None]
@@ -137,3 +142,90 @@ def test_several_labels_are_lists():
     ]
     empty = tagger.classify_dataset(dataset().select([]))
     assert empty.features["label"] == labelled.features["label"]
+    mapped = unlabelled().map(tagger.classify_batch, batched=True, fn_kwargs={"top_k": 2})
+    assert mapped[:] == labelled.remove_columns(["error", "truth"])[:]
+
+
+def test_the_names_of_a_class_label_come_back_as_labels(classifier):
+    labelled = classifier.classify_dataset(dataset().select(range(60)))
+    kind = datasets.ClassLabel(names=list(classifier.labels))
+    numbered = labelled.cast_column("label", kind)
+    best = classifier.predict_proba(SOME[:60]).argmax(axis=1)
+    assert numbered["label"][:] == best.tolist()
+
+
+def unlabelled():
+    return dataset().remove_columns("truth")
+
+
+def test_map_gives_the_columns_of_the_whole_dataset(classifier):
+    expected = classifier.classify_dataset(unlabelled()).remove_columns("error")
+    mapped = unlabelled().map(classifier.classify_batch, batched=True, batch_size=7)
+    assert mapped.features == expected.features
+    assert mapped[:] == expected[:]
+    shown = unlabelled().with_format("numpy").map(classifier.classify_batch, batched=True)
+    assert shown.with_format(None)[:] == expected[:]
+
+
+def test_map_labels_streams_and_dictionaries_of_datasets(classifier):
+    expected = list(classifier.classify_dataset(unlabelled()).remove_columns("error"))
+    stream = unlabelled().to_iterable_dataset()
+    assert list(stream.map(classifier.classify_batch, batched=True)) == expected
+    splits = datasets.DatasetDict(a=unlabelled(), b=unlabelled().select([3, 60]))
+    mapped = splits.map(classifier.classify_batch, batched=True)
+    assert list(mapped["a"]) == expected
+    assert list(mapped["b"]) == [expected[3], expected[60]]
+
+
+def test_map_passes_options(classifier):
+    options = {"label_column": "l", "score_column": "s", "top_k": 2, "text_column": "text"}
+    mapped = dataset().map(classifier.classify_batch, batched=True, fn_kwargs=options)
+    expected = classifier.classify_dataset(dataset(), **options).remove_columns("error")
+    assert mapped[:] == expected[:]
+
+
+def test_map_finds_the_same_work_in_the_cache_and_other_work_not(classifier, tmp_path):
+    unlabelled().save_to_disk(str(tmp_path / "saved"))
+    saved = datasets.load_from_disk(str(tmp_path / "saved"))
+    classifier.save(tmp_path / "model")
+    loaded = [TextClassifier.load(tmp_path / "model", device="cpu") for _ in range(2)]
+    files = [
+        saved.map(judge.classify_batch, batched=True).cache_files[0]["filename"]
+        for judge in (*loaded, tiny_classifier(seed=2))
+    ]
+    assert files[0] == files[1] != files[2]
+
+
+@pytest.mark.parametrize(
+    ("batch", "options", "said"),
+    [
+        ({"text": "one"}, {}, "column 'text' of the batch is one string: map with batched=True"),
+        (["one"], {}, "batch of type list: must be columns by name"),
+        ({"text": ["one"], "label": [1]}, {}, "the batch already has a column 'label'"),
+        ({"a": ["one"], "b": ["two"]}, {}, "which column of the batch holds the text"),
+        ({"text": ["one"]}, {"engine": "onnx"}, "unknown option 'engine'"),
+    ],
+)
+def test_what_is_no_batch_of_columns_is_refused(classifier, batch, options, said):
+    with pytest.raises((ConfigError, DataError), match=said):
+        classifier.classify_batch(batch, **options)
+
+
+FORKING = """
+import datasets, torch
+from tiny_classifier import texts, tiny_classifier
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    classifier = tiny_classifier()
+    rows = datasets.Dataset.from_dict({"text": texts(400)})
+    one = rows.map(classifier.classify_batch, batched=True)
+    two = rows.map(classifier.classify_batch, batched=True, batch_size=99, num_proc=2)
+    assert one["label"][:] == two["label"][:]
+"""
+
+
+def test_map_may_use_several_processes_after_torch_used_several_threads():
+    subprocess.run(
+        [sys.executable, "-c", FORKING], cwd=Path(__file__).parent, check=True, timeout=240
+    )

@@ -1,12 +1,16 @@
 """Device, threads and seed."""
 
+import os
+
 import pytest
 import torch
 
+from textlstm import runtime
 from textlstm.errors import ConfigError
 from textlstm.runtime import (
     _native_bf16,
     cpu_threads,
+    mind_fork,
     pick_device,
     pick_precision,
     seed_everything,
@@ -86,3 +90,15 @@ def test_a_cpu_has_native_bf16_if_its_flags_say_so(flags, native, tmp_path):
     if flags:
         cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
     assert _native_bf16(cpuinfo) is native
+
+
+def test_a_forked_process_is_put_to_one_thread_once(monkeypatch):
+    with cpu_threads(2):
+        mind_fork()
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr(runtime, "_process", os.getpid() + 1)  # as a child finds it
+        mind_fork()
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)  # on purpose
+        mind_fork()
+        assert torch.get_num_threads() == 2

@@ -391,6 +391,39 @@ class TextClassifier:
             judge_hash=self.fingerprint(),
         )
 
+    def classify_batch(
+        self, batch: Mapping[str, Sequence[Any]], **options: Any
+    ) -> dict[str, list[Any]]:
+        """Label a batch of columns: a function for `map` of the `datasets` library.
+
+        For streamed datasets, and dictionaries of datasets, which `classify_dataset` does not
+        take: `dataset.map(classifier.classify_batch, batched=True)`, with options in `fn_kwargs`.
+
+        Args:
+            batch: name -> values of a column.
+            **options: as for `classify_dataset`.
+
+        Returns:
+            The columns `label` and `score`, and more with some options. A row without a usable
+            text has None in them.
+
+        Raises:
+            ConfigError: an option is bad, a new column has the name of another, or it is no batch.
+            DataError: it is not clear which column holds the text.
+        """
+        from textlstm.dataset_labels import label_batch  # the library is slow to import
+
+        reject_unknown(options, DATASET_OPTIONS)
+        config = build(PredictionConfig, options)
+        return label_batch(
+            batch,
+            lambda texts: self.predict_proba(texts, batch_size=config.batch_size),
+            self.labels,
+            config,
+            thresholds=self.thresholds,
+            trained_columns=self.settings.data.text_column,
+        )
+
     def fingerprint(self) -> str:
         """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
         return model_hash(self.model, self.tokenizer, self.labels, self.settings, self.thresholds)

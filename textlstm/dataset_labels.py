@@ -1,4 +1,4 @@
-"""Labels as new columns of a dataset of the `datasets` library.
+"""Labels as new columns of a dataset of the `datasets` library, whole or batch by batch.
 
 Shapes: N texts, C classes (labels).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from textlstm.config import PredictionConfig
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 from textlstm.hub_data import quiet
-from textlstm.labelling import Labeller, choose_texts, require_new_names
+from textlstm.labelling import ERROR_COLUMN, Labeller, choose_texts, require_new_names
 from textlstm.rows import Row
 
 _BATCH_ROWS = 4096  # texts that are sorted by length together
@@ -67,11 +67,7 @@ def label_dataset(
     require_new_names(dataset.column_names, added, source="the dataset")
 
     def label(*columns: list[Any]) -> dict[str, list[Any]]:
-        values = zip(*columns, strict=True)
-        rows = [Row(n, dict(zip(texts, cells, strict=True))) for n, cells in enumerate(values, 1)]
-        found = labeller.read(rows)
-        labelled = labeller.label(found, judge(found.texts))
-        return {name: [row.get(name) for row in labelled] for name in added}
+        return _label(columns, labeller, judge, added)
 
     new = datasets.Features.from_arrow_schema(pa.schema(list(added.items())))
     features = datasets.Features({**dataset.features, **new})
@@ -92,3 +88,57 @@ def label_dataset(
     return result.with_format(
         form["type"], shown, form["output_all_columns"], **form["format_kwargs"]
     )
+
+
+def label_batch(
+    batch: Mapping[str, Sequence[Any]],
+    judge: Judge,
+    labels: tuple[str, ...],
+    config: PredictionConfig,
+    *,
+    thresholds: tuple[float, ...] | None = None,
+    trained_columns: Sequence[str],
+) -> dict[str, list[Any]]:
+    """Give the columns that a function of `Dataset.map(..., batched=True)` adds to a batch.
+
+    Args:
+        batch: name -> values of a column.
+        judge: as for `label_dataset`.
+        labels: as for `label_dataset`.
+        config: as for `label_dataset`.
+        thresholds: as for `label_dataset`.
+        trained_columns: as for `label_dataset`.
+
+    Returns:
+        The columns of `labelling.added_columns` but for `error`, whose type `map` can't tell from
+        a batch in which nothing is wrong. A row without a usable text has None in them.
+
+    Raises:
+        ConfigError: it is not such a batch, or an added column has the name of another.
+        DataError: it is not clear which column holds the text.
+    """
+    if not isinstance(batch, Mapping):
+        raise ConfigError(
+            f"batch of type {type(batch).__name__}: must be columns by name, as `map` passes them "
+            "with batched=True, without input_columns and without a format like 'pandas'"
+        )
+    texts = choose_texts("the batch", list(batch), config.text_column, trained_columns)
+    single = [name for name in texts if isinstance(batch[name], str)]
+    if single:
+        raise ConfigError(f"column {single[0]!r} of the batch is one string: map with batched=True")
+    labeller = Labeller(labels, texts, config, thresholds=thresholds)
+    added = [name for name in labeller.added_columns() if name != ERROR_COLUMN]
+    require_new_names(list(batch), added, source="the batch")
+    return _label([batch[name] for name in texts], labeller, judge, added)
+
+
+def _label(
+    columns: Sequence[Sequence[Any]], labeller: Labeller, judge: Judge, added: Iterable[str]
+) -> dict[str, list[Any]]:
+    """Give the added columns for those that hold the texts."""
+    names = labeller.text_columns
+    values = zip(*columns, strict=True)
+    rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in enumerate(values, 1)]
+    found = labeller.read(rows)
+    labelled = labeller.label(found, judge(found.texts))
+    return {name: [row.get(name) for row in labelled] for name in added}

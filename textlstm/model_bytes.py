@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from textlstm.config import ModelConfig
 from textlstm.model import BiLSTMClassifier
 from textlstm.options import build
+from textlstm.runtime import mind_fork
 
 PackedModel = tuple[dict[str, Any], bool, bytes]
 """The shape of a network as options, whether it is multi-label, and its weights as safetensors."""
@@ -23,6 +24,7 @@ def pack(model: BiLSTMClassifier) -> PackedModel:
 
 def unpack(packed: PackedModel) -> BiLSTMClassifier:
     """Give the network back, on the CPU and in evaluation mode."""
+    mind_fork()  # making a network computes
     config, multi_label, data = packed
     weights = load(data)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as they were

@@ -18,6 +18,7 @@ from textlstm.batching import collate, sorted_batches
 from textlstm.encoded import EncodedTexts
 from textlstm.model import BiLSTMClassifier
 from textlstm.outputs import to_probabilities
+from textlstm.runtime import mind_fork
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
@@ -36,6 +37,7 @@ def predict_probabilities(
     Returns:
         Probabilities, float32 [N, C]; of one label a text, each row sums to 1.
     """
+    mind_fork()
     device = model.linear.weight.device
     probabilities = np.empty((len(texts), model.linear.out_features), np.float32)  # [N, C]
     with _evaluating(model), torch.inference_mode():

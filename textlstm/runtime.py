@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 
 from textlstm.config import PRECISIONS
 from textlstm.errors import ConfigError
+
+_process = os.getpid()  # that torch may have started threads in
 
 
 def pick_device(name: str) -> torch.device:
@@ -91,6 +94,18 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def mind_fork() -> None:
+    """Have a forked process compute with one thread, when it first asks.
+
+    The threads that its parent computed with are not in it, and torch would wait for them for
+    ever (pytorch issue 17199). `num_proc` of the `datasets` library forks.
+    """
+    global _process
+    if _process != os.getpid():
+        _process = os.getpid()
+        torch.set_num_threads(1)
 
 
 def seed_everything(seed: int) -> None:
