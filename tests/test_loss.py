@@ -102,3 +102,16 @@ def test_of_several_labels_the_weight_of_a_text_multiplies_its_part_of_the_loss(
     assert loss(LOGITS, targets).item() == pytest.approx(sum(parts))
     weighted = loss(LOGITS, targets, torch.tensor([0.5, 2.0, 0.0, 1.0])).item()
     assert weighted == pytest.approx(0.5 * parts[0] + 2 * parts[1] + parts[3])
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weights": ("balanced",)}])
+@pytest.mark.parametrize("labels", [LABELS, SEVERAL])
+def test_parts_of_a_batch_add_up_by_their_divisors(labels, options):
+    targets = torch.from_numpy(labels)
+    loss = make_loss(TrainingConfig(**options), labels, NAMES)
+    whole = loss(LOGITS, targets).item()
+    parts = [
+        loss(LOGITS[rows], targets[rows]) * loss.divisor(targets[rows]) / loss.divisor(targets)
+        for rows in ([0, 2], [1, 3])
+    ]
+    assert sum(parts).item() == pytest.approx(whole)
