@@ -11,6 +11,7 @@ from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
 from textlstm.classifier import TextClassifier
 from textlstm.errors import ConfigError, DataError
+from textlstm.pipeline import train
 
 SOME = [*texts(60), None]
 FEATURES = datasets.Features(
@@ -146,7 +147,27 @@ def test_several_labels_are_lists():
     assert mapped[:] == labelled.remove_columns(["error", "truth"])[:]
 
 
-def test_the_names_of_a_class_label_come_back_as_labels(classifier):
+def test_the_names_of_a_class_label_become_the_labels_of_the_model():
+    names = ["other", "yes", "no"]  # neither in the order of the alphabet nor of the rows
+    kind = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
+    )
+    rows = {"text": texts(30), "label": [2, 1, 0] * 10}
+    trained = train(
+        datasets.Dataset.from_dict(rows, features=kind),
+        epochs=1,
+        embedding_size=2,
+        hidden_size=2,
+        threads=1,
+        device="cpu",
+    )
+    assert trained.labels == tuple(names)
+    assert trained.evaluate(rows["text"], rows["label"])["per_label"]["no"]["support"] == 10
+    new = trained.classify_dataset(datasets.Dataset.from_dict({"text": rows["text"]}))
+    assert set(new["label"]) <= set(names)
+
+
+def test_labels_can_be_cast_to_the_numbers_of_a_class_label(classifier):
     labelled = classifier.classify_dataset(dataset().select(range(60)))
     kind = datasets.ClassLabel(names=list(classifier.labels))
     numbered = labelled.cast_column("label", kind)

@@ -279,7 +279,8 @@ def _cells_like(
 
 def _table_of(found: Found, split: str) -> Table:
     if split not in found.tables:
-        raise DataError(f"{found.name} has no split {split!r}; it has {', '.join(found.tables)}")
+        there = ", ".join(found.tables)
+        raise DataError(f"{found.name} has no split {split!r}; it has {there}: name one of them")
     return found.tables[split]
 
 
