@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import huggingface_hub
 import pytest
+from tiny_hub import TinyHub
 
 from textlstm import hub_data
 from textlstm.config import DataConfig
@@ -116,3 +117,29 @@ def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
     assert "owner/reviews; and the Hub is out of reach: use `sample`" in done.stdout
+
+
+def test_the_real_client_gets_a_dataset_over_the_network_and_later_without_it(
+    tmp_path: Path,
+) -> None:
+    hub = TinyHub()
+    files = {"README.md": b"---\nlicense: mit\n---\n"}
+    for split, table in (("train", DATA["train"]), ("validation", DATA["dev"])):
+        table.to_parquet(str(tmp_path / split))
+        files[f"{split}.parquet"] = (tmp_path / split).read_bytes()
+    hub.put("datasets/owner/reviews", files)
+    program = (
+        "from textlstm.data import load_corpus\n"
+        "corpus = load_corpus('owner/reviews')\n"
+        "print(corpus.dataset_id, corpus.labels, len(corpus.train), len(corpus.validation))\n"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache")}
+    for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+        environment.pop(variable, None)
+    for _ in ("from the network", "from the cache"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+        )
+        assert done.stdout == "owner/reviews ('0', '1') 10 1\n", done.stderr
+        hub.shutdown()
+        hub.server_close()

@@ -178,6 +178,9 @@ def test_the_sample_is_a_folder_of_the_package(
     monkeypatch.setattr(sources, "SAMPLE", tmp_path)
     found = find("sample")
     assert found.name == "sample"
+    assert [table.name for table in found.tables.values()] == [
+        f"{split} of sample" for split in ("train", "validation", "test")
+    ]
     assert set(found.tables) == {"train", "validation", "test"}
     monkeypatch.setattr(sources, "SAMPLE", tmp_path / "gone")
     with pytest.raises(DataError, match=r"sample: the folder .*gone is missing"):

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 from huggingface_hub import constants
 
@@ -13,7 +14,7 @@ TOKEN = "hf_write"
 
 
 class TinyHub(ThreadingHTTPServer):
-    """Repositories of models in memory; each commit is kept whole.
+    """Repositories in memory; each commit is kept whole. A dataset's name begins with 'datasets/'.
 
     `repos` maps a name to {'private', 'commits': {sha: {file: bytes}}, 'refs': {branch: sha}},
     `requests` lists (method, path) as they came.
@@ -108,12 +109,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._seen()
         if self.server.down:
             return self._json({"error": "the Hub is not well"}, 503)
-        match = re.fullmatch(
-            r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/?]+))?(?:\?.*)?", self.path
-        ) or re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
-        if match is None:
+        path = unquote(self.path).partition("?")[0]
+        name, kind, revision, file = _asked_for(path)
+        if name is None:
             return self._json({"error": f"unknown {self.path}"}, 404)
-        name, revision = match[1], match[2] or "main"
         repo = self.server.repos.get(name)
         open_to = repo and (
             not repo["private"] or self.headers.get("Authorization") == f"Bearer {TOKEN}"
@@ -124,13 +123,16 @@ class _Handler(BaseHTTPRequestHandler):
         if digest not in repo["commits"]:
             return self._json({"error": "no revision"}, 404, "RevisionNotFound")
         files = repo["commits"][digest]
-        if match.re.groups == 2:
+        if kind == "tree" and not file:  # there are no folders
+            tree = [{"type": "file", "path": f, "size": len(files[f]), "oid": f} for f in files]
+            return self._json(tree)
+        if kind == "info":
             siblings = [{"rfilename": file} for file in files]
             info = {"id": name, "sha": digest, "private": repo["private"], "siblings": siblings}
             return self._json(info)
-        if match[3] not in files:
+        if file not in files:
             return self._json({"error": "no entry"}, 404, "EntryNotFound", commit=digest)
-        return self._send(files[match[3]], commit=digest, kind="application/octet-stream")
+        return self._send(files[file], commit=digest, kind="application/octet-stream")
 
     def _seen(self):
         self.server.requests.append((self.command, self.path))
@@ -150,3 +152,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+
+
+def _asked_for(path):
+    """(repository, kind of answer, revision, file) of a path, all None if it is unknown."""
+    info = r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+?)(?:/(revision|tree)/([^/]+)(?:/(.+))?)?"
+    if match := re.fullmatch(info, path):
+        return match[1], "tree" if match[2] == "tree" else "info", match[3] or "main", match[4]
+    if match := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        return match[1], "file", match[2], match[3]
+    return None, None, None, None

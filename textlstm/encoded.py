@@ -126,7 +126,8 @@ class EncodedTexts:
             The texts.
         """
         total = 0
-        ids, ends = [np.zeros(0, _ID)], [np.zeros(1, _OFFSET)]
+        ids: list[np.ndarray] = [np.zeros(0, _ID)]
+        ends: list[np.ndarray] = [np.zeros(1, _OFFSET)]
         for batch_ids, lengths in batches:
             ids.append(np.asarray(batch_ids, _ID))
             ends.append(_ends(batch_ids, lengths) + total)

@@ -222,7 +222,8 @@ def require_new_names(columns: Sequence[str], added: Iterable[str], *, source: s
     """Raise a `ConfigError` if a column of the input would get lost."""
     taken = [name for name in added if name in columns]
     if taken:
-        remedy = "rename it" if taken == [ERROR_COLUMN] else "pass --label-column, --score-column"
+        other = "give other names with --label-column and --score-column"
+        remedy = "rename it" if taken == [ERROR_COLUMN] else other
         raise ConfigError(
             f"{source} already has a column {taken[0]!r}, which is to be added: {remedy}"
         )

@@ -89,7 +89,9 @@ def scan_table(
     class_names = table.class_names.get(label_column) if label_column else None
     labels = LabelCodes(class_names)
     digest = _TextDigest()
-    rows, codes, owners = ([np.zeros(0, np.int64)] for _ in range(3))
+    rows: list[np.ndarray] = [np.zeros(0, np.int64)]
+    codes: list[np.ndarray] = [np.zeros(0, np.int64)]
+    owners: list[np.ndarray] = [np.zeros(0, np.int64)]
     null_texts = null_labels = position = kept = 0
     for batch in _batches(dataset):
         texts = _checked(batch, text_columns, table.name, position)
