@@ -100,18 +100,8 @@ def test_an_average_that_there_is_not(average, message):
 def of_several(true, predicted):
     """What an evaluation gives where a text may have several labels, bool [N, C]."""
     names = NAMES[: true.shape[1]]
-    both = {"y_true": true.astype(int), "y_pred": predicted.astype(int), "zero_division": 0}
-    precision, recall, f1, support = sk.precision_recall_fscore_support(**both)
-    rows = zip(precision.tolist(), recall.tolist(), f1.tolist(), support.tolist(), strict=True)
-    keys = ("precision", "recall", "f1", "support")
-    return {
-        "accuracy": float((true == predicted).all(axis=1).mean()),
-        "micro_f1": float(sk.f1_score(**both, average="micro")),
-        "per_label": {
-            name: dict(zip(keys, row, strict=True)) for name, row in zip(names, rows, strict=True)
-        },
-        "labels": list(names),
-    }
+    probabilities = np.where(predicted, 0.9, 0.1)
+    return evaluate_probabilities(true, probabilities, names, thresholds=[0.5] * len(names))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.0])
@@ -132,6 +122,8 @@ def test_where_a_text_may_have_several_labels_all_are_in_the_report(share):
     flat = flat_metrics(of_several(true, predicted), average="micro")
     recall = sk.recall_score(true, predicted, average="micro", zero_division=0)
     assert flat["recall"] == pytest.approx(recall)
+    with pytest.raises(ConfigError, match="'binary' with 3 labels: it takes two, of which a text"):
+        flat_metrics(of_several(true, predicted), average="binary")
 
 
 def test_it_takes_what_a_classifier_gives():
