@@ -20,6 +20,9 @@ Rows = tuple[list[str], list[str]]  # texts, labels
 RATES = (0.1, 0.25, 0.5, 1.0)
 EPOCHS = (3, 5, 10, 20, 40)
 SIZES = (10, 100)  # Joulin et al. 2017 take 10, the program's default is 100
+MOST_NUMBERS = (
+    20_000_000  # in fastText's table of 2-grams: its default of 2 million rows at size 10
+)
 FIRST = {"rate": 0.5, "epochs": 10, "size": 10}  # where the choice of fastText's settings begins
 STRENGTHS = {
     "logistic": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
@@ -46,10 +49,17 @@ class Peer(Protocol):
         """Give the labels that the model in the folder finds."""
 
 
-def peer_named(name: str, threads: int = 1) -> Peer:
-    """Give the peer of a row of the table."""
+PEERS = {
+    "fasttext": ("fastText 1-grams", "fastText 1-2-grams"),
+    "logistic": ("TF-IDF + logistic",),
+    "svm": ("TF-IDF + SVM",),
+}
+
+
+def peer_named(name: str, threads: int = 1, vectors: Path | None = None) -> Peer:
+    """Give the peer of a row of the table; fastText may begin with a `.vec` file of vectors."""
     if name.startswith("fastText"):
-        return FastText(2 if "2" in name else 1, threads)
+        return FastText(2 if "1-2" in name else 1, threads, vectors)
     return Tfidf("svm" if "SVM" in name else "logistic")
 
 
@@ -122,17 +132,24 @@ class FastText:
     Args:
         ngrams: the longest run of words that is a feature.
         threads: with more than one the result differs from run to run.
+        vectors: a `.vec` file to begin with; its size is taken.
     """
 
-    def __init__(self, ngrams: int, threads: int) -> None:
+    def __init__(self, ngrams: int, threads: int, vectors: Path | None = None) -> None:
         self.ngrams = ngrams
         self.threads = threads
+        self.vectors = vectors
 
     def tune(self, train: Rows, validation: Rows) -> dict[str, Any]:
         """Choose the learning rate, then the epochs, then the size, each with the best so far."""
         best, highest = {**FIRST, "seed": 1}, -1.0
+        sizes: tuple[int, ...] = SIZES
+        if self.vectors:
+            with self.vectors.open("rb") as file:
+                sizes = (int(file.readline().split()[1]),)
+            best["size"] = sizes[0]
         tried = []
-        for name, values in (("rate", RATES), ("epochs", EPOCHS), ("size", SIZES)):
+        for name, values in (("rate", RATES), ("epochs", EPOCHS), ("size", sizes)):
             start = best
             for value in values:
                 settings = {**start, name: value}
@@ -157,10 +174,13 @@ class FastText:
             "epoch": settings["epochs"],
             "dim": settings["size"],
             "wordNgrams": self.ngrams,
+            "bucket": MOST_NUMBERS // settings["size"],
             "seed": settings["seed"],
             "thread": self.threads,
             "verbose": 0,
         }
+        if self.vectors:
+            options["pretrainedVectors"] = str(self.vectors)
         with tempfile.TemporaryDirectory() as folder:
             lines = Path(folder) / "train.txt"
             with lines.open("w", encoding="utf-8") as file:
@@ -197,6 +217,19 @@ class FastText:
             found = [one[0] if one else "" for one in labels]
         # no answer where no word is known
         return [names[int(one.removeprefix("__label__") or 0)] for one in found]
+
+
+def write_vectors(source: Path, out: Path) -> None:
+    """Write a file of vectors, of any form that textlstm reads, as fastText reads it."""
+    from textlstm.vector_files import open_vectors
+
+    with open_vectors(source) as file:
+        count = sum(1 for _ in file.rows())
+    with open_vectors(source) as file, out.open("wb") as vec:
+        vec.write(f"{count} {file.size}\n".encode())
+        for word, numbers in file.rows():
+            values = " ".join(f"{value:.6g}" for value in file.parse(numbers).tolist())
+            vec.write(word.replace(b" ", b"_") + f" {values}\n".encode())
 
 
 def fasttext_line(text: str) -> str:

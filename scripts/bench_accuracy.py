@@ -8,8 +8,9 @@ validation to choose by. They are judged on test; where DATA has none, on valida
 table says so.
 
     textlstm     `textlstm train` with each preset and seed; it chooses the epoch on validation
-    fastText     1-grams, and 1-2-grams; learning rate, epochs and size chosen on validation. The
-                 command `fasttext` or, where there is none, the package of this name
+    fastText     1-grams, and 1-2-grams, with --vectors also from these; learning rate, epochs and
+                 size chosen on validation. The command `fasttext` or, where there is none, the
+                 package of this name
     TF-IDF       1-2-grams, logarithm of the counts, with logistic regression and with a linear
                  SVM; tokens, least frequency and C chosen on validation
 
@@ -36,10 +37,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accuracy_peers import Rows, has_fasttext, peer_named
+from accuracy_peers import PEERS, Peer, Rows, has_fasttext, peer_named, write_vectors
 
-FAMILIES = ("ours", "fasttext", "logistic", "svm")
+FAMILIES = ("ours", *PEERS)
 SPLITS = ("train", "validation", "test")
+VECTORS = "vectors.vec"
+VECTOR_MARK = " + vectors"  # behind the name of a contender that begins with them
 
 
 @dataclass
@@ -66,7 +69,7 @@ def main() -> None:
     parser.add_argument("data", nargs="*", metavar="DATA", help="as for `textlstm train`")
     parser.add_argument("--presets", nargs="+", default=["default"], help="presets of ours")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--vectors", type=Path, help="pretrained word vectors for ours")
+    parser.add_argument("--vectors", type=Path, help="word vectors for textlstm and fastText")
     parser.add_argument("--options", default="", help="more options of `textlstm train`, quoted")
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -92,7 +95,8 @@ def main() -> None:
                 arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     except KeyboardInterrupt:
         print("interrupted; the table has what was done", file=sys.stderr)
-    print(table(results))
+    finally:
+        print(table(results))
 
 
 def measure_all(arguments: argparse.Namespace) -> Iterator[Result]:
@@ -105,20 +109,16 @@ def measure_all(arguments: argparse.Namespace) -> Iterator[Result]:
 def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
     """Let each contender learn from a corpus, and judge it."""
     # not in this process: its memory would count for those that it starts
-    run(worker("prepare", data, folder), arguments.threads)
+    run(worker("prepare", data, folder, arguments.vectors or ""), arguments.threads)
     judged_on = "test" if (folder / "test.jsonl").exists() else "validation"
     if "ours" in arguments.only:
         for preset in arguments.presets:
             yield measure_ours(data, folder, preset, judged_on, arguments)
-    peers = {
-        "fasttext": ["fastText 1-grams", "fastText 1-2-grams"],
-        "logistic": ["TF-IDF + logistic"],
-        "svm": ["TF-IDF + SVM"],
-    }
-    for family, names in peers.items():
-        for name in names if family in arguments.only else ():
+    for family in PEERS:
+        for name in PEERS[family] if family in arguments.only else ():
             seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # no chance
-            yield measure_peer(data, folder, name, judged_on, seeds, arguments.threads)
+            for more in ("", VECTOR_MARK) if arguments.vectors and family == "fasttext" else ("",):
+                yield measure_peer(data, folder, name + more, judged_on, seeds, arguments.threads)
 
 
 def measure_ours(
@@ -129,7 +129,7 @@ def measure_ours(
     if arguments.vectors:
         options += ["--vectors", str(arguments.vectors)]
     options += shlex.split(arguments.options)
-    name = f"textlstm {preset}" + (" + vectors" if arguments.vectors else "")
+    name = f"textlstm {preset}" + (VECTOR_MARK if arguments.vectors else "")
     result = Result(data, name, judged_on, {"options": shlex.join(options)})
     command = [sys.executable, "-m", "textlstm", "train", str(folder), *options]
     for seed in arguments.seeds:
@@ -190,11 +190,15 @@ def run(command: list[str], threads: int) -> tuple[float, float]:
     return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
 
 
-def prepare(data: str, folder: str) -> None:
+def prepare(data: str, folder: str, vectors: str) -> None:
     """Write the splits as every contender reads them; textlstm's own reading makes them."""
     from textlstm import load_corpus
 
     corpus = load_corpus(data)
+    if corpus.train.labels.ndim == 2:
+        sys.exit(f"{data} has several labels a text: the peers take one")
+    if vectors:
+        write_vectors(Path(vectors), Path(folder) / VECTORS)
     for name in SPLITS:
         split = getattr(corpus, name)
         if split is None:
@@ -213,18 +217,22 @@ def read(folder: str | Path, split: str) -> Rows:
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
+def peer(name: str, folder: str, threads: str) -> Peer:
+    """Give a contender by its row of the table."""
+    vectors = Path(folder) / VECTORS if name.endswith(VECTOR_MARK) else None
+    return peer_named(name, int(threads), vectors)
+
+
 def tune(name: str, folder: str, out: str, threads: str) -> None:
     """Write the settings of a peer with the best accuracy on validation."""
-    settings = peer_named(name, int(threads)).tune(
-        read(folder, "train"), read(folder, "validation")
-    )
+    settings = peer(name, folder, threads).tune(read(folder, "train"), read(folder, "validation"))
     Path(out).write_text(json.dumps(settings))
 
 
 def fit(name: str, folder: str, model: str, chosen: str, threads: str) -> None:
     """Train a peer and save it."""
     Path(model).mkdir()
-    peer_named(name, int(threads)).fit(read(folder, "train"), Path(model), json.loads(chosen))
+    peer(name, folder, threads).fit(read(folder, "train"), Path(model), json.loads(chosen))
 
 
 def judge(name: str, folder: str, model: str, split: str, out: str) -> None:

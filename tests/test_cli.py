@@ -151,6 +151,19 @@ def test_between_epochs_a_line_tells_of_the_steps(capsys, monkeypatch):
     ]
 
 
+def test_a_second_training_is_told_of_from_its_own_beginning(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("textlstm.cli.progress.time.monotonic", lambda: now[0])
+    progress = Progress(bar=False)
+    for loss in (9.0, 0.5):
+        progress.on_start(40, 0, 2)
+        for step in range(1, 11):
+            now[0] += 1
+            progress.on_step(step, 1, loss, 8)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "epoch 1/2, step 10/40: loss 0.5000, 8 texts/s, at most 0:30 left"
+
+
 def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left(capsys):
     progress = Progress(bar=True)
     progress.on_start(2, 0, 1)
