@@ -14,6 +14,7 @@ from textlstm.config import TrainSettings
 from textlstm.crossval import format_crossval
 from textlstm.data import load_corpus, load_whole
 from textlstm.errors import ConfigError, DataError
+from textlstm.launch import Place
 from textlstm.observer import Observer
 from textlstm.parts import fold_numbers
 
@@ -244,6 +245,14 @@ def test_a_command_that_is_stopped_at_once_shows_nothing(data, capsys, monkeypat
     shown, err = capsys.readouterr()
     assert shown == ""
     assert err.splitlines()[-1] == "interrupted"
+
+
+def test_of_several_processes_the_first_one_tells(data, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "cv.json"
+    monkeypatch.setattr("textlstm.cli.crossval.read_place", lambda: Place(rank=1, size=2))
+    assert run("crossval", data, "--folds", 2, "--json", out, *flags(epochs=1)) == 0
+    assert capsys.readouterr() == ("", "")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     from textlstm.crossval import cross_validate
     from textlstm.fitting import TrainingInterrupted
 
-    record = _Record(arguments.json if place.is_main else None)
+    record = _Record(arguments.json)
     code = 0
     try:
         with messages(shown=place.is_main):
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.data,
                 folds=folds,
                 done=done,
-                keep=record.keep,
+                keep=record.keep if place.is_main else None,
                 observer=Progress() if place.is_main else None,
                 **options,
             )
@@ -160,7 +160,8 @@ class _Record:
             say("interrupted")
             return
         words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
-        say(f"to go on: textlstm {shlex.join(words)}")
+        command = "textlstm" if read_place().size == 1 else "torchrun ... -m textlstm"
+        say(f"to go on: {command} {shlex.join(words)}")
 
     def _json(self) -> str:
         assert self._result is not None
