@@ -22,6 +22,7 @@ def test_it_lies_in_the_middle_between_what_reaches_it_and_what_does_not():
 def test_of_equal_f1_it_is_the_one_next_to_a_half():
     assert one([1, 0, 0, 1], [0.9, 0.8, 0.7, 0.1]) == pytest.approx(0.85)
     assert one([1, 0, 0, 1], [0.99, 0.3, 0.2, 0.1]) == pytest.approx(0.645)
+    assert one([1, 0, 0, 1], [0.99, 0.97, 0.96, 0.4]) == pytest.approx(0.2)
 
 
 def test_a_label_that_no_text_has_gets_a_half():
