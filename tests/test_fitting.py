@@ -7,12 +7,13 @@ import pytest
 import torch
 from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
+from textlstm import fitting
 from textlstm.config import TrainSettings
 from textlstm.encoded import LabelledTexts
 from textlstm.fitting import TrainingInterrupted, fit_model
 from textlstm.predictor import predict_probabilities
 from textlstm.thresholds import best_thresholds
-from textlstm.trainer import Observer
+from textlstm.trainer import Observer, Trainer
 
 SETTINGS = TrainSettings.from_options(
     embedding_size=4, hidden_size=4, num_layers=1, epochs=2, threads=1, device="cpu"
@@ -89,3 +90,29 @@ def test_several_labels_are_learned_with_the_thresholds_that_were_best_on_valida
 
 def test_one_label_a_text_needs_no_thresholds(tmp_path):
     assert fit(tmp_path).thresholds is None
+
+
+def test_a_network_of_several_labels_begins_with_their_shares(tmp_path):
+    begun = []
+
+    class Look(Observer):
+        def on_start(self, total_steps, step, epochs):
+            raise StopIteration
+
+    def look(model, *arguments, **options):
+        begun.append(model.linear.bias.detach().clone())
+        return Trainer(model, *arguments, **options)
+
+    splits = {"train": tagged(300, 1), "validation": tagged(20, 2)}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fitting, "Trainer", look)
+        with pytest.raises(StopIteration):
+            fit_model(
+                splits,
+                ["low", "high", "long"],
+                SETTINGS,
+                vocab_size=20,
+                cache=tmp_path,
+                observer=Look(),
+            )
+    np.testing.assert_allclose(begun[0].sigmoid(), splits["train"].labels.mean(axis=0), atol=0.01)

@@ -6,7 +6,7 @@ import torch
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
-from textlstm.loss import class_weights, make_loss
+from textlstm.loss import class_weights, make_loss, prior_logits
 
 NAMES = ("bad", "good", "a=b")
 LABELS = np.array([0, 0, 0, 1])
@@ -115,3 +115,20 @@ def test_parts_of_a_batch_add_up_by_their_divisors(labels, options):
         for rows in ([0, 2], [1, 3])
     ]
     assert sum(parts).item() == pytest.approx(whole)
+
+
+def test_no_logits_that_are_the_same_for_all_texts_have_a_lower_loss_than_the_prior():
+    labels = np.random.default_rng(2).random((4000, 3)) < [0.5, 0.2, 0.1]
+    targets = torch.from_numpy(labels)
+    for weights in ((), ("good=4",), ("balanced",)):
+        config = TrainingConfig(class_weights=weights)
+        loss = make_loss(config, labels, NAMES)
+        prior = torch.from_numpy(prior_logits(config, labels, NAMES)).requires_grad_()
+        loss(prior.expand(4000, 3), targets).backward()
+        np.testing.assert_allclose(prior.grad, 0, atol=2e-3)
+
+
+def test_the_prior_is_finite_where_no_text_or_every_text_has_a_label():
+    labels = np.array([[True, False, True]] * 3)
+    prior = prior_logits(TrainingConfig(), labels, NAMES)
+    assert prior.tolist() == pytest.approx(np.log([4, 1 / 4, 4]).tolist())

@@ -11,9 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+
 from textlstm.config import TrainSettings
 from textlstm.distributed import ALONE, World
 from textlstm.encoded import LabelledTexts
+from textlstm.loss import prior_logits
 from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import FILES
 from textlstm.pretrained import Pretrained, begin_with
@@ -106,6 +109,9 @@ def fit_model(
             num_classes=len(labels),
             multi_label=texts["train"].multi_label,
         )
+        if model.multi_label:
+            prior = prior_logits(settings.training, texts["train"].labels, labels)
+            model.linear.bias.data.copy_(torch.from_numpy(prior))
         facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
         trainer = Trainer(
             model,

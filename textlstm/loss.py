@@ -100,6 +100,27 @@ class MultiLabelLoss(TextLoss):
         return torch.where(targets, self.class_weights, torch.ones_like(self.class_weights))
 
 
+def prior_logits(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Give the logits of several labels that say how many texts have each, whatever the text.
+
+    A network that begins with them need not learn first that most labels are rare (Lin et al.
+    2017, section 3.3).
+
+    Args:
+        config: class weights, which count here as in the loss.
+        labels: which labels the training texts have, bool [N, C].
+        names: label names, C of them.
+
+    Returns:
+        float64 [C]; finite also for a label that no text has, or all.
+    """
+    having = labels.sum(axis=0) + 1.0  # [C], one more on either side
+    lacking = len(labels) - labels.sum(axis=0) + 1.0
+    weights = class_weights(config.class_weights, labels, names)
+    prior: np.ndarray = np.log(having / lacking * (1.0 if weights is None else weights))
+    return prior
+
+
 def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> TextLoss:
     """Build the loss of a training run.
 
