@@ -23,7 +23,7 @@ from textlstm.errors import ConfigError, TextLSTMError
 from textlstm.estimator import read_texts
 
 NO_PARAMETERS = {  # of training from data files, and of runs that can be resumed
-    *("text_column", "label_column", "dataset_config", "dataset_revision"),
+    *("text_column", "label_column", "label_separator", "dataset_config", "dataset_revision"),
     "checkpoint_minutes",
 }
 OF_TEXTS = {
