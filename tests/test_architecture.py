@@ -18,9 +18,10 @@ LEVELS = {
     "work_folder row_output stages labels tables scanning sources hub_data parts split data "
     "arrow_cache token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary "
     "vector_files vectors runtime allocator distributed",
-    2: "encoded batching embedding lstm dropout model outputs",
+    2: "encoded batching embedding lstm dropout ngrams model outputs",
     3: "metrics metric_forms thresholds model_bytes persistence assembly hub card pretrained "
-    "parity onnx_graph loss optimizer schedule observer gradients",
+    "parity onnx_nodes onnx_ngrams onnx_graph loss calibration ngram_fitting optimizer schedule "
+    "observer gradients",
     4: "trainer checkpoint evaluation predictor classifier labelling dataset_labels identity "
     "onnx_session onnx_card",
     5: "run_folder fitting pipeline crossval estimator_base estimator token_estimator engines "
@@ -34,7 +35,7 @@ MODULES = sorted(
     if path.name != "__init__.py"
     and (path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").exists()))
 )
-TENSORS_ONLY = {"embedding", "lstm", "model", "dropout"}  # no files and no text
+TENSORS_ONLY = {"embedding", "lstm", "model", "dropout", "ngrams"}  # no files and no text
 TOP_LEVEL = {"LICENSE", "README.md", "pyproject.toml", "scripts", "tests", "textlstm", "vocab"}
 
 

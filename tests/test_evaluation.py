@@ -7,16 +7,14 @@ from tiny_training import VALIDATION, TinyModel, texts
 from textlstm.batching import collate
 from textlstm.distributed import ALONE, World
 from textlstm.evaluation import judge
-from textlstm.outputs import to_probabilities
 
 
 def expected(model):
-    logits = model(*collate(VALIDATION.texts, np.arange(len(VALIDATION)))).detach()
-    return to_probabilities(logits, multi_label=False)
+    return model.branches(*collate(VALIDATION.texts, np.arange(len(VALIDATION)))).detach().numpy()
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_each_text_gets_its_probabilities_in_its_place(batch_size):
+def test_each_text_gets_its_logits_in_its_place(batch_size):
     model = TinyModel().eval()
     done = []
 
@@ -28,7 +26,6 @@ def test_each_text_gets_its_probabilities_in_its_place(batch_size):
         model,
         VALIDATION.texts,
         2,
-        multi_label=False,
         batch_size=batch_size,
         world=ALONE,
         go_on=go_on,
@@ -44,16 +41,11 @@ def test_it_is_broken_off_when_told_so():
         return count < 8
 
     model = TinyModel().eval()
-    assert (
-        judge(model, VALIDATION.texts, 2, multi_label=False, batch_size=4, world=ALONE, go_on=go_on)
-        is None
-    )
+    assert judge(model, VALIDATION.texts, 2, batch_size=4, world=ALONE, go_on=go_on) is None
 
 
-def test_no_texts_have_no_probabilities():
-    assert judge(
-        TinyModel(), texts(0).texts, 2, multi_label=False, batch_size=4, world=ALONE
-    ).shape == (0, 2)
+def test_no_texts_have_no_logits():
+    assert judge(TinyModel(), texts(0).texts, 2, batch_size=4, world=ALONE).shape == (1, 0, 2)
 
 
 class Three(World):
@@ -69,10 +61,9 @@ class Three(World):
 def test_each_process_judges_batches_of_its_own():
     model = TinyModel().eval()
     parts = [
-        judge(model, VALIDATION.texts, 2, multi_label=False, batch_size=4, world=Three(rank, 3))
-        for rank in range(3)
+        judge(model, VALIDATION.texts, 2, batch_size=4, world=Three(rank, 3)) for rank in range(3)
     ]
-    judged = np.stack([part.any(axis=1) for part in parts])  # [3, N]
+    judged = np.stack([part[0].any(axis=1) for part in parts])  # [3, N]
     assert (judged.sum(axis=0) == 1).all()
     assert judged.sum(axis=1).tolist() == [12, 10, 8]
     np.testing.assert_allclose(sum(parts), expected(model), atol=1e-6)

@@ -21,6 +21,9 @@ def make(**options):
         nn.init.normal_(parameter, std=0.4)
     with torch.no_grad():
         model.embedding.weight[0] = 0
+        if model.ngrams is not None:
+            nn.init.normal_(model.ngrams.table[1:])
+            model.scales[:] = torch.tensor([0.7, 1.3])
     return model.eval()
 
 
@@ -60,7 +63,7 @@ def by_hand(model, ids, length):
 
 
 def test_final_is_the_last_layers_forward_state_at_the_end_and_backward_state_at_the_start():
-    model = make(pooling="final")
+    model = make(pooling="final", ngrams=0)
     ids, lengths = batch([5, 12])
     with torch.no_grad():
         logits = model(ids, lengths)
@@ -84,7 +87,7 @@ def test_final_is_the_last_layers_forward_state_at_the_end_and_backward_state_at
     ids=["out[:, -1]", "true last step", "one state twice", "exchanged", "first layer"],
 )
 def test_final_differs_from_the_common_wrong_readings(wrong):
-    model = make(pooling="final")
+    model = make(pooling="final", ngrams=0)
     ids, lengths = batch([5, 12])
     with torch.no_grad():
         logits = model(ids, lengths)[0]
@@ -99,7 +102,7 @@ def test_final_differs_from_the_common_wrong_readings(wrong):
     [("max", lambda states: states.amax(0)), ("mean", lambda states: states.mean(0))],
 )
 def test_max_and_mean_are_over_true_tokens(pooling, expected):
-    model = make(pooling=pooling)
+    model = make(pooling=pooling, ngrams=0)
     ids, lengths = batch([5, 12])
     with torch.no_grad():
         logits = model(ids, lengths)[0]
@@ -108,14 +111,14 @@ def test_max_and_mean_are_over_true_tokens(pooling, expected):
 
 
 def test_max_of_negative_states_is_negative_in_spite_of_zero_padding():
-    model = make(pooling="max")
+    model = make(pooling="max", ngrams=0)
     states = [torch.full((2, 4, 6), -0.5)] * 2
     pooled = model.pooling(states, torch.tensor([2, 4]))
     assert torch.equal(pooled, torch.full((2, 12), -0.5))
 
 
 def test_attention_weighs_true_tokens_by_their_scores():
-    model = make(pooling="attention")
+    model = make(pooling="attention", ngrams=0)
     ids, lengths = batch([5, 12])
     pooling = model.pooling
     with torch.no_grad():
@@ -208,3 +211,25 @@ def test_it_learns_which_of_two_words_came_first():
     with torch.no_grad():
         accuracy = (model.eval()(ids, lengths).argmax(1) == label).float().mean()
     assert accuracy > 0.98
+
+
+def test_logits_are_the_sum_of_the_branches_each_times_its_scale():
+    model = make()
+    ids, lengths = batch([5, 12, 1])
+    with torch.no_grad():
+        lstm, ngrams = model.branches(ids, lengths)
+        torch.testing.assert_close(model(ids, lengths), 0.7 * lstm + 1.3 * ngrams)
+        torch.testing.assert_close(lstm, model.lstm_logits(ids, lengths))
+        torch.testing.assert_close(ngrams, model.ngrams(ids, lengths))
+        alone = make(ngrams=0)
+        torch.testing.assert_close(alone(ids, lengths), lstm)
+
+
+def test_word_dropout_leaves_the_ngrams_as_they_are():
+    model = make(word_dropout=0.9).train()
+    ids, lengths = batch([9, 12])
+    torch.manual_seed(1)
+    first = model.branches(ids, lengths)
+    second = model.branches(ids, lengths)
+    assert not torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])

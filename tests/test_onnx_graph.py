@@ -12,7 +12,7 @@ from textlstm.parity import compare, plain_copy
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from textlstm import onnx_graph  # noqa: E402
+from textlstm import onnx_nodes  # noqa: E402
 from textlstm.onnx_graph import build_graph  # noqa: E402
 from textlstm.onnx_session import OnnxSession  # noqa: E402
 
@@ -66,14 +66,13 @@ def test_the_outputs_are_not_all_alike():
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_the_temperature_divides_the_logits_of_the_probabilities():
-    model = network()
-    ids, lengths = batch(model, [4, 7])
-    plain, warm = session_of(model), session_of(model, temperature=2.5)
-    logits, probabilities = warm(ids, lengths)
-    np.testing.assert_array_equal(logits, plain(ids, lengths)[0])
-    expected = torch.from_numpy(logits / 2.5).softmax(dim=1)
-    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+@pytest.mark.parametrize("ngrams", [0, 1, 3])
+def test_scales_and_ngrams_are_in_the_graph(ngrams):
+    model = network(ngrams=ngrams)
+    model.scales.mul_(1.7)
+    if ngrams:
+        model.ngrams.bias[:] = torch.tensor([0.5, -1.0, 2.0])
+    assert compare(model, session_of(model), tokens=3000).logits < 1e-5
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -113,7 +112,7 @@ def test_the_lstm_is_the_operator_of_onnx_with_lengths():
 
 
 def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(onnx_graph, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(onnx_nodes, "_MOST_BYTES", 1000)
     with pytest.raises(errors.ExportError, match=r"take \d,\d+ bytes: .* at most 1,000"):
         build_graph(network())
 
@@ -191,7 +190,7 @@ def by_hand(model, ids):
 
 
 def test_int8_rounds_as_it_says():
-    model = network(hidden_size=12, num_layers=2)
+    model = network(hidden_size=12, num_layers=2, ngrams=0)
     session = session_of(model, int8=True)
     for seed, length in enumerate([1, 2, 7, 30]):
         ids, lengths = batch(model, [length], seed=seed)
@@ -212,7 +211,7 @@ def test_int8_takes_a_quarter_of_the_bytes():
 def test_int8_bears_weights_that_are_all_0():
     model = network()
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in [*model.parameters(), model.ngrams.table]:
             parameter.zero_()
     with np.errstate(all="raise"):
         session = session_of(model, int8=True)

@@ -11,11 +11,11 @@ from textlstm.parity import Parity, compare, plain_copy, random_batches, require
 BATCHES = list(random_batches(50, 20_000))
 
 
-def judge(model, temperature=1.0):
+def judge(model):
     def judged(ids, lengths):
         with torch.no_grad():
             logits = model(torch.from_numpy(ids), torch.from_numpy(lengths))
-        return logits.numpy(), (logits / temperature).softmax(dim=1).numpy()
+        return logits.numpy(), logits.softmax(dim=1).numpy()
 
     return judged
 
@@ -54,8 +54,6 @@ def test_the_network_is_equal_to_itself(model):
     assert parity.batches == 9
     assert parity.texts > 80
     require_parity(parity, "x")
-    assert compare(model, judge(model, 3.0), temperature=3.0, tokens=0).probabilities == 0
-    assert compare(model, judge(model, 3.0), tokens=0).probabilities > 0.01
 
 
 @pytest.mark.parametrize("which", ["logits", "probabilities"])

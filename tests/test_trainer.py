@@ -454,7 +454,7 @@ def test_validation_figures_that_are_not_finite_stop_too():
             logits = super().forward(ids, lengths)
             return logits if self.training else logits * math.inf
 
-    with pytest.raises(TrainingError, match="probabilities that are not finite"):
+    with pytest.raises(TrainingError, match="logits that are not finite"):
         trainer(model=Broken()).run()
 
 

@@ -57,6 +57,7 @@ def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **
         "hidden_size": 6,
         "max_length": 20,
         "min_frequency": 1,
+        "ngram_buckets": 50,
         "seed": seed,
         **options,
     }
@@ -72,6 +73,8 @@ def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **
     with torch.no_grad():
         model.embedding.weight[1:].normal_()
         model.linear.weight.normal_(std=3)
+        if model.ngrams is not None:
+            model.ngrams.table[1:].normal_()
     return TextClassifier(
         model, tokenizer, labels, settings, thresholds=thresholds, record=record, device="cpu"
     )

@@ -94,6 +94,15 @@ class ModelConfig(Settings):
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option("final", "how states become one vector", choices=POOLINGS)
+    ngrams: int = option(
+        2,
+        "most tokens of an n-gram in the linear model beside the LSTM; 0 for none",
+        low=0,
+        high=5,
+    )
+    ngram_buckets: int = option(
+        262_144, "rows that the n-grams of more than one token share", low=1, high=2**28
+    )
     word_dropout: float = option(0.05, "share of tokens read as <unk>", low=0, high=0.99)
     embedding_dropout: float = option(0.3, "dropout on embeddings", low=0, high=0.99)
     dropout: float = option(0.3, "dropout between LSTM layers", low=0, high=0.99)
@@ -127,6 +136,9 @@ class TrainingConfig(Settings):
     )
     class_weights: tuple[str, ...] = option(
         (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
+    )
+    calibrate: bool = option(
+        True, "fit on validation how sure the model is, and how much each branch counts"
     )
     label_smoothing: float = option(0.0, "share of a label given to all labels", low=0, high=0.9)
     max_minutes: float | None = option(None, "stop in good order after this many minutes", low=0)

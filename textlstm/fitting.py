@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +18,16 @@ import torch
 from textlstm.config import TrainSettings
 from textlstm.distributed import ALONE, World
 from textlstm.encoded import LabelledTexts
-from textlstm.loss import prior_logits
+from textlstm.loss import make_loss, prior_logits
 from textlstm.model import BiLSTMClassifier
+from textlstm.ngram_fitting import fit_ngrams
 from textlstm.persistence import FILES
 from textlstm.pretrained import Pretrained, begin_with
 from textlstm.run_folder import RunFolder
 from textlstm.runtime import cpu_threads, seed_everything
 from textlstm.trainer import Observer, Trainer, TrainResult
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -113,6 +118,12 @@ def fit_model(
             prior = prior_logits(settings.training, texts["train"].labels, labels)
             model.linear.bias.data.copy_(torch.from_numpy(prior))
         facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
+        resumed = world.any(folder is not None and folder.checkpoint.is_file())[0]
+        if model.ngrams is not None and world.is_main and not resumed:
+            logger.info("finding the n-gram weights")
+            training = dataclasses.replace(settings.training, label_smoothing=0.0)
+            loss = make_loss(training, texts["train"].labels, labels)
+            fit_ngrams(model.ngrams, texts["train"], loss, cache)  # the others get them from here
         trainer = Trainer(
             model,
             texts["train"],
@@ -124,7 +135,7 @@ def fit_model(
             observer=observer,
             world=world,
         )
-        if world.any(folder is not None and folder.checkpoint.is_file())[0]:
+        if resumed:
             with world.main_first():
                 trainer.resume()
         with _stop_on_signals(trainer.stop) as caught:

@@ -9,6 +9,8 @@ embedding, E numbers per row, K rows that a batch read.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from textlstm.distributed import World
 from textlstm.embedding import RowEmbedding
 from textlstm.encoded import LabelledTexts
 from textlstm.loss import TextLoss
+from textlstm.model import Branched
 from textlstm.optimizer import unique_rows
 
 
@@ -25,7 +28,8 @@ class BatchGradients:
     """Computes the gradients of batches.
 
     Args:
-        model: (ids [B, T], lengths [B]) -> logits [B, C]; it gets the gradients.
+        model: has `lstm_logits`, (ids [B, T], lengths [B]) -> logits [B, C]; it gets the
+            gradients.
         texts: what batches are made of; of their weights only the proportions matter.
         loss: on the model's device.
         world: the processes that share the work.
@@ -35,6 +39,7 @@ class BatchGradients:
         self, model: nn.Module, texts: LabelledTexts, loss: TextLoss, world: World
     ) -> None:
         self._model = model
+        self._logits = cast(Branched, model).lstm_logits
         self._texts = texts
         self._loss = loss
         self._world = world
@@ -64,7 +69,7 @@ class BatchGradients:
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
         targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
         weights = None if self.weights is None else self.weights[part].to(device)  # [B]
-        logits = self._model(ids.to(device), lengths)  # [B, C]
+        logits = self._logits(ids.to(device), lengths)  # [B, C]
         loss = self._loss(logits, targets, weights)
         if len(part) < len(rows):  # it was divided by what counts in the part
             whole = torch.from_numpy(self._texts.labels[rows]).to(device)

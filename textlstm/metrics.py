@@ -131,7 +131,6 @@ def _of_several(
         for average in ("macro", "micro", "weighted")
     }
     of_texts = sk.f1_score(*padded, average="samples", **{**options, "zero_division": 1})
-    flat = None if weights is None else np.repeat(weights, len(names))  # [N * C]
     per_label = _rows(names, precision, recall, f1, labels.sum(axis=0))
     for row, threshold in zip(per_label.values(), thresholds, strict=True):
         row["threshold"] = float(threshold)
@@ -144,7 +143,7 @@ def _of_several(
         **means,
         "samples_f1": float(of_texts),
         "log_loss": float(np.average(losses.mean(axis=1), weights=weights)),
-        "ece": _calibration_error(labels.ravel(), probabilities.ravel(), flat),
+        "ece": expected_calibration_error(labels, probabilities, weights),
         "per_label": per_label,
         "labels": list(names),
     }
@@ -177,14 +176,20 @@ def expected_calibration_error(
     Texts are put into 15 bins of equal width by the probability of the predicted label; the
     result is the mean of |accuracy - mean confidence| over bins, weighted by their texts.
 
+    Where a text may have several labels, the probability of each label is put beside how often
+    the label is there.
+
     Args:
-        labels: true label ids, [N].
+        labels: true label ids, [N]; or which labels the texts have, bool [N, C].
         probabilities: [N, C].
         weights: how much each text counts, [N]; None for all the same.
 
     Returns:
         From 0 (a label given 80% is right 8 times in 10) to 1.
     """
+    if labels.ndim == 2:
+        flat = None if weights is None else np.repeat(weights, labels.shape[1])  # [N * C]
+        return _calibration_error(labels.ravel(), probabilities.ravel(), flat)
     right = probabilities.argmax(axis=1) == labels  # [N]
     return _calibration_error(right, probabilities.max(axis=1), weights)
 

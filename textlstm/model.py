@@ -1,12 +1,13 @@
-"""The classifier: embedding, BiLSTM, pooling over true tokens, linear layer.
+"""The classifier: embedding, BiLSTM, pooling over true tokens, linear layer; n-grams beside.
 
 Shapes: B batch, T time (tokens), E embedding, H hidden, D directions, F = D*H, C classes,
-V vocabulary.
+V vocabulary, K branches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,36 @@ from textlstm.config import ModelConfig
 from textlstm.dropout import dropout
 from textlstm.embedding import RowEmbedding
 from textlstm.lstm import BiLSTM
+from textlstm.ngrams import NgramLinear
 
 PAD_ID = 0
 UNK_ID = 1
 
 
+class Branched(Protocol):
+    """What training and judging ask of a model, as `BiLSTMClassifier` has it.
+
+    Args:
+        scales: how much each branch counts, [K].
+    """
+
+    scales: Tensor
+
+    def branches(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Give the logits of each branch, [K, B, C], for ids [B, T] and lengths [B]."""
+        ...
+
+    def lstm_logits(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Give the logits of the branch that training learns from, [B, C]."""
+        ...
+
+
 class BiLSTMClassifier(nn.Module):
     """Token ids and lengths in, logits out.
+
+    There are one or two branches: the LSTM, and if `config.ngrams` is not 0 a linear model of the
+    text's n-grams. Logits are the sum of theirs, each times its number in `scales`: those of
+    `textlstm.calibration`, or until there are such 1/K, which gives the mean.
 
     `compute_dtype` may be set to `torch.bfloat16` to run the LSTM in bf16; weights stay fp32.
 
@@ -33,6 +57,7 @@ class BiLSTMClassifier(nn.Module):
     """
 
     compute_dtype: torch.dtype = torch.float32
+    scales: Tensor
 
     def __init__(
         self,
@@ -60,9 +85,39 @@ class BiLSTMClassifier(nn.Module):
         self.pooling = Pooling(config.pooling, features)
         self.linear = nn.Linear(features, num_classes)
         nn.init.zeros_(self.linear.bias)
+        self.ngrams: NgramLinear | None = None
+        if config.ngrams:
+            self.ngrams = NgramLinear(
+                vocab_size, num_classes, order=config.ngrams, buckets=config.ngram_buckets
+            )
+        branches = 2 if config.ngrams else 1
+        self.register_buffer("scales", torch.full((branches,), 1 / branches))  # [K]
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Judge a batch of texts.
+
+        Args:
+            ids: token ids padded with 0, int64 [B, T].
+            lengths: true tokens of each text, int64 [B], each at least 1.
+
+        Returns:
+            Logits, [B, C].
+        """
+        return combine(self.branches(ids, lengths), self.scales)
+
+    def branches(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Judge a batch of texts by each branch alone; arguments as for `forward`.
+
+        Returns:
+            Logits, [K, B, C], those of the LSTM first.
+        """
+        logits = [self.lstm_logits(ids, lengths)]
+        if self.ngrams is not None:
+            logits.append(self.ngrams(ids, lengths))
+        return torch.stack(logits)
+
+    def lstm_logits(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Judge a batch of texts by the LSTM alone, which is what training learns from.
 
         Args:
             ids: token ids padded with 0, int64 [B, T].
@@ -84,6 +139,19 @@ class BiLSTMClassifier(nn.Module):
 
     def _read(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
         return [self.lstm.read(x, lengths)]
+
+
+def combine(logits: Tensor, scales: Tensor) -> Tensor:
+    """Add the logits of the branches up.
+
+    Args:
+        logits: of each branch, [K, N, C].
+        scales: how much each counts, [K].
+
+    Returns:
+        [N, C].
+    """
+    return (logits * scales.to(logits.dtype)[:, None, None]).sum(dim=0)
 
 
 class Pooling(nn.Module):

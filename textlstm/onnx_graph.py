@@ -17,36 +17,23 @@ V vocabulary, I a layer's input size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor
 
-from textlstm import __version__
-from textlstm.errors import ExportError, MissingDependencyError
 from textlstm.model import BiLSTMClassifier
+from textlstm.onnx_ngrams import add_ngrams
+from textlstm.onnx_nodes import FLOAT, INT32, Array, Graph, ModelProto, as_numpy
 
-try:
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-except ImportError as error:
-    raise MissingDependencyError(
-        f"the ONNX export needs the package onnx ({error}): pip install 'textlstm[onnx]'"
-    ) from error
-
-OPSET, IR_VERSION = 15, 8  # of the year 2021: read by ONNX Runtime 1.10 and everything newer
 QUANTIZATIONS = ("int8",)
 
-_Array = npt.NDArray[Any]
 _GATES = (
     0,
     3,
     1,
     2,
 )  # ONNX wants input, output, forget, cell; torch has input, forget, cell, output
-_MOST_BYTES = 2**31 - 2**20  # protobuf's limit, less room for what is not a weight
 _GUARDS = 2  # inputs and units that fix a range
 # 7 bits: with 8, sums of two products overflow 16 bits on x86 processors without VNNI, which
 # would give other results there (ONNX Runtime calls this reduce_range).
@@ -54,9 +41,7 @@ _LARGEST_WEIGHT = 63
 _SATURATED = 20.0  # sigmoid and tanh of it are 1 in float32
 
 
-def build_graph(
-    model: BiLSTMClassifier, *, temperature: float = 1.0, int8: bool = False
-) -> onnx.ModelProto:
+def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
     """Make the ONNX model of a classifier.
 
     Inputs are `input_ids`, int64 [batch, time], and `lengths`, int64 [batch], each from 1 to
@@ -65,9 +50,8 @@ def build_graph(
 
     Args:
         model: the network.
-        temperature: what logits are divided by for probabilities (Guo et al. 2017).
-        int8: whether embeddings and LSTM weights are stored, and the LSTM's products computed,
-            in 8 bits.
+        int8: whether embeddings, LSTM and n-gram weights are stored, and the LSTM's products
+            computed, in 8 bits.
 
     Returns:
         The model; it has passed ONNX's full check.
@@ -75,98 +59,23 @@ def build_graph(
     Raises:
         ExportError: the model is too large for an ONNX file.
     """
-    graph = _Graph()
-    lengths = graph.add("Cast", "lengths", to=TensorProto.INT32)  # [B]
+    graph = Graph()
+    lengths = graph.add("Cast", "lengths", to=INT32)  # [B]
     tokens = graph.add("Transpose", "input_ids", perm=[1, 0])  # [T, B]
     read = _read_int8 if int8 else _read
     output, last = read(graph, model, tokens, lengths)  # [T, B, F], [B, F]
     pooled = _pool(graph, model, output, last)  # [B, F]
-    weight, bias = _numpy(model.linear.weight), _numpy(model.linear.bias)
-    graph.add(
-        "Gemm",
-        pooled,
-        graph.weight("linear.weight", weight),
-        graph.weight("linear.bias", bias),
-        to_name="logits",
-        transB=1,
-    )  # [B, C]
-    scaled = graph.add("Div", "logits", graph.weight("temperature", np.float32(temperature)))
+    _judge(graph, model, pooled, int8=int8)
     if model.multi_label:  # as `textlstm.outputs` has it
-        graph.add("Sigmoid", scaled, to_name="probabilities")  # [B, C]
+        graph.add("Sigmoid", "logits", to_name="probabilities")  # [B, C]
     else:
-        graph.add("Softmax", scaled, to_name="probabilities", axis=1)  # [B, C]
-    return graph.finish(classes=len(bias))
+        graph.add("Softmax", "logits", to_name="probabilities", axis=1)  # [B, C]
+    return graph.finish(classes=model.linear.out_features)
 
 
-@dataclass
-class _Graph:
-    """Nodes and weights of a graph that is being built."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: dict[str, onnx.TensorProto] = field(default_factory=dict)
-
-    def weight(self, name: str, value: _Array | np.generic) -> str:
-        """Store a constant; give its name."""
-        self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
-        """Add an operator with one output; give the output's name."""
-        return self.add_many(kind, inputs, [to_name or f"{kind}_{len(self.nodes)}"], **attributes)[
-            0
-        ]
-
-    def add_many(
-        self, kind: str, inputs: tuple[str, ...], outputs: list[str], **attributes: Any
-    ) -> list[str]:
-        """Add an operator; a name '' among its outputs leaves that one out."""
-        name = f"{kind}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=name, **attributes))
-        return outputs
-
-    def shape(self, name: str, *sizes: int) -> str:
-        """Store a list of whole numbers, such as a shape or axes; give its name."""
-        return self.weight(name, np.array(sizes, np.int64))
-
-    def finish(self, *, classes: int) -> onnx.ModelProto:
-        """Make the model and check it."""
-        size = sum(len(tensor.raw_data) for tensor in self.weights.values())
-        if size > _MOST_BYTES:
-            raise ExportError(
-                f"the weights take {size:,} bytes: an ONNX file holds at most {_MOST_BYTES:,}; "
-                "quantize to int8, or train with a smaller vocab_size"
-            )
-        info = helper.make_tensor_value_info
-        graph = helper.make_graph(
-            self.nodes,
-            "textlstm",
-            [
-                info("input_ids", TensorProto.INT64, ["batch", "time"]),
-                info("lengths", TensorProto.INT64, ["batch"]),
-            ],
-            [
-                info(name, TensorProto.FLOAT, ["batch", classes])
-                for name in ("logits", "probabilities")
-            ],
-            list(self.weights.values()),
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
-        if any(node.domain for node in self.nodes):
-            opsets.append(helper.make_opsetid("com.microsoft", 1))
-        model = helper.make_model(
-            graph,
-            opset_imports=opsets,
-            ir_version=IR_VERSION,
-            producer_name="textlstm",
-            producer_version=__version__,
-        )
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-
-def _read(graph: _Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> tuple[str, str]:
+def _read(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> tuple[str, str]:
     """Add embedding and LSTM; give the last layer's outputs [T, B, F] and end states [B, F]."""
-    table = graph.weight("embedding.weight", _numpy(model.embedding.weight))
+    table = graph.weight("embedding.weight", as_numpy(model.embedding.weight))
     output = graph.add("Gather", table, tokens, axis=0)  # [T, B, E]
     for layer in range(model.lstm.num_layers):
         weights = _layer(model, layer)
@@ -185,13 +94,11 @@ def _read(graph: _Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> 
     return output, _ends_side_by_side(graph, ends, weights.features)
 
 
-def _read_int8(
-    graph: _Graph, model: BiLSTMClassifier, tokens: str, lengths: str
-) -> tuple[str, str]:
+def _read_int8(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> tuple[str, str]:
     """Do as `_read` with 8-bit weights and products; see the module's description."""
-    table, step = _int8_table(_numpy(model.embedding.weight))
+    table, step = _int8_table(as_numpy(model.embedding.weight))
     looked_up = graph.add("Gather", graph.weight("embedding.weight", table), tokens, axis=0)
-    output = graph.add("Cast", looked_up, to=TensorProto.FLOAT)  # [T, B, E+2], whole numbers
+    output = graph.add("Cast", looked_up, to=FLOAT)  # [T, B, E+2], whole numbers
     hidden = model.lstm.hidden_size
     directions = 2 if model.lstm.bidirectional else 1
     batch = graph.add("Shape", "lengths")  # [1]
@@ -238,9 +145,9 @@ class _LayerWeights:
         biases: of inputs and of states, [D, 2, 4, H].
     """
 
-    inputs: _Array
-    states: _Array
-    biases: _Array
+    inputs: Array
+    states: Array
+    biases: Array
 
     @property
     def features(self) -> int:
@@ -268,8 +175,8 @@ def _layer(model: BiLSTMClassifier, layer: int) -> _LayerWeights:
     lstm = model.lstm
     ends = [f"l{layer}", f"l{layer}_reverse"][: 2 if lstm.bidirectional else 1]
 
-    def stacked(kind: str) -> _Array:
-        parts = [_numpy(getattr(lstm, f"{kind}_{end}")) for end in ends]
+    def stacked(kind: str) -> Array:
+        parts = [as_numpy(getattr(lstm, f"{kind}_{end}")) for end in ends]
         gates = np.stack(parts).reshape(len(ends), 4, lstm.hidden_size, -1)
         return gates[:, _GATES]
 
@@ -277,7 +184,7 @@ def _layer(model: BiLSTMClassifier, layer: int) -> _LayerWeights:
     return _LayerWeights(stacked("weight_ih"), stacked("weight_hh"), biases)
 
 
-def _flat(value: _Array, name: str) -> _Array:
+def _flat(value: Array, name: str) -> Array:
     """Give weights the shape that ONNX wants: W [D, 4H, I], R [D, 4H, H], B [D, 8H]."""
     return (
         value.reshape(len(value), -1)
@@ -286,7 +193,7 @@ def _flat(value: _Array, name: str) -> _Array:
     )
 
 
-def _int8_table(table: _Array) -> tuple[_Array, float]:
+def _int8_table(table: Array) -> tuple[Array, float]:
     """Give embeddings as int8 [V, E+2] and the value of one step.
 
     The two more numbers are the ends of int8's range. With them the operator's own rounding of
@@ -298,7 +205,7 @@ def _int8_table(table: _Array) -> tuple[_Array, float]:
     return np.concatenate([whole, ends], axis=1), step
 
 
-def _int8_weights(graph: _Graph, name: str, weights: _Array) -> tuple[str, str, str]:
+def _int8_weights(graph: Graph, name: str, weights: Array) -> tuple[str, str, str]:
     """Store weights [D, 4, H, I] as int8 with a scale for each gate of a unit."""
     flat = weights.reshape(len(weights), -1, weights.shape[-1])  # [D, 4H, I]
     scale = np.abs(flat).max(axis=2) / _LARGEST_WEIGHT  # [D, 4H]
@@ -311,7 +218,23 @@ def _int8_weights(graph: _Graph, name: str, weights: _Array) -> tuple[str, str, 
     )
 
 
-def _pool(graph: _Graph, model: BiLSTMClassifier, output: str, last: str) -> str:
+def _judge(graph: Graph, model: BiLSTMClassifier, pooled: str, *, int8: bool) -> None:
+    """Add the linear layer over [B, F] and the n-grams, each times its scale: [B, C]."""
+    scales = as_numpy(model.scales)
+    logits = graph.add(
+        "Gemm",
+        pooled,
+        graph.weight("linear.weight", as_numpy(model.linear.weight) * scales[0]),
+        graph.weight("linear.bias", as_numpy(model.linear.bias) * scales[0]),
+        to_name="logits" if model.ngrams is None else "",
+        transB=1,
+    )
+    if model.ngrams is not None:
+        beside = add_ngrams(graph, model.ngrams, scales[1], int8=int8)
+        graph.add("Add", logits, beside, to_name="logits")
+
+
+def _pool(graph: Graph, model: BiLSTMClassifier, output: str, last: str) -> str:
     """Add the pooling of outputs [T, B, F] over true tokens; `last` are end states [B, F]."""
     kind = model.pooling.kind
     if kind == "final":
@@ -320,7 +243,7 @@ def _pool(graph: _Graph, model: BiLSTMClassifier, output: str, last: str) -> str
     if kind == "mean":
         true = graph.add("Where", inside, output, graph.weight("zero", np.float32(0)))
         total = graph.add("ReduceSum", true, graph.shape("time_axis", 0), keepdims=0)  # [B, F]
-        counts = graph.add("Cast", "lengths", to=TensorProto.FLOAT)
+        counts = graph.add("Cast", "lengths", to=FLOAT)
         column = graph.add("Unsqueeze", counts, graph.shape("column", 1))  # [B, 1]
         return graph.add("Div", total, column)
     lowest = graph.weight("lowest", np.float32(-np.inf))
@@ -330,7 +253,7 @@ def _pool(graph: _Graph, model: BiLSTMClassifier, output: str, last: str) -> str
     assert kind == "attention", kind
     pooling: Any = model.pooling
     names = {
-        name: graph.weight(f"pooling.{name}", _numpy(tensor))
+        name: graph.weight(f"pooling.{name}", as_numpy(tensor))
         for name, tensor in (
             ("hidden", pooling.hidden.weight.T),
             ("bias", pooling.hidden.bias),
@@ -344,7 +267,7 @@ def _pool(graph: _Graph, model: BiLSTMClassifier, output: str, last: str) -> str
     return graph.add("ReduceSum", weighted, graph.shape("time_axis", 0), keepdims=0)  # [B, F]
 
 
-def _inside(graph: _Graph) -> str:
+def _inside(graph: Graph) -> str:
     """Add whether a step is a true token of its text, [T, B, 1]."""
     shape = graph.add("Shape", "input_ids")
     steps = graph.add("Gather", shape, graph.weight("one", np.int64(1)), axis=0)
@@ -355,13 +278,13 @@ def _inside(graph: _Graph) -> str:
     return graph.add("Unsqueeze", inside, graph.shape("last_axis", 2))
 
 
-def _side_by_side(graph: _Graph, states: str, name: str, features: int) -> str:
+def _side_by_side(graph: Graph, states: str, name: str, features: int) -> str:
     """Add the change from [T, D, B, H] to [T, B, F]."""
     ordered = graph.add("Transpose", states, perm=[0, 2, 1, 3])  # [T, B, D, H]
     return graph.add("Reshape", ordered, graph.shape(name, 0, 0, features))
 
 
-def _ends_side_by_side(graph: _Graph, ends: str, features: int) -> str:
+def _ends_side_by_side(graph: Graph, ends: str, features: int) -> str:
     """Add the change from [D, B, H] to [B, F]."""
     ordered = graph.add("Transpose", ends, perm=[1, 0, 2])  # [B, D, H]
     return graph.add("Reshape", ordered, graph.shape("shape_ends", 0, features))
@@ -369,8 +292,3 @@ def _ends_side_by_side(graph: _Graph, ends: str, features: int) -> str:
 
 def _direction(model: BiLSTMClassifier) -> str:
     return "bidirectional" if model.lstm.bidirectional else "forward"
-
-
-def _numpy(tensor: Tensor) -> _Array:
-    array: _Array = tensor.detach().float().cpu().numpy()
-    return array

@@ -50,15 +50,12 @@ def plain_copy(model: BiLSTMClassifier) -> BiLSTMClassifier:
     return copied.requires_grad_(False)
 
 
-def compare(
-    model: BiLSTMClassifier, exported: Judge, *, temperature: float = 1.0, tokens: int = 20_000
-) -> Parity:
+def compare(model: BiLSTMClassifier, exported: Judge, *, tokens: int = 20_000) -> Parity:
     """Compare an exported network with the network on random batches, always the same ones.
 
     Args:
         model: the network, as `plain_copy` gives it.
         exported: gives logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
-        temperature: what the exported network divides logits by for probabilities.
         tokens: about how many are read, padding included; lengths are from 1 to 600.
 
     Returns:
@@ -69,8 +66,7 @@ def compare(
     for ids, lengths in random_batches(model.embedding.num_embeddings, tokens):
         with torch.inference_mode():
             logits = model(torch.from_numpy(ids), torch.from_numpy(lengths))  # [B, C]
-            scaled = logits / temperature
-            probabilities = probabilities_of(scaled, multi_label=model.multi_label)
+            probabilities = probabilities_of(logits, multi_label=model.multi_label)
         expected = {"logits": logits.numpy(), "probabilities": probabilities.numpy()}
         for (name, wanted), found in zip(expected.items(), exported(ids, lengths), strict=True):
             difference = np.abs(found - wanted).max() if found.shape == wanted.shape else np.inf

@@ -19,7 +19,7 @@ from textlstm import __version__
 from textlstm.classifier import TextClassifier
 from textlstm.errors import ExportError
 from textlstm.files import atomic_path
-from textlstm.model import BiLSTMClassifier
+from textlstm.model import BiLSTMClassifier, combine
 from textlstm.outputs import probabilities_of
 from textlstm.parity import compare, plain_copy, require_parity
 
@@ -102,7 +102,7 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
         require_parity(parity, "torch.export program")
 
 
-def _program(model: BiLSTMClassifier, temperature: float = 1.0) -> Any:
+def _program(model: BiLSTMClassifier) -> Any:
     try:
         from torch._higher_order_ops.scan import scan
     except ImportError as error:
@@ -114,7 +114,7 @@ def _program(model: BiLSTMClassifier, temperature: float = 1.0) -> Any:
     try:
         with torch.no_grad():
             return torch.export.export(
-                _Looped(model, scan, temperature),
+                _Looped(model, scan),
                 (torch.ones(3, 5, dtype=torch.int64), torch.tensor([5, 3, 1])),
                 dynamic_shapes={"input_ids": {0: batch, 1: time}, "lengths": {0: batch}},
                 strict=False,
@@ -132,14 +132,12 @@ class _Looped(nn.Module):
     Args:
         model: the network.
         scan: the loop that `torch.export` understands.
-        temperature: what logits are divided by for probabilities.
     """
 
-    def __init__(self, model: BiLSTMClassifier, scan: Any, temperature: float) -> None:
+    def __init__(self, model: BiLSTMClassifier, scan: Any) -> None:
         super().__init__()
         self.model = model
         self.scan = scan
-        self.temperature = temperature
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Give logits and probabilities, [B, C] each, for ids [B, T] and lengths [B]."""
@@ -157,9 +155,11 @@ class _Looped(nn.Module):
             x = output
         states = parts if self.model.pooling.any_order else [x]
         pooled = self.model.pooling([part.transpose(0, 1) for part in states], lengths)  # [B, F]
-        logits = self.model.linear(pooled)  # [B, C]
-        scaled = logits / self.temperature
-        return logits, probabilities_of(scaled, multi_label=self.model.multi_label)
+        branches = [self.model.linear(pooled)]
+        if self.model.ngrams is not None:
+            branches.append(self.model.ngrams(input_ids, lengths))
+        logits = combine(torch.stack(branches), self.model.scales)  # [B, C]
+        return logits, probabilities_of(logits, multi_label=self.model.multi_label)
 
     def _loop(self, x: Tensor, end: str) -> Tensor:
         """Read [T, B, I] in one direction of one layer; give the states [T, B, H]."""

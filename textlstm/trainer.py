@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from textlstm.allocator import keep_freed_memory, release_excess
 from textlstm.batching import train_batches
+from textlstm.calibration import calibration_facts, fit_scales
 from textlstm.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -41,8 +42,10 @@ from textlstm.files import write_text
 from textlstm.gradients import BatchGradients
 from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
+from textlstm.model import Branched, combine
 from textlstm.observer import Observer, Reason, TrainResult
 from textlstm.optimizer import clip_gradients, make_optimizer
+from textlstm.outputs import to_probabilities
 from textlstm.runtime import cpu_threads, pick_precision, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule
 from textlstm.thresholds import best_thresholds
@@ -85,8 +88,8 @@ class Trainer:
     those of one process but for rounding; for dropout each process draws its own numbers.
 
     Args:
-        model: (ids int64 [B, T], lengths int64 [B], both padded as `collate` does) -> logits
-            [B, C]; moved to the device, its weights changed in place.
+        model: a `Branched` module that reads ids int64 [B, T], padded as `collate` does; moved
+            to the device, its weights changed in place.
         train: texts to learn from; of their weights only the proportions matter.
         validation: texts that decide which epoch is best, by figures in which they weigh.
         config: settings.
@@ -314,28 +317,44 @@ class Trainer:
         split: LabelledTexts,
         go_on: Callable[[int], bool],
         thresholds: Sequence[float] | None = None,
+        *,
+        calibrate: bool = False,
     ) -> dict[str, Any] | None:
         """Judge the model; None if `go_on`, told of the texts done, said no."""
         self.model.eval()
         self._compute_in(torch.float32)  # as prediction does
-        probabilities = judge(
-            self.model,
+        logits = judge(
+            cast(Branched, self.model),
             split.texts,
             len(self.labels),
-            multi_label=self.train.multi_label,
             batch_size=self.config.batch_size,
             world=self._world,
             go_on=go_on,
-        )
-        if probabilities is None:
+        )  # [K, N, C]
+        if logits is None:
             return None
-        if not np.isfinite(probabilities).all():
-            raise self._diverged("probabilities that are not finite")
+        if not np.isfinite(logits).all():
+            raise self._diverged("logits that are not finite")
+        facts = self._calibrate(logits, split) if calibrate else {}
+        scales = cast(Branched, self.model).scales.cpu()
+        found = combine(torch.from_numpy(logits), scales)  # [N, C]
+        probabilities = to_probabilities(found, multi_label=split.multi_label)
         if split.multi_label and thresholds is None:
             thresholds = best_thresholds(split.labels, probabilities, split.weights)
-        return evaluate_probabilities(
+        figures = evaluate_probabilities(
             split.labels, probabilities, self.labels, split.weights, thresholds
         )
+        return {**figures, **facts}
+
+    def _calibrate(self, logits: np.ndarray, split: LabelledTexts) -> dict[str, Any]:
+        """Set the scales by the logits of a split, [K, N, C]; tell what that did."""
+        scales = cast(Branched, self.model).scales
+        fitted = fit_scales(logits, split.labels, split.weights)
+        scales.copy_(fitted)
+        self._world.from_main_([scales])  # other processors may round the last bit otherwise
+        before = torch.full_like(fitted, 1 / len(fitted))
+        facts = calibration_facts(logits, before, fitted, split.labels, split.weights)
+        return {"calibration": facts}
 
     def _go_on(self, done: int) -> bool:
         """Tell how far the evaluation is; whether to go on with it."""
@@ -345,7 +364,7 @@ class Trainer:
     def _judge(self) -> bool:
         """Evaluate the epoch under way and take note of it; False if `stop` cut it off."""
         began = time.monotonic()
-        metrics = self._evaluate(self.validation, self._go_on)
+        metrics = self._evaluate(self.validation, self._go_on, calibrate=self.config.calibrate)
         if metrics is None:
             return False
         progress = self._progress

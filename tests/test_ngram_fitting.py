@@ -1,0 +1,122 @@
+"""The n-gram weights are those of a penalised logistic regression, found in any order of texts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import texts
+
+from textlstm import ngram_fitting
+from textlstm.batching import collate
+from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.loss import MultiLabelLoss, TextLoss
+from textlstm.ngram_fitting import fit_ngrams
+from textlstm.ngrams import NgramLinear
+
+PLAIN = TextLoss(None, 0.0)
+TRAIN = texts(300, seed=1, classes=3)
+
+
+def fitted(train=TRAIN, loss=PLAIN, classes=3, order=2, cache=None):
+    model = NgramLinear(20, classes, order=order, buckets=64)
+    fit_ngrams(model, train, loss, cache)
+    return model
+
+
+def right(model, judged):
+    logits = model(*collate(judged.texts, np.arange(len(judged))))
+    return (logits.argmax(dim=1).numpy() == judged.labels).mean()
+
+
+def shuffled(train, seed=3):
+    order = np.random.default_rng(seed).permutation(len(train))
+    ids = [train.texts.ids[train.texts.offsets[i] : train.texts.offsets[i + 1]] for i in order]
+    encoded = EncodedTexts.from_batches([(np.concatenate(ids), train.texts.lengths[order])])
+    weights = None if train.weights is None else train.weights[order]
+    return LabelledTexts(encoded, train.labels[order], weights)
+
+
+def test_it_learns_and_generalises():
+    assert right(fitted(), texts(200, seed=2, classes=3)) > 0.7
+
+
+def test_the_weights_are_where_the_penalised_loss_is_least(monkeypatch):
+    monkeypatch.setattr(ngram_fitting, "_PASSES", 500)
+    monkeypatch.setattr(ngram_fitting, "_TOLERANCE", 0.0)
+    model = fitted()
+    rows = ngram_fitting._rows_of(model, TRAIN.texts, None)
+    ratios, _ = ngram_fitting._ratios(model, rows, TRAIN)
+    table = model.table.clone().requires_grad_()
+    bias = model.bias.clone().requires_grad_()
+    model.table, model.bias = table, bias
+    logits = model(*collate(TRAIN.texts, np.arange(len(TRAIN))))
+    used = ratios != 0
+    distance = (table[used] / ratios[used] - 0.5).square().sum() / (2 * 7.5)
+    total = torch.nn.functional.cross_entropy(
+        logits, torch.from_numpy(TRAIN.labels), reduction="sum"
+    )
+    by_table, by_bias = torch.autograd.grad(total + distance, [table, bias])
+    assert (by_table * ratios)[used].abs().max() < 0.02
+    assert by_bias.abs().max() < 0.02
+
+
+def test_ratios_are_those_of_naive_bayes():
+    ids = np.array([2, 3, 2, 4, 5], np.int32)
+    encoded = EncodedTexts.from_batches([(ids, np.array([2, 2, 1]))])
+    train = LabelledTexts(encoded, np.array([0, 0, 1]))
+    model = NgramLinear(6, 2, order=1, buckets=1)
+    rows = ngram_fitting._rows_of(model, train.texts, None)
+    ratios, bias = ngram_fitting._ratios(model, rows, train)
+    # texts of label 0 with word 2, 3, 4, 5: 2, 1, 1, 0; of label 1: 0, 0, 0, 1; 1 is added to each
+    p, q = np.array([3, 2, 2, 1]) / 10, np.array([1, 1, 1, 2]) / 7
+    np.testing.assert_allclose(ratios[2:, 0], np.log(p / q), rtol=1e-5)
+    np.testing.assert_allclose(ratios[:, 1], -ratios[:, 0], rtol=1e-5)
+    assert (ratios[:2] == 0).all()
+    np.testing.assert_allclose(bias.exp(), [3 / 5, 2 / 5], rtol=1e-6)
+
+
+def test_neither_the_order_of_texts_nor_the_size_of_chunks_matters(monkeypatch):
+    model = fitted()
+    torch.testing.assert_close(fitted(shuffled(TRAIN)).table, model.table, atol=0.01, rtol=0)
+    monkeypatch.setattr(ngram_fitting, "_CHUNK", 50)
+    torch.testing.assert_close(fitted().table, model.table, atol=0.01, rtol=0)
+
+
+def test_the_same_texts_give_the_same_weights_bit_for_bit(tmp_path):
+    model = fitted()
+    assert torch.equal(fitted().table, model.table)
+    assert torch.equal(fitted(cache=tmp_path).table, model.table)
+
+
+def test_a_row_that_no_text_has_stays_0():
+    model = NgramLinear(25, 3, order=1, buckets=1)  # words 20 to 24 are in no text
+    fit_ngrams(model, TRAIN, PLAIN)
+    assert (model.table[20:] == 0).all()
+    assert (model.table[0] == 0).all()
+    assert (model.table[1:20] != 0).all()
+
+
+def test_texts_and_labels_count_by_their_weights():
+    weights = np.where(TRAIN.labels == 1, 30.0, 1.0)
+    heavy = fitted(replace(TRAIN, weights=weights))
+    by_label = fitted(loss=TextLoss(torch.tensor([1.0, 30.0, 1.0]), 0.0))
+    for model in (heavy, by_label):
+        logits = model(*collate(TRAIN.texts, np.arange(len(TRAIN))))
+        plain = fitted()(*collate(TRAIN.texts, np.arange(len(TRAIN))))
+        assert (logits.argmax(dim=1) == 1).sum() > (plain.argmax(dim=1) == 1).sum()
+
+
+def test_several_labels_a_text_are_judged_each_by_itself():
+    marks = np.stack([TRAIN.labels == 0, TRAIN.labels != 1], axis=1)
+    model = fitted(LabelledTexts(TRAIN.texts, marks), MultiLabelLoss(None, 0.0), classes=2)
+    logits = model(*collate(TRAIN.texts, np.arange(len(TRAIN)))).numpy()
+    assert ((logits > 0) == marks).mean() > 0.8
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_a_label_without_texts_is_no_trouble(label):
+    train = LabelledTexts(TRAIN.texts, np.where(TRAIN.labels == label, 1, TRAIN.labels))
+    model = fitted(train)
+    assert model.table.isfinite().all()
+    assert model.bias[label] < model.bias[1]

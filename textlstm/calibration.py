@@ -1,0 +1,89 @@
+"""How much each branch of a model counts, and how sure the model is.
+
+One number per branch, fitted on validation, which no branch has learned from. For one branch that
+is temperature scaling (Guo et al. 2017), its number being 1 / temperature; for more it is also
+the mixture of the branches.
+
+Shapes: K branches, N texts, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textlstm.loss import MultiLabelLoss, TextLoss
+from textlstm.metrics import expected_calibration_error
+from textlstm.model import combine
+from textlstm.outputs import to_probabilities
+
+BRANCHES = ("lstm", "ngrams")
+_LEAST, _MOST = 0.02, 20.0  # of a scale
+_PRIOR = 1.0  # texts' worth of holding on to 1, for validation sets that are few or all right
+_STEPS = 100
+
+
+def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
+    """Find the scales that make validation most probable.
+
+    Args:
+        logits: of each branch, float32 [K, N, C].
+        labels: label ids, int64 [N]; of several labels a text, bool [N, C].
+        weights: how much each text counts, [N]; None for all the same.
+
+    Returns:
+        float32 [K], from 0.02 to 20. The square of each one's logarithm counts against it like
+        half the loss of one text, so that it stays finite where validation has no error.
+    """
+    branches = torch.from_numpy(logits).double()  # [K, N, C]
+    targets = torch.from_numpy(labels)
+    counted = None if weights is None else torch.from_numpy(weights / weights.mean()).double()
+    loss = (MultiLabelLoss if labels.ndim == 2 else TextLoss)(None, 0.0)
+    exponents = torch.zeros(len(branches), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([exponents], max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        mean = loss(combine(branches, exponents.exp()), targets, counted)
+        value: Tensor = mean + _PRIOR / (2 * targets.numel()) * exponents.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    found = exponents.detach().exp().clamp(_LEAST, _MOST).float()
+    return found if bool(found.isfinite().all()) else torch.ones(len(branches))
+
+
+def calibration_facts(
+    logits: np.ndarray,
+    before: Tensor,
+    after: Tensor,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Tell what scales do to the expected calibration error.
+
+    Args:
+        logits: of each branch, float32 [K, N, C].
+        before: scales, [K].
+        after: others, [K].
+        labels: as for `fit_scales`.
+        weights: as for `fit_scales`.
+
+    Returns:
+        scales (of each branch by its name, after), ece_before and ece_after.
+    """
+    errors = []
+    for scales in (before, after):
+        found = combine(torch.from_numpy(logits), scales)  # [N, C]
+        probabilities = to_probabilities(found, multi_label=labels.ndim == 2)
+        errors.append(expected_calibration_error(labels, probabilities, weights))
+    return {
+        "scales": dict(zip(BRANCHES, after.tolist(), strict=False)),
+        "ece_before": errors[0],
+        "ece_after": errors[1],
+    }

@@ -1,0 +1,169 @@
+"""How the n-gram weights are found: logistic regression on features of naive Bayes' making.
+
+Shapes: N texts, B texts of a chunk, F rows of the table that these have, one after the other,
+C classes, R rows of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textlstm.batching import collate
+from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.loss import TextLoss
+from textlstm.ngrams import NgramLinear
+
+NAME = "ngrams"  # of the file with the rows of the training texts
+_ADDED = 1.0  # texts taken to have each n-gram, of each label, beside those counted
+_SHARE = 0.5  # of its log-count ratio that a weight is drawn towards
+_STRENGTH = 7.5  # how far weights may go from there; greater means freer
+_PASSES = 40  # over the texts, at most
+_TOLERANCE = 1e-5  # change of the loss of a text at which it is enough
+_CHUNK = 2**20  # rows read together
+_BATCH = 256  # texts whose rows are looked up together
+
+
+def fit_ngrams(
+    ngrams: NgramLinear, texts: LabelledTexts, loss: TextLoss, cache: Path | None = None
+) -> None:
+    """Find the weights from the training texts, a part of them in memory at a time.
+
+    The weight of a row is its log-count ratio, log(p / q), times a factor. Here p is how much of
+    all that the label's texts have this row is, and q the same of the other labels' texts (Wang
+    & Manning 2012). Factors minimise the loss plus their squared distance from a common value,
+    which makes the solution unique: it depends on no seed and on no order. It is found by L-BFGS
+    (Liu & Nocedal 1989). A row that no text has gets 0.
+
+    Args:
+        ngrams: all of its weights are replaced.
+        texts: what to learn from.
+        loss: what is made small.
+        cache: folder for a file of the texts' rows; None keeps them in memory.
+    """
+    rows = _rows_of(ngrams, texts.texts, cache)
+    ratios, bias = _ratios(ngrams, rows, texts)
+    factors = torch.full_like(ratios, _SHARE)
+    state = [factors, bias]
+    optimizer = torch.optim.LBFGS(
+        [value.requires_grad_() for value in state],
+        max_iter=_PASSES,
+        max_eval=_PASSES,
+        history_size=5,
+        tolerance_grad=0.0,
+        tolerance_change=_TOLERANCE,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        value, by_table, by_bias = _gradients(ratios * factors.detach(), bias, rows, texts, loss)
+        distance = factors.detach() - _SHARE
+        factors.grad = by_table.mul_(ratios).add_(distance, alpha=1 / (_STRENGTH * len(texts)))
+        bias.grad = by_bias
+        penalty = distance.square().sum() / (2 * _STRENGTH * len(texts))
+        return value + penalty
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        ngrams.table.copy_(ratios * factors)
+        ngrams.bias.copy_(bias)
+
+
+def _rows_of(ngrams: NgramLinear, texts: EncodedTexts, cache: Path | None) -> EncodedTexts:
+    """Look the rows of all texts up once; a text's rows stand as its ids would."""
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(texts), _BATCH):
+            batch = np.arange(start, min(start + _BATCH, len(texts)))
+            rows = ngrams.rows(*collate(texts, batch, few_shapes=True)).numpy()  # [B, G]
+            found = rows != 0
+            yield rows[found], found.sum(axis=1)
+
+    if cache is None:
+        return EncodedTexts.from_batches(batches())
+    return EncodedTexts.write(cache, NAME, batches())
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some texts.
+
+    Args:
+        rows: of all of them, int64 [F].
+        starts: where each text's begin, int64 [B].
+        counts: how many each text has, int64 [B].
+        targets: label ids [B], or which labels the texts have, bool [B, C].
+        weights: how much each text counts, [B]; None for all the same.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    counts: Tensor
+    targets: Tensor
+    weights: Tensor | None
+
+
+def _chunks(rows: EncodedTexts, texts: LabelledTexts) -> Iterator[_Chunk]:
+    """Read all texts, some at a time."""
+    weights = None if texts.weights is None else texts.weights / texts.weights.mean()
+    start = 0
+    while start < len(texts):
+        behind = np.searchsorted(rows.offsets, rows.offsets[start] + _CHUNK, side="right") - 1
+        stop = max(start + 1, int(behind))
+        offsets = rows.offsets[start : stop + 1].astype(np.int64)
+        yield _Chunk(
+            torch.from_numpy(rows.ids[offsets[0] : offsets[-1]].astype(np.int64)),
+            torch.from_numpy(offsets[:-1] - offsets[0]),
+            torch.from_numpy(np.diff(offsets)),
+            torch.from_numpy(texts.labels[start:stop]),
+            None if weights is None else torch.from_numpy(weights[start:stop]).float(),
+        )
+        start = stop
+
+
+def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tuple[Tensor, Tensor]:
+    """Give the log-count ratio of each row and label, [R, C], and the biases to begin with, [C]."""
+    every = torch.zeros(len(ngrams.table))  # texts that have the row
+    having = torch.zeros_like(ngrams.table)  # those of each label
+    shares = torch.zeros_like(ngrams.bias)
+    for chunk in _chunks(rows, texts):
+        weights = torch.ones(len(chunk.starts)) if chunk.weights is None else chunk.weights
+        marks = chunk.targets
+        if marks.ndim == 1:
+            marks = nn.functional.one_hot(marks, len(shares))
+        counted = marks * weights[:, None]  # [B, C]
+        every.index_add_(0, chunk.rows, weights.repeat_interleave(chunk.counts))
+        having.index_add_(0, chunk.rows, counted.repeat_interleave(chunk.counts, dim=0))
+        shares += counted.sum(dim=0)
+    p = having + _ADDED
+    q = every[:, None] - having + _ADDED
+    ratios = (p / p.sum(dim=0)).log_() - (q / q.sum(dim=0)).log_()
+    ratios[every == 0] = 0.0
+    yes = (shares + 1) / (len(texts) + 2)
+    return ratios, yes.logit() if texts.multi_label else yes.log()
+
+
+def _gradients(
+    table: Tensor, bias: Tensor, rows: EncodedTexts, texts: LabelledTexts, loss: TextLoss
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the loss per text, and its gradients by the table [R, C] and by the bias [C]."""
+    value = torch.zeros(())
+    by_table = torch.zeros_like(table)
+    by_bias = torch.zeros_like(table[0])
+    for chunk in _chunks(rows, texts):
+        scale = chunk.counts.clamp(min=1).float().rsqrt()[:, None]  # [B, 1]
+        total = nn.functional.embedding_bag(chunk.rows, table, chunk.starts, mode="sum")
+        logits = (total * scale + bias.detach()).requires_grad_()  # [B, C]
+        with torch.enable_grad():
+            part = loss(logits, chunk.targets, chunk.weights) * loss.divisor(chunk.targets)
+            (by_logits,) = torch.autograd.grad(part, logits)  # [B, C]
+        value += part.detach()
+        by_rows = (by_logits * scale).repeat_interleave(chunk.counts, dim=0)  # [F, C]
+        by_table.index_add_(0, chunk.rows, by_rows)
+        by_bias += by_logits.sum(dim=0)
+    return value / len(texts), by_table / len(texts), by_bias / len(texts)

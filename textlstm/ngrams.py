@@ -1,0 +1,92 @@
+"""A linear model of the n-grams of a text, beside the LSTM.
+
+What a bag of n-grams knows, an LSTM learns late or never from some thousand texts, and the other
+way round: the two err on different texts. Each distinct n-gram of a text adds its row of a
+table to the logits, as in NBSVM with binary features (Wang & Manning 2012); the sum is divided by
+the root of how many there are, so that long texts are not more sure of themselves. Rows of more
+than one token are found by hashing (Weinberger et al. 2009), so that no list of n-grams is kept.
+
+Shapes: B batch, T time (tokens), G = T * order places for the n-grams of a text, C classes,
+V vocabulary, R rows of the table.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Where the pairs with the first, second, ... token before begin, as a share of the buckets times
+# that token's id. Multiples of such irrational numbers lie evenly spread on a circle, so that the
+# most frequent tokens, whose ids are small, hardly ever meet.
+SHARES = (0.6180339887, 0.4142135624, 0.7320508076, 0.6457513111)
+MOST_TOKENS = 1 + len(SHARES)
+
+
+class NgramLinear(nn.Module):
+    """Token ids and lengths in, logits out: the sum over the distinct n-grams of a text.
+
+    A text's first n-grams begin before it, with padding in place of tokens: so it counts, too,
+    which token a text begins with. All weights are 0 at first; `textlstm.ngram_fitting` finds
+    them. They are buffers, since training the LSTM does not change them.
+
+    Args:
+        vocab_size: entries of the vocabulary (V), padding at 0.
+        num_classes: labels (C).
+        order: most tokens of an n-gram, 1 to 5.
+        buckets: rows that the n-grams of more than one token share.
+    """
+
+    table: Tensor
+    bias: Tensor
+
+    def __init__(self, vocab_size: int, num_classes: int, *, order: int, buckets: int) -> None:
+        super().__init__()
+        assert 1 <= order <= MOST_TOKENS
+        self.vocab_size = vocab_size
+        self.order = order
+        self.buckets = buckets
+        self.factors = [int(buckets * share) for share in SHARES[: order - 1]]
+        rows = vocab_size + (buckets if order > 1 else 0)
+        self.register_buffer("table", torch.zeros(rows, num_classes))  # row 0 stays 0
+        self.register_buffer("bias", torch.zeros(num_classes))
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Judge a batch of texts.
+
+        Args:
+            ids: token ids, int64 [B, T]; what stands behind a text's end has no effect.
+            lengths: true tokens of each text, int64 [B], each at least 1.
+
+        Returns:
+            Logits, [B, C].
+        """
+        rows = self.rows(ids, lengths)  # [B, G]
+        total = nn.functional.embedding(rows, self.table).sum(dim=1)  # [B, C]
+        distinct = (rows != 0).sum(dim=1, keepdim=True).clamp(min=1)  # [B, 1]
+        logits: Tensor = total * distinct.float().rsqrt() + self.bias
+        return logits
+
+    def rows(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Give the rows of the table that texts have.
+
+        Args:
+            ids: token ids, int64 [B, T].
+            lengths: true tokens of each text, int64 [B].
+
+        Returns:
+            int64 [B, G], ascending; a row stands once and then as 0, as do places without one.
+        """
+        time = ids.shape[1]
+        inside = torch.arange(time, device=ids.device) < lengths.to(ids.device)[:, None]  # [B, T]
+        kinds = [ids]
+        for order in range(2, self.order + 1):
+            before = nn.functional.pad(ids, (order - 1, 0))  # [B, order - 1 + T]
+            key = ids
+            for back, factor in enumerate(self.factors[: order - 1], start=1):
+                first = order - 1 - back
+                key = key + before[:, first : first + time] * factor
+            kinds.append(self.vocab_size + key % self.buckets)
+        every = torch.cat([kind.masked_fill(~inside, 0) for kind in kinds], dim=1)  # [B, G]
+        every = every.sort(dim=1).values
+        again = nn.functional.pad(every[:, 1:] == every[:, :-1], (1, 0))  # [B, G]
+        return every.masked_fill(again, 0)
