@@ -6,6 +6,7 @@ import json
 import pytest
 
 from textlstm.config import (
+    PRESETS,
     TRAIN_OPTIONS,
     TRAIN_PARTS,
     DataConfig,
@@ -84,3 +85,15 @@ def test_values_outside_their_range_are_refused(options, said):
 
 def test_the_tokenizer_may_be_a_file():
     assert TokenizerConfig(tokenizer="my/tokenizer.json").tokenizer == "my/tokenizer.json"
+
+
+def test_a_preset_stands_for_options_and_what_is_given_goes_before_it():
+    fast = TrainSettings.from_options(preset="fast", hidden_size=8)
+    assert fast.training.adversarial == 0
+    assert fast.model.hidden_size == 8
+    assert TrainSettings.from_options(preset="fast", adversarial=0.2).training.adversarial == 0.2
+    assert TrainSettings.from_options(preset="default") == TrainSettings()
+    with pytest.raises(ConfigError, match="preset = 'quick': must be one of fast, default, best"):
+        TrainSettings.from_options(preset="quick")
+    for options in PRESETS.values():
+        assert set(options) <= set(TRAIN_OPTIONS)

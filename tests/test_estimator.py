@@ -28,7 +28,7 @@ NO_PARAMETERS = {  # of training from data files, and of runs that can be resume
 }
 OF_TEXTS = {
     *("tokenizer", "vocab", "vocab_size", "min_frequency", "extend_vocab", "max_length"),
-    *("truncation", "vectors", "freeze_vectors"),
+    *("truncation", "vectors", "freeze_vectors", "vector_rate"),
 }
 X, Y = map(list, zip(*rows(120), strict=True))
 X_NEW, Y_NEW = map(list, zip(*rows(40, seed=9), strict=True))

@@ -5,14 +5,19 @@ import pytest
 import torch
 from tiny_training import NAMES, TRAIN, TinyModel
 from torch import nn
+from torch.nn import functional
 
-from textlstm.config import TrainingConfig
+from textlstm.batching import collate
+from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.distributed import ALONE, World
 from textlstm.embedding import RowEmbedding
 from textlstm.encoded import LabelledTexts
 from textlstm.gradients import BatchGradients, sum_gradients
-from textlstm.loss import make_loss
+from textlstm.loss import TextLoss, make_loss
+from textlstm.model import BiLSTMClassifier
 from textlstm.optimizer import clip_gradients, make_optimizer
+
+DRY = dict.fromkeys(("word_dropout", "embedding_dropout", "dropout", "output_dropout"), 0.0)
 
 
 class Two(World):
@@ -134,3 +139,54 @@ def test_of_the_weights_of_texts_only_the_proportions_matter():
     assert loss == pytest.approx(same_loss)
     torch.testing.assert_close(gradients, same)
     assert loss != pytest.approx(gradients_of(ALONE, rows)[0])
+
+
+def classifier(**options):
+    shape = {"embedding_size": 6, "hidden_size": 5, "num_layers": 1, "ngrams": 0, **DRY, **options}
+    torch.manual_seed(4)
+    return BiLSTMClassifier(ModelConfig(**shape), vocab_size=20, num_classes=2)
+
+
+def learned(model, adversarial):
+    loss = BatchGradients(model, TRAIN, TextLoss(None, 0.0), ALONE, adversarial=adversarial).of(
+        np.arange(8)
+    )
+    return loss, {name: value.grad.clone() for name, value in model.named_parameters()}
+
+
+def test_adversarial_gradients_are_those_of_the_texts_and_of_the_moved_ones():
+    model, share = classifier(), 0.3
+    loss, found = learned(model, share)
+    other = classifier()
+    ids, lengths = collate(TRAIN.texts, np.arange(8), few_shapes=True)
+    targets = torch.from_numpy(TRAIN.labels[:8])
+    x = other.embed(ids)
+    x.retain_grad()
+    plain = functional.cross_entropy(other.read(x, lengths), targets)
+    plain.backward()
+    shift = torch.zeros_like(x)
+    for row in range(8):
+        steep = x.grad[row]
+        shift[row] = share * x[row].detach().norm() * steep / steep.norm()
+    moved = functional.cross_entropy(other.read(other.embed(ids) + shift, lengths), targets)
+    moved.backward()
+    assert loss == pytest.approx(plain.item())
+    assert moved > plain
+    for name, value in other.named_parameters():
+        torch.testing.assert_close(found[name], value.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_without_a_share_the_gradients_are_those_of_the_texts_alone():
+    loss, plain = learned(classifier(), 0.0)
+    again, moved = learned(classifier(), 0.1)
+    assert loss == again
+    assert any(not torch.equal(plain[name], moved[name]) for name in plain)
+
+
+def test_embeddings_that_are_frozen_can_be_moved():
+    model = classifier()
+    model.embedding.requires_grad_(False)
+    loss = BatchGradients(model, TRAIN, TextLoss(None, 0.0), ALONE, adversarial=0.1)
+    loss.of(np.arange(8))
+    assert model.embedding.weight.grad is None
+    assert model.linear.weight.grad is not None

@@ -22,6 +22,7 @@ from textlstm.vocabulary import UNK_ID
 SIZE = 6
 WORDS = ["the", "Bright", "unheard", "a", "it's", "film", "shining", "gloomy"]  # by frequency
 OPTIONS = {name: value for name, value in TINY.items() if name != "embedding_size"}
+OPTIONS |= {"ngrams": 0, "calibrate": False, "extend_vocab": 0}
 
 
 def number(word, column):

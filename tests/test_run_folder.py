@@ -205,7 +205,7 @@ def test_options_unlike_the_runs_are_named():
 
 
 def test_options_like_the_runs_are_no_error():
-    given = {"epochs": 3, "text_column": ["a", "b"], "learning_rate": 2e-3}
+    given = {"epochs": 3, "text_column": ["a", "b"], "learning_rate": 4e-3}
     assert resumed_settings(Path("m"), SETTINGS, given) == SETTINGS
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from textlstm.config import SCHEDULES
-from textlstm.schedule import EarlyStopping, Schedule
+from textlstm.schedule import EarlyStopping, Schedule, epochs_for
 
 
 def rates(kind, steps, peak=2.0):
@@ -14,11 +14,11 @@ def rates(kind, steps, peak=2.0):
 def test_one_cycle_climbs_in_a_line_and_falls_to_nearly_nothing():
     course = rates("one-cycle", 999)
     top = course.index(max(course))
-    assert top == 99  # a tenth of the way
+    assert top == 299  # three tenths of the way
     assert course[top] == pytest.approx(2.0)
-    assert course[:4] == pytest.approx([0.02, 0.04, 0.06, 0.08])
+    assert course[:4] == pytest.approx([2 / 300, 4 / 300, 6 / 300, 8 / 300])
     assert course[top:] == sorted(course[top:], reverse=True)
-    assert course[549] == pytest.approx(1.0)  # halfway down
+    assert course[649] == pytest.approx(1.0, rel=0.01)  # halfway down
     assert 0 < course[-1] < 1e-4
 
 
@@ -89,3 +89,10 @@ def test_patience_goes_on_where_it_was():
     assert (other.best, other.best_epoch, other.should_stop) == (0.5, 1, False)
     assert not other.update(3, {"accuracy": 0.45})
     assert other.should_stop
+
+
+@pytest.mark.parametrize(
+    ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
+)
+def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
+    assert epochs_for(tokens) == epochs

@@ -3,6 +3,7 @@
 import pickletools
 
 SMALL = {
+    "ngrams": 0,
     "embedding_size": 8,
     "hidden_size": 8,
     "num_layers": 1,

@@ -67,6 +67,7 @@ def trainer(
     settings |= {
         "threads": 1,
         "calibrate": False,
+        "adversarial": 0.0,
         **options,
     }  # more only get into each other's way on tiny tensors
     return Trainer(

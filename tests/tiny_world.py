@@ -243,7 +243,7 @@ def evaluate(folder, world):
     """Judged together as by one, and broken off together."""
     model = bilstm(**DRY).eval()
     for size in (4, 7, 100):
-        options = {"batch_size": size, "multi_label": False}
+        options = {"batch_size": size}
         alone = judge(model, VALIDATION.texts, 2, world=ALONE, **options)
         together = judge(model, VALIDATION.texts, 2, world=world, **options)
         np.testing.assert_array_equal(together, alone)

@@ -6,6 +6,7 @@ file (`vocab_size`) and keyword arguments in Python (`vocab_size=`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,8 +79,10 @@ class TokenizerConfig(Settings):
     )
     vocab_size: int = option(30_000, "most entries, <pad> and <unk> included", low=3)
     min_frequency: int = option(2, "least count in train of an entry", low=1)
-    extend_vocab: int = option(
-        0, "take also the N first (most frequent) words of the vectors as entries", low=0
+    extend_vocab: int | None = option(
+        None,
+        "take also the N first (most frequent) words of the vectors as entries; 50000 if not given",
+        low=0,
     )
     max_length: int = option(400, "most tokens read of a text", low=1)
     truncation: str = option("both", "which tokens of a longer text are read", choices=TRUNCATIONS)
@@ -113,19 +116,21 @@ class ModelConfig(Settings):
 class TrainingConfig(Settings):
     """How the weights are found."""
 
-    epochs: int = option(10, "most passes over train", low=1)
+    epochs: int | None = option(
+        None, "most passes over train; 2 to 20, the fewer the larger it is, if not given", low=1
+    )
     batch_size: int = option(64, "most texts a step", low=1)
     batch_tokens: int = option(
         32_768, "most tokens a step, padding included; 0 for no limit", low=0
     )
-    learning_rate: float = option(2e-3, "peak learning rate of AdamW", low=1e-9)
+    learning_rate: float = option(4e-3, "peak learning rate of AdamW", low=1e-9)
     weight_decay: float = option(0.01, "decoupled weight decay of AdamW", low=0)
     clip_norm: float = option(1.0, "largest norm of the gradient", low=1e-9)
     schedule: str = option("one-cycle", "course of the learning rate", choices=SCHEDULES)
     monitor: str = option(
         "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
     )
-    patience: int = option(3, "epochs without a better figure before stopping", low=1)
+    patience: int = option(5, "epochs without a better figure before stopping", low=1)
     vectors: str | None = option(
         None,
         "pretrained word vectors to begin with: GloVe, word2vec or fastText .vec",
@@ -133,6 +138,16 @@ class TrainingConfig(Settings):
     )
     freeze_vectors: int = option(
         0, "epochs in which the vectors stay as they are; -1 for all", low=-1
+    )
+    vector_rate: float = option(
+        0.3, "learning rate of the vectors, as a share of the others'", low=0, high=10
+    )
+    adversarial: float = option(
+        0.05,
+        "also learn from each text with its embeddings moved by this share of their size to where "
+        "the loss is greater; doubles the time; 0 for not",
+        low=0,
+        high=1,
     )
     class_weights: tuple[str, ...] = option(
         (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
@@ -203,6 +218,33 @@ class CrossvalConfig(Settings):
     )
 
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"adversarial": 0.0},
+    "default": {},
+    "best": {"hidden_size": 256, "max_length": 800},
+}
+"""Options by what training may cost; any of them can be given beside a preset."""
+
+
+def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the option 'preset' by what it stands for; options that are given go before it.
+
+    Args:
+        options: flat names and values.
+
+    Returns:
+        The same without 'preset'.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    given = dict(options)
+    name = given.pop("preset", "default")
+    if name not in PRESETS:
+        raise ConfigError(f"preset = {name!r}: must be one of {', '.join(PRESETS)}")
+    return {**PRESETS[name], **given}
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Everything `train` can be told.
@@ -224,7 +266,8 @@ class TrainSettings:
         """Make settings from flat option names, as the command line and TOML give them.
 
         Args:
-            **options: any of `TRAIN_OPTIONS`; what is absent takes its default.
+            **options: any of `TRAIN_OPTIONS`; what is absent takes its default, or what `preset`,
+                one of `PRESETS`, has for it.
 
         Returns:
             The settings.
@@ -232,6 +275,7 @@ class TrainSettings:
         Raises:
             ConfigError: a name is unknown or a value is bad.
         """
+        options = with_preset(options)
         reject_unknown(options, TRAIN_OPTIONS)
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})

@@ -53,7 +53,7 @@ class TextLSTMClassifier(LSTMEstimator):
         vocab: str | None = TokenizerConfig.vocab,
         vocab_size: int = TokenizerConfig.vocab_size,
         min_frequency: int = TokenizerConfig.min_frequency,
-        extend_vocab: int = TokenizerConfig.extend_vocab,
+        extend_vocab: int | None = TokenizerConfig.extend_vocab,
         max_length: int = TokenizerConfig.max_length,
         truncation: str = TokenizerConfig.truncation,
         embedding_size: int = ModelConfig.embedding_size,
@@ -61,11 +61,13 @@ class TextLSTMClassifier(LSTMEstimator):
         num_layers: int = ModelConfig.num_layers,
         bidirectional: bool = ModelConfig.bidirectional,
         pooling: str = ModelConfig.pooling,
+        ngrams: int = ModelConfig.ngrams,
+        ngram_buckets: int = ModelConfig.ngram_buckets,
         word_dropout: float = ModelConfig.word_dropout,
         embedding_dropout: float = ModelConfig.embedding_dropout,
         dropout: float = ModelConfig.dropout,
         output_dropout: float = ModelConfig.output_dropout,
-        epochs: int = TrainingConfig.epochs,
+        epochs: int | None = TrainingConfig.epochs,
         batch_size: int = TrainingConfig.batch_size,
         batch_tokens: int = TrainingConfig.batch_tokens,
         learning_rate: float = TrainingConfig.learning_rate,
@@ -77,7 +79,10 @@ class TextLSTMClassifier(LSTMEstimator):
         vectors: str | None = TrainingConfig.vectors,
         freeze_vectors: int = TrainingConfig.freeze_vectors,
         class_weights: tuple[str, ...] = TrainingConfig.class_weights,
+        calibrate: bool = TrainingConfig.calibrate,
         label_smoothing: float = TrainingConfig.label_smoothing,
+        adversarial: float = TrainingConfig.adversarial,
+        vector_rate: float = TrainingConfig.vector_rate,
         max_minutes: float | None = TrainingConfig.max_minutes,
         precision: str = TrainingConfig.precision,
         random_state: int | np.random.RandomState | None = TrainingConfig.seed,
@@ -97,6 +102,8 @@ class TextLSTMClassifier(LSTMEstimator):
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.ngrams = ngrams
+        self.ngram_buckets = ngram_buckets
         self.word_dropout = word_dropout
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
@@ -113,7 +120,10 @@ class TextLSTMClassifier(LSTMEstimator):
         self.vectors = vectors
         self.freeze_vectors = freeze_vectors
         self.class_weights = class_weights
+        self.calibrate = calibrate
         self.label_smoothing = label_smoothing
+        self.adversarial = adversarial
+        self.vector_rate = vector_rate
         self.max_minutes = max_minutes
         self.precision = precision
         self.random_state = random_state

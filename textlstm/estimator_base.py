@@ -29,6 +29,7 @@ from textlstm.labels import is_list, label_name
 from textlstm.parts import stratified_part
 from textlstm.pretrained import Pretrained, settings_with_vectors
 from textlstm.runtime import pick_device
+from textlstm.schedule import epochs_for
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
@@ -119,9 +120,13 @@ class LSTMEstimator(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):  # type:
         training = settings.training
         judged = "validation" in texts
         if not judged:
-            # nothing tells when to stop: all epochs count, and the loss on train which was best
+            # nothing tells when to stop: all epochs count, the loss on train which was best,
             texts["validation"] = texts["train"]
-            training = dataclasses.replace(training, monitor="loss", patience=training.epochs)
+            # and no scales, which would take the certainty about train for certainty
+            patience = training.epochs or epochs_for(len(texts["train"].texts.ids))
+            training = dataclasses.replace(
+                training, monitor="loss", patience=patience, calibrate=False
+            )
         device = pick_device(training.device)
         with (
             tempfile.TemporaryDirectory(prefix="textlstm-") as cache,

@@ -9,6 +9,7 @@ embedding, E numbers per row, K rows that a batch read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -20,8 +21,10 @@ from textlstm.distributed import World
 from textlstm.embedding import RowEmbedding
 from textlstm.encoded import LabelledTexts
 from textlstm.loss import TextLoss
-from textlstm.model import Branched
+from textlstm.model import BiLSTMClassifier, Branched
 from textlstm.optimizer import unique_rows
+
+_LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 
 
 class BatchGradients:
@@ -33,16 +36,25 @@ class BatchGradients:
         texts: what batches are made of; of their weights only the proportions matter.
         loss: on the model's device.
         world: the processes that share the work.
+        adversarial: how far embeddings are moved against the model, as a share of their size;
+            such a model is a `BiLSTMClassifier`.
     """
 
     def __init__(
-        self, model: nn.Module, texts: LabelledTexts, loss: TextLoss, world: World
+        self,
+        model: nn.Module,
+        texts: LabelledTexts,
+        loss: TextLoss,
+        world: World,
+        *,
+        adversarial: float = 0.0,
     ) -> None:
         self._model = model
         self._logits = cast(Branched, model).lstm_logits
         self._texts = texts
         self._loss = loss
         self._world = world
+        self._adversarial = adversarial
         self.weights: Tensor | None = None  # of the texts, [N]
         if texts.weights is not None:
             # with a mean of 1, so that the learning rate means what it does without them
@@ -69,14 +81,44 @@ class BatchGradients:
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
         targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
         weights = None if self.weights is None else self.weights[part].to(device)  # [B]
-        logits = self._logits(ids.to(device), lengths)  # [B, C]
-        loss = self._loss(logits, targets, weights)
-        if len(part) < len(rows):  # it was divided by what counts in the part
+        ids = ids.to(device)
+        share: Tensor | float = 1.0
+        if len(part) < len(rows):  # the loss is divided by what counts in the part
             whole = torch.from_numpy(self._texts.labels[rows]).to(device)
-            loss = loss * (self._loss.divisor(targets) / self._loss.divisor(whole))
-        loss.backward()
-        detached: Tensor = loss.detach()
-        return detached
+            share = self._loss.divisor(targets) / self._loss.divisor(whole)
+
+        def learn(logits: Tensor) -> Tensor:
+            loss = self._loss(logits, targets, weights) * share
+            loss.backward()
+            detached: Tensor = loss.detach()
+            return detached
+
+        if not self._adversarial:
+            return learn(self._logits(ids, lengths))
+        return self._learn_twice(learn, ids, lengths)
+
+    def _learn_twice(
+        self, learn: Callable[[Tensor], Tensor], ids: Tensor, lengths: Tensor
+    ) -> Tensor:
+        """Learn from texts as they are, then moved to where the loss is greater; give the first.
+
+        The step is a share of the norm of a text's embeddings, not a fixed length, so that one
+        number does for short and long texts and for any vectors (after Miyato et al. 2017).
+        """
+        model = cast(BiLSTMClassifier, self._model)
+        ids = model.drop_words(ids)
+        x = model.embed(ids)  # [B, T, E]
+        if not x.requires_grad:  # embeddings that are frozen
+            x.requires_grad_()
+        x.retain_grad()
+        loss = learn(model.read(x, lengths))
+        assert x.grad is not None
+        with torch.no_grad():
+            size, steepness = (part.flatten(1).norm(dim=1) for part in (x, x.grad))  # [B]
+            length = self._adversarial * size / steepness.clamp(min=_LEAST_NORM)
+            shift = x.grad * length[:, None, None]
+        learn(model.read(model.embed(ids) + shift, lengths))
+        return loss
 
 
 def sum_gradients(model: nn.Module, world: World, loss: Tensor) -> None:

@@ -126,18 +126,29 @@ class BiLSTMClassifier(nn.Module):
         Returns:
             Logits, [B, C].
         """
-        config = self.config
-        if self.training and config.word_dropout:
-            ids = _word_dropout(ids, config.word_dropout)
-        x = self.embedding(ids.t()).transpose(0, 1)  # [B, T, E], time-major as the LSTM reads it
-        x = dropout(x, config.embedding_dropout, self.training)
-        read = self.lstm.scan if self.pooling.any_order else self._read
-        pooled = self.pooling(read(x.to(self.compute_dtype), lengths), lengths)  # [B, F]
-        pooled = dropout(pooled, config.output_dropout, self.training)
+        return self.read(self.embed(self.drop_words(ids)), lengths)
+
+    def drop_words(self, ids: Tensor) -> Tensor:
+        """Read a share of the tokens as unknown, in training only; int64 [B, T] to the same."""
+        if not (self.training and self.config.word_dropout):
+            return ids
+        return _word_dropout(ids, self.config.word_dropout)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look tokens up: int64 [B, T] gives [B, T, E], time-major as the LSTM reads it."""
+        found: Tensor = self.embedding(ids.t())  # [T, B, E]
+        return found.transpose(0, 1)
+
+    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Judge texts by their embeddings, [B, T, E], and lengths, [B]: logits of the LSTM."""
+        x = dropout(x, self.config.embedding_dropout, self.training)
+        states = self.lstm.scan if self.pooling.any_order else self._states
+        pooled = self.pooling(states(x.to(self.compute_dtype), lengths), lengths)  # [B, F]
+        pooled = dropout(pooled, self.config.output_dropout, self.training)
         logits: Tensor = self.linear(pooled)  # [B, C]
         return logits
 
-    def _read(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
+    def _states(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
         return [self.lstm.read(x, lengths)]
 
 

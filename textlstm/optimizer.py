@@ -64,7 +64,8 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
         config: learning rate and weight decay.
 
     Returns:
-        The optimizer, with torch's fused kernel where torch has one for the device.
+        The optimizer, with torch's fused kernel where torch has one for the device. A group's
+        `share` is for `set_rate`.
     """
     embeddings = {
         id(parameter)
@@ -72,13 +73,19 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
         if isinstance(module, nn.Embedding)
         for parameter in module.parameters(recurse=False)
     }
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    groups: dict[str, list[nn.Parameter]] = {"matrices": [], "rest": [], "embeddings": []}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            groups[parameter.ndim > 1 and id(parameter) not in embeddings].append(parameter)
+            kind = "matrices" if parameter.ndim > 1 else "rest"
+            groups["embeddings" if id(parameter) in embeddings else kind].append(parameter)
+    of_vectors = 1.0 if config.vectors is None else config.vector_rate
     settings = [
-        {"params": parameters, "weight_decay": config.weight_decay if decayed else 0.0}
-        for decayed, parameters in groups.items()
+        {
+            "params": parameters,
+            "weight_decay": config.weight_decay if kind == "matrices" else 0.0,
+            "share": of_vectors if kind == "embeddings" else 1.0,
+        }
+        for kind, parameters in groups.items()
         if parameters
     ]
     device = next(model.parameters()).device
@@ -89,6 +96,17 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
             module.sparse = True
     optimizer.register_step_pre_hook(update_rows)
     return optimizer
+
+
+def set_rate(optimizer: AdamW, rate: float) -> None:
+    """Set the learning rate of a step, of which each group takes its share.
+
+    Args:
+        optimizer: as `make_optimizer` gives it.
+        rate: the learning rate.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
 
 
 def _has_fused(device: torch.device) -> bool:

@@ -29,6 +29,7 @@ from textlstm.vocabulary import UNK_ID
 logger = logging.getLogger(__name__)
 
 FACTS = "vectors.json"
+EXTENSION = 50_000  # words of the vectors that become entries, unless told otherwise
 _CHUNK = 2**20  # tokens
 
 
@@ -72,6 +73,11 @@ def settings_with_vectors(options: Mapping[str, Any]) -> TrainSettings:
     """
     settings = TrainSettings.from_options(**options)
     path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
+    kind = settings.tokenizer.tokenizer
+    if extend is None:
+        wanted = path is not None and settings.tokenizer.vocab is None and kind in WHOLE_WORDS
+        extend = EXTENSION if wanted else 0
+        settings = replace(settings, tokenizer=replace(settings.tokenizer, extend_vocab=extend))
     if path is None:
         for name, value in (
             ("extend_vocab", extend),
@@ -80,7 +86,6 @@ def settings_with_vectors(options: Mapping[str, Any]) -> TrainSettings:
             if value:
                 raise ConfigError(f"{name} = {value}: goes with a file of vectors only: name one")
         return settings
-    kind = settings.tokenizer.tokenizer
     if extend and kind not in WHOLE_WORDS:
         raise ConfigError(
             f"extend_vocab = {extend} does not go with tokenizer = {kind!r}, whose entries are not "
@@ -118,7 +123,7 @@ def read_pretrained(
         return tokenizer, None
     logger.info("reading vectors from %s", path)
     words = tokenizer.vocabulary.get_itos()[UNK_ID:]
-    count = settings.tokenizer.extend_vocab if extend else 0
+    count = (settings.tokenizer.extend_vocab or 0) if extend else 0
     vectors = read_vectors(
         path, words, extend=count, usable=lambda word: tokenizer.tokens(word) == [word]
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textlstm.config import TRAIN_PARTS, TrainSettings
+from textlstm.config import TRAIN_PARTS, TrainSettings, with_preset
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.files import write_text
 from textlstm.options import names_of
@@ -246,6 +246,7 @@ def resumed_settings(
     Raises:
         ConfigError: another option is unlike the run's; each is named.
     """
+    options = with_preset(options) if "preset" in options else options
     given = TrainSettings.from_options(**options)
     differ = []
     for part, kind in TRAIN_PARTS.items():

@@ -5,14 +5,31 @@ from __future__ import annotations
 import math
 from typing import Any
 
-_WARM_UP = 0.1  # share of all steps in which one-cycle climbs
+_WARM_UP = 0.3  # share of all steps in which one-cycle climbs
+_TOKENS = 20_000_000  # read in a training of default length
+_LEAST, _MOST = 2, 20  # epochs of one
 _PLATEAU_FACTOR = 0.5
+
+
+def epochs_for(tokens: int) -> int:
+    """Give how many epochs to train where nothing is said.
+
+    A large corpus teaches in few epochs what a small one takes many for, and time is then about
+    the same for all but very large ones.
+
+    Args:
+        tokens: those of the training texts.
+
+    Returns:
+        From 2 (10 million tokens and more) to 20 (a million and less).
+    """
+    return max(_LEAST, min(_MOST, round(_TOKENS / max(tokens, 1))))
 
 
 class Schedule:
     """The learning rate of each step.
 
-    'one-cycle' climbs in a line over the first tenth of all steps and falls as a cosine to
+    'one-cycle' climbs in a line over the first three tenths of all steps and falls as a cosine to
     nearly 0 (after Smith & Topin 2018); 'cosine' only falls (Loshchilov & Hutter 2017);
     'constant' stays; 'plateau' is halved after each epoch without a better figure. All but
     'plateau' are pure functions of the step.

@@ -54,11 +54,13 @@ class TokenIdClassifier(LSTMEstimator):
         num_layers: int = ModelConfig.num_layers,
         bidirectional: bool = ModelConfig.bidirectional,
         pooling: str = ModelConfig.pooling,
+        ngrams: int = ModelConfig.ngrams,
+        ngram_buckets: int = ModelConfig.ngram_buckets,
         word_dropout: float = ModelConfig.word_dropout,
         embedding_dropout: float = ModelConfig.embedding_dropout,
         dropout: float = ModelConfig.dropout,
         output_dropout: float = ModelConfig.output_dropout,
-        epochs: int = TrainingConfig.epochs,
+        epochs: int | None = TrainingConfig.epochs,
         batch_size: int = TrainingConfig.batch_size,
         batch_tokens: int = TrainingConfig.batch_tokens,
         learning_rate: float = TrainingConfig.learning_rate,
@@ -68,7 +70,9 @@ class TokenIdClassifier(LSTMEstimator):
         monitor: str = TrainingConfig.monitor,
         patience: int = TrainingConfig.patience,
         class_weights: tuple[str, ...] = TrainingConfig.class_weights,
+        calibrate: bool = TrainingConfig.calibrate,
         label_smoothing: float = TrainingConfig.label_smoothing,
+        adversarial: float = TrainingConfig.adversarial,
         max_minutes: float | None = TrainingConfig.max_minutes,
         precision: str = TrainingConfig.precision,
         random_state: int | np.random.RandomState | None = TrainingConfig.seed,
@@ -81,6 +85,8 @@ class TokenIdClassifier(LSTMEstimator):
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.ngrams = ngrams
+        self.ngram_buckets = ngram_buckets
         self.word_dropout = word_dropout
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
@@ -95,7 +101,9 @@ class TokenIdClassifier(LSTMEstimator):
         self.monitor = monitor
         self.patience = patience
         self.class_weights = class_weights
+        self.calibrate = calibrate
         self.label_smoothing = label_smoothing
+        self.adversarial = adversarial
         self.max_minutes = max_minutes
         self.precision = precision
         self.random_state = random_state

@@ -44,10 +44,10 @@ from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
 from textlstm.model import Branched, combine
 from textlstm.observer import Observer, Reason, TrainResult
-from textlstm.optimizer import clip_gradients, make_optimizer
+from textlstm.optimizer import clip_gradients, make_optimizer, set_rate
 from textlstm.outputs import to_probabilities
 from textlstm.runtime import cpu_threads, pick_precision, seed_everything
-from textlstm.schedule import EarlyStopping, Schedule
+from textlstm.schedule import EarlyStopping, Schedule, epochs_for
 from textlstm.thresholds import best_thresholds
 
 __all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
@@ -132,9 +132,10 @@ class Trainer:
         self._observer = observer or Observer()
         self._world = world
         loss = make_loss(config, train.labels, self.labels).to(self.device)
-        self._gradients = BatchGradients(model, train, loss, world)
+        self._gradients = BatchGradients(model, train, loss, world, adversarial=config.adversarial)
         self._optimizer = make_optimizer(model, config)
-        self._total_steps = config.epochs * len(self._batches(epoch=0))
+        self._epochs = config.epochs or epochs_for(len(train.texts.ids))
+        self._total_steps = self._epochs * len(self._batches(epoch=0))
         self._schedule = Schedule(config.schedule, config.learning_rate, self._total_steps)
         self._early = EarlyStopping(config.monitor, config.patience)
         self._best = _Best()
@@ -204,14 +205,14 @@ class Trainer:
             else:
                 restore_random_states(self._random, self.device)
             self._write_history()
-            self._observer.on_start(self._total_steps, self._progress.step, self.config.epochs)
+            self._observer.on_start(self._total_steps, self._progress.step, self._epochs)
             reason = self._done()
             while reason is None:
                 reason = self._epoch() or self._done()
             return self._end(reason)
 
     def _done(self) -> Reason | None:
-        if self._progress.epoch >= self.config.epochs:
+        if self._progress.epoch >= self._epochs:
             return "finished"
         return "early stopping" if self._early.should_stop else None
 
@@ -274,8 +275,7 @@ class Trainer:
 
     def _step(self, rows: np.ndarray) -> float:
         """Learn from some texts, each process from its part; give the loss before."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._schedule.rate(self._progress.step)
+        set_rate(self._optimizer, self._schedule.rate(self._progress.step))
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._gradients.of(rows)
         norm = clip_gradients(self.model.parameters(), self.config.clip_norm)

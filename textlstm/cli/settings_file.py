@@ -43,7 +43,7 @@ def read_settings(path: str) -> dict[str, Any]:
             if isinstance(value, dict) and key in TRAIN_PARTS:
                 known, part = names_of(TRAIN_PARTS[key]), value
             else:
-                known, part = [*TRAIN_OPTIONS, *TRAIN_PARTS], {key: value}
+                known, part = ["preset", *TRAIN_OPTIONS, *TRAIN_PARTS], {key: value}
             reject_unknown(part, known)
             twice = [name for name in part if name in options]
             if twice:

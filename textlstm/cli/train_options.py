@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from textlstm.cli.settings_file import read_settings
-from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS
 from textlstm.options import add_flags
 
 
@@ -18,6 +18,12 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         help="TOML file of options, named as the flags with _ for -, at the top or in tables "
         f"[{'], ['.join(TRAIN_PARTS)}]; flags go before it",
     )
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default=argparse.SUPPRESS,
+        help="options by what training may cost: fast, default or best (default: default)",
+    )
     for part, kind in TRAIN_PARTS.items():
         add_flags(parser, kind, part)
 
@@ -28,6 +34,7 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ConfigError: the file can't be read, or names something else.
     """
+    known = {"preset", *TRAIN_OPTIONS}
     options = read_settings(arguments.config) if arguments.config else {}
-    options.update((k, v) for k, v in vars(arguments).items() if k in TRAIN_OPTIONS)
+    options.update((k, v) for k, v in vars(arguments).items() if k in known)
     return options
