@@ -10,13 +10,13 @@ from tiny_corpus import LABELS, OPTIONS, flags, rows, write_csv, write_splits
 
 from textlstm import CrossValidation, cross_validate, train
 from textlstm.cli import main
-from textlstm.config import TrainSettings
 from textlstm.crossval import format_crossval
 from textlstm.data import load_corpus, load_whole
 from textlstm.errors import ConfigError, DataError
 from textlstm.launch import Place
 from textlstm.observer import Observer
 from textlstm.parts import fold_numbers
+from textlstm.pretrained import settings_with_vectors
 
 FAST = {**OPTIONS, "epochs": 1}
 
@@ -208,7 +208,7 @@ def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
     shown, err = capsys.readouterr()
     result = CrossValidation.from_dict(json.loads(out.read_text()))
     assert result.is_whole
-    assert result.settings == TrainSettings.from_options(**FAST)
+    assert result.settings == settings_with_vectors(FAST)
     assert shown == format_crossval(result) + "\n"
     assert "fold 1 of 2: accuracy " in err
     assert "on 21 texts; about 0:0" in err

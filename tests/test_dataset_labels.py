@@ -195,7 +195,9 @@ def test_map_labels_streams_and_dictionaries_of_datasets(classifier):
     splits = datasets.DatasetDict(a=unlabelled(), b=unlabelled().select([3, 60]))
     mapped = splits.map(classifier.classify_batch, batched=True)
     assert list(mapped["a"]) == expected
-    assert list(mapped["b"]) == [expected[3], expected[60]]
+    for found, row in zip(mapped["b"], [expected[3], expected[60]], strict=True):
+        # a batch of two may round the last bit otherwise
+        assert found == {**row, "score": pytest.approx(row["score"], abs=1e-6)}
 
 
 def test_map_passes_options(classifier):

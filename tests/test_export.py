@@ -50,7 +50,23 @@ def by_hand(path, ids):
             hidden = output[0] @ tensors["pooling.hidden.weight"].T + tensors["pooling.hidden.bias"]
             scores = torch.tanh(hidden) @ tensors["pooling.score.weight"].T  # [T, 1]
             pooled = (scores.softmax(dim=0) * output[0]).sum(dim=0)
-        return linear(pooled).numpy(), json.loads(about["labels"])
+        logits = tensors["scales"][0] * linear(pooled)
+        if about["ngrams"] != "0":
+            logits = logits + tensors["scales"][1] * ngrams_by_hand(about, tensors, ids)
+        return logits.numpy(), json.loads(about["labels"])
+
+
+def ngrams_by_hand(about, tensors, ids):
+    """Judge one text by what the file alone says of n-grams."""
+    factors = json.loads(about["ngram_factors"])
+    rows = set(ids)
+    for k in range(1, int(about["ngrams"])):
+        led = [0] * k + ids
+        for place, token in enumerate(ids, start=k):
+            key = token + sum(led[place - 1 - i] * factors[i] for i in range(k))
+            rows.add(int(about["vocab_size"]) + key % int(about["ngram_buckets"]))
+    total = tensors["ngrams.table"][sorted(rows)].sum(dim=0)
+    return total / len(rows) ** 0.5 + tensors["ngrams.bias"]
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -174,7 +190,7 @@ def test_options_of_onnx_go_with_no_other_format(tmp_path, option):
 
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
-    for name in ("onnx_export", "onnx_graph", "onnx_session"):
+    for name in ("onnx_export", "onnx_graph", "onnx_ngrams", "onnx_nodes", "onnx_session"):
         monkeypatch.delitem(sys.modules, f"textlstm.{name}", raising=False)
     for name in ("onnx", "onnxruntime"):
         with monkeypatch.context() as patched:

@@ -12,7 +12,7 @@ from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.distributed import ALONE, World
 from textlstm.embedding import RowEmbedding
 from textlstm.encoded import LabelledTexts
-from textlstm.gradients import BatchGradients, sum_gradients
+from textlstm.gradients import BatchGradients, _knowledge, sum_gradients
 from textlstm.loss import TextLoss, make_loss
 from textlstm.model import BiLSTMClassifier
 from textlstm.optimizer import clip_gradients, make_optimizer
@@ -162,12 +162,15 @@ def test_adversarial_gradients_are_those_of_the_texts_and_of_the_moved_ones():
     targets = torch.from_numpy(TRAIN.labels[:8])
     x = other.embed(ids)
     x.retain_grad()
-    plain = functional.cross_entropy(other.read(x, lengths), targets)
+    logits = other.read(x, lengths)
+    plain = functional.cross_entropy(logits, targets)
     plain.backward()
     shift = torch.zeros_like(x)
     for row in range(8):
-        steep = x.grad[row]
-        shift[row] = share * x[row].detach().norm() * steep / steep.norm()
+        steep, size = x.grad[row], x[row].detach().norm()
+        known = max(0, 2 * logits.detach().softmax(dim=1)[row, targets[row]] - 1)  # 0 at 1/2
+        shift[row] = share * known * size * steep / steep.norm()
+    assert 0 < (shift.flatten(1).norm(dim=1) > 0).sum() < 8
     moved = functional.cross_entropy(other.read(other.embed(ids) + shift, lengths), targets)
     moved.backward()
     assert loss == pytest.approx(plain.item())
@@ -190,3 +193,13 @@ def test_embeddings_that_are_frozen_can_be_moved():
     loss.of(np.arange(8))
     assert model.embedding.weight.grad is None
     assert model.linear.weight.grad is not None
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_text_is_moved_the_farther_the_better_its_labels_are_known(several):
+    logits = torch.tensor([[9.0, -9.0], [1.0, -1.0], [0.0, 0.0], [-3.0, 3.0]])
+    targets = torch.tensor([[True, False]] * 4) if several else torch.zeros(4, dtype=torch.int64)
+    found = _knowledge(logits, targets).tolist()
+    assert found[0] == pytest.approx(1.0, abs=1e-3)
+    assert 0.2 < found[1] < 0.9
+    assert found[2:] == pytest.approx([0.0, 0.0], abs=1e-6)

@@ -309,7 +309,7 @@ def tagged(tagger, n=60, wrong=12):
 
 
 def test_the_code_of_the_readme_prints_all_labels_that_reach_their_thresholds(site, tmp_path):
-    tagger = tiny_tagger(ngrams=0)
+    tagger = tiny_tagger()
     export_onnx(tagger, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
     assert json.loads((tmp_path / "out" / "thresholds.json").read_text()) == [0.4, 0.5, 0.6]

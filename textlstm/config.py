@@ -130,7 +130,7 @@ class TrainingConfig(Settings):
     monitor: str = option(
         "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
     )
-    patience: int = option(5, "epochs without a better figure before stopping", low=1)
+    patience: int = option(6, "epochs without a better figure before stopping", low=1)
     vectors: str | None = option(
         None,
         "pretrained word vectors to begin with: GloVe, word2vec or fastText .vec",

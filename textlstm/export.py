@@ -21,7 +21,15 @@ _POOLING_RULES = {
     "attention": "the mean of the outputs over the text's tokens, weighted by the softmax over "
     "tokens of score(tanh(hidden(output))), with the tensors pooling.hidden and pooling.score",
 }
-
+_SCALES_RULE = (
+    "logits are scales[0] times those of linear; with n-grams plus scales[1] times theirs"
+)
+_NGRAMS_RULE = (
+    "n-gram logits are the sum of the rows of ngrams.table over the set of a text's rows, divided "
+    "by the root of their number, plus ngrams.bias; a token t has row t, and if ngrams is above 1 "
+    "it has with the k tokens b1, b2, ... before it (0 before the text) for each k below ngrams "
+    "the row vocab_size + (t + f1*b1 + f2*b2 + ...) % ngram_buckets, with f of ngram_factors"
+)
 
 FORMATS = ("vocab", "safetensors", "onnx", "torch", "torch-export")
 """What a model can be exported to."""
@@ -142,6 +150,12 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
         "max_length": str(tokenizer.max_length),
         "truncation": tokenizer.truncation,
     }
+    metadata["scales_rule"] = _SCALES_RULE
+    metadata["ngrams"] = str(shape.ngrams)
+    if model.ngrams is not None:
+        metadata["ngram_buckets"] = str(model.ngrams.buckets)
+        metadata["ngram_factors"] = json.dumps(model.ngrams.factors)
+        metadata["ngrams_rule"] = _NGRAMS_RULE
     if classifier.thresholds is not None:
         metadata["thresholds"] = json.dumps(list(classifier.thresholds))
     weights = {name: tensor.float() for name, tensor in model.state_dict().items()}

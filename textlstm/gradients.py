@@ -23,6 +23,7 @@ from textlstm.encoded import LabelledTexts
 from textlstm.loss import TextLoss
 from textlstm.model import BiLSTMClassifier, Branched
 from textlstm.optimizer import unique_rows
+from textlstm.outputs import probabilities_of
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 
@@ -95,15 +96,17 @@ class BatchGradients:
 
         if not self._adversarial:
             return learn(self._logits(ids, lengths))
-        return self._learn_twice(learn, ids, lengths)
+        return self._learn_twice(learn, ids, lengths, targets)
 
     def _learn_twice(
-        self, learn: Callable[[Tensor], Tensor], ids: Tensor, lengths: Tensor
+        self, learn: Callable[[Tensor], Tensor], ids: Tensor, lengths: Tensor, targets: Tensor
     ) -> Tensor:
         """Learn from texts as they are, then moved to where the loss is greater; give the first.
 
         The step is a share of the norm of a text's embeddings, not a fixed length, so that one
-        number does for short and long texts and for any vectors (after Miyato et al. 2017).
+        number does for short and long texts and for any vectors (after Miyato et al. 2017). The
+        better the model knows a text's label, the longer the step: moving what is not known yet
+        would keep it from being learned.
         """
         model = cast(BiLSTMClassifier, self._model)
         ids = model.drop_words(ids)
@@ -111,14 +114,29 @@ class BatchGradients:
         if not x.requires_grad:  # embeddings that are frozen
             x.requires_grad_()
         x.retain_grad()
-        loss = learn(model.read(x, lengths))
+        logits = model.read(x, lengths)  # [B, C]
+        loss = learn(logits)
         assert x.grad is not None
         with torch.no_grad():
             size, steepness = (part.flatten(1).norm(dim=1) for part in (x, x.grad))  # [B]
             length = self._adversarial * size / steepness.clamp(min=_LEAST_NORM)
+            length = length * _knowledge(logits, targets)
             shift = x.grad * length[:, None, None]
         learn(model.read(model.embed(ids) + shift, lengths))
         return loss
+
+
+def _knowledge(logits: Tensor, targets: Tensor) -> Tensor:
+    """Give how well each text's labels are known, [B]: 0 for no better than chance, 1 for sure."""
+    several = targets.ndim == 2
+    probabilities = probabilities_of(logits.detach().float(), multi_label=several)  # [B, C]
+    if several:
+        right = torch.where(targets, probabilities, 1 - probabilities).mean(dim=1)
+        chance = 0.5
+    else:
+        right = probabilities.gather(1, targets[:, None])[:, 0]
+        chance = 1 / logits.shape[1]
+    return ((right - chance) / (1 - chance)).clamp(min=0)
 
 
 def sum_gradients(model: nn.Module, world: World, loss: Tensor) -> None:

@@ -61,7 +61,12 @@ class NgramLinear(nn.Module):
             Logits, [B, C].
         """
         rows = self.rows(ids, lengths)  # [B, G]
-        total = nn.functional.embedding(rows, self.table).sum(dim=1)  # [B, C]
+        # rows are added one after the other, so that zeros between them change no bit
+        total = nn.functional.embedding_bag(rows, self.table, mode="sum")  # [B, C]
+        return self.logits_of(rows, total)
+
+    def logits_of(self, rows: Tensor, total: Tensor) -> Tensor:
+        """Make logits [B, C] of what `rows` gives, [B, G], and the sum of these rows, [B, C]."""
         distinct = (rows != 0).sum(dim=1, keepdim=True).clamp(min=1)  # [B, 1]
         logits: Tensor = total * distinct.float().rsqrt() + self.bias
         return logits

@@ -157,7 +157,11 @@ class _Looped(nn.Module):
         pooled = self.model.pooling([part.transpose(0, 1) for part in states], lengths)  # [B, F]
         branches = [self.model.linear(pooled)]
         if self.model.ngrams is not None:
-            branches.append(self.model.ngrams(input_ids, lengths))
+            ngrams = self.model.ngrams
+            rows = ngrams.rows(input_ids, lengths)  # [B, G]
+            # not embedding_bag, with which a batch of one text is another program
+            total = nn.functional.embedding(rows, ngrams.table).sum(dim=1)  # [B, C]
+            branches.append(ngrams.logits_of(rows, total))
         logits = combine(torch.stack(branches), self.model.scales)  # [B, C]
         return logits, probabilities_of(logits, multi_label=self.model.multi_label)
 
