@@ -59,7 +59,7 @@ def test_a_part_of_another_does_not(other, fault):
     ],
 )
 def test_thresholds_belong_to_a_network_of_several_labels(thresholds, fault):
-    model = tiny_tagger().model
+    model = tiny_tagger(ngrams=2).model
     assert fault in misfit(**parts(model=model, thresholds=thresholds))
     assert misfit(**parts(model=model, thresholds=(0, 0.5, 1.0))) == ""
     assert "and only there" in misfit(**parts(thresholds=(0, 0.5, 1.0)))
