@@ -140,7 +140,7 @@ class TrainingConfig(Settings):
         0, "epochs in which the vectors stay as they are; -1 for all", low=-1
     )
     vector_rate: float = option(
-        0.3, "learning rate of the vectors, as a share of the others'", low=0, high=10
+        1.0, "learning rate of the vectors, as a share of the others'", low=0, high=10
     )
     adversarial: float = option(
         0.05,
