@@ -16,7 +16,7 @@ are medians over the rounds and hold everything: start, model, reading, computin
 The reviews are those of --reviews (csv, json lines or parquet files with the columns text and
 label), repeated to as many as are asked for, or drawn from a Zipf distribution of words with
 lengths as of film reviews. Short rows are sentences cut out of them. The network has the default
-shape and is not trained, unless --model names one: its speed is the same.
+shape, final pooling and no n-grams, and is not trained, unless --model names one: its speed is the same.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ def make_model(folder: Path, texts: list[str]) -> None:
     from textlstm import BiLSTMClassifier, TextClassifier, TextTokenizer, TrainSettings
     from textlstm.runtime import seed_everything
 
-    settings = TrainSettings()
+    # what the packed loop can do as well
+    settings = TrainSettings.from_options(pooling="final", ngrams=0)
     tokenizer = TextTokenizer.train(lambda: [texts], settings.tokenizer)
     seed_everything(1)
     network = BiLSTMClassifier(settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=2)
@@ -260,8 +261,11 @@ def packed(model: Path, source: Path, out: Path) -> None:
     classifier = TextClassifier.load(model, device="cpu")
     weights = classifier.model.state_dict()
     shape = classifier.settings.model
-    if shape.pooling != "final":
-        sys.exit(f"the packed loop reads final states; the model has {shape.pooling} pooling")
+    if shape.pooling != "final" or shape.ngrams:
+        sys.exit(
+            "the packed loop reads final states only: train the model with "
+            "--pooling final --ngrams 0"
+        )
     lstm = nn.LSTM(
         *(shape.embedding_size, shape.hidden_size, shape.num_layers),
         batch_first=True,

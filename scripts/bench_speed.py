@@ -124,7 +124,13 @@ class Ours:
         keep_freed_memory()
         torch.manual_seed(0)
         self.model = BiLSTMClassifier(
-            ModelConfig(embedding_size=EMBEDDING, hidden_size=HIDDEN, num_layers=LAYERS),
+            ModelConfig(
+                embedding_size=EMBEDDING,
+                hidden_size=HIDDEN,
+                num_layers=LAYERS,
+                pooling="final",
+                ngrams=0,
+            ),
             vocab_size=VOCABULARY,
             num_classes=CLASSES,
         )

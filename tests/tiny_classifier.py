@@ -58,6 +58,7 @@ def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **
         "max_length": 20,
         "min_frequency": 1,
         "ngram_buckets": 50,
+        "pooling": "final",
         "seed": seed,
         **options,
     }

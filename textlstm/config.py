@@ -96,7 +96,7 @@ class ModelConfig(Settings):
     hidden_size: int = option(128, "LSTM units per direction", low=1)
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
-    pooling: str = option("final", "how states become one vector", choices=POOLINGS)
+    pooling: str = option("max", "how states become one vector", choices=POOLINGS)
     ngrams: int = option(
         2,
         "most tokens of an n-gram in the linear model beside the LSTM; 0 for none",
@@ -140,7 +140,7 @@ class TrainingConfig(Settings):
         0, "epochs in which the vectors stay as they are; -1 for all", low=-1
     )
     vector_rate: float = option(
-        1.0, "learning rate of the vectors, as a share of the others'", low=0, high=10
+        0.3, "learning rate of the vectors, as a share of the others'", low=0, high=10
     )
     adversarial: float = option(
         0.05,
