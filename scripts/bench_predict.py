@@ -16,7 +16,8 @@ are medians over the rounds and hold everything: start, model, reading, computin
 The reviews are those of --reviews (csv, json lines or parquet files with the columns text and
 label), repeated to as many as are asked for, or drawn from a Zipf distribution of words with
 lengths as of film reviews. Short rows are sentences cut out of them. The network has the default
-shape, final pooling and no n-grams, and is not trained, unless --model names one: its speed is the same.
+sizes, final pooling and no n-grams, and is not trained, unless --model names one: its speed is
+the same.
 """
 
 from __future__ import annotations
