@@ -19,7 +19,7 @@ if [[ -f $model/config.json && ! -f $model/run.json ]]; then
   step "reusing $model"
 else
   step "training on the sample: $model"
-  textlstm train sample --out $model --preset fast --resume
+  textlstm train sample --out $model --preset fast --epochs 8 --resume
 fi
 
 step "evaluating on the sample's test split"
