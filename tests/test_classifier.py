@@ -332,7 +332,7 @@ def test_a_classifier_describes_itself(classifier):
     entries = len(classifier.vocabulary)
     assert found["sizes"] == {
         "vocabulary": entries,
-        "parameters": entries * 5 + lstm + 12 * 3 + 3,
+        "parameters": entries * 5 + lstm + 12 * 3 + 3 + (entries + 50) * 3 + 3 + 2,  # with n-grams
     }
     assert found["labels"] == list(LABELS)
     assert found["settings"]["model"]["hidden_size"] == 6

@@ -116,3 +116,10 @@ def test_a_network_of_several_labels_begins_with_their_shares(tmp_path):
                 observer=Look(),
             )
     np.testing.assert_allclose(begun[0].sigmoid(), splits["train"].labels.mean(axis=0), atol=0.01)
+
+
+def test_the_ngrams_are_found_and_counted_in_by_validation(tmp_path):
+    fitted = fit(tmp_path)
+    assert fitted.model.ngrams.table.abs().sum() > 0
+    scales = fitted.metrics["validation"]["calibration"]["scales"]
+    assert scales == dict(zip(("lstm", "ngrams"), fitted.model.scales.tolist(), strict=True))

@@ -8,7 +8,7 @@ from textlstm import optimizer as optimizer_module
 from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.embedding import RowEmbedding
 from textlstm.model import BiLSTMClassifier
-from textlstm.optimizer import clip_gradients, make_optimizer, unique_rows
+from textlstm.optimizer import clip_gradients, make_optimizer, set_rate, unique_rows
 
 
 def decayed(model):
@@ -139,3 +139,13 @@ def test_rows_of_a_gradient_added_from_two_passes_are_merged():
     rows, values = unique_rows(gradient)
     assert rows.tolist() == [1, 4]
     assert values.tolist() == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize(("vectors", "share"), [(None, 1.0), ("v.txt", 0.2)])
+def test_vectors_take_their_share_of_the_learning_rate(vectors, share):
+    model = nn.Sequential(RowEmbedding(6, 3, padding_idx=0), nn.Linear(3, 2))
+    optimizer = make_optimizer(model, TrainingConfig(vectors=vectors, vector_rate=0.2))
+    set_rate(optimizer, 0.5)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rates[id(model[0].weight)] == pytest.approx(0.5 * share)
+    assert rates[id(model[1].weight)] == rates[id(model[1].bias)] == 0.5

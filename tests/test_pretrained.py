@@ -324,3 +324,13 @@ def test_no_vectors_leave_all_as_it_is():
     assert settings.model.embedding_size == 100
     tokenizer = TextTokenizer.train(lambda: [["a"]], TokenizerConfig(min_frequency=1))
     assert read_pretrained(settings, tokenizer, extend=True) == (tokenizer, None)
+
+
+def test_frequent_words_of_the_vectors_are_entries_unless_told_otherwise(data, vectors, tmp_path):
+    vocabulary = tmp_path / "own.txt"
+    run(data, vectors, epochs=1).vocabulary.save(vocabulary)
+    asked = {"vectors": str(vectors)}
+    assert settings_with_vectors(asked).tokenizer.extend_vocab == 50_000
+    for without in ({"tokenizer": "bpe"}, {"vocab": str(vocabulary)}, {"extend_vocab": 0}):
+        assert settings_with_vectors({**asked, **without}).tokenizer.extend_vocab == 0
+    assert settings_with_vectors({}).tokenizer.extend_vocab == 0

@@ -650,3 +650,23 @@ def test_no_step_reads_more_tokens_than_its_budget():
     trainer(model=Watched(), epochs=1, batch_tokens=14).run()
     assert sum(rows for rows, _ in sizes) == len(TRAIN)
     assert all(rows == 1 or rows * longest <= 14 for rows, longest in sizes)
+
+
+def test_the_scales_are_fitted_on_validation_and_kept_with_the_best_weights(tmp_path):
+    run = trainer(tmp_path, calibrate=True)
+    result = run.run()
+    facts = result.best_metrics["calibration"]
+    assert facts["scales"] == {"lstm": run.model.scales.item()}
+    assert run.model.scales.item() != 1
+    assert run.evaluate(VALIDATION)["log_loss"] == pytest.approx(result.best_metrics["log_loss"])
+    plain = trainer(calibrate=False)
+    assert "calibration" not in plain.run().best_metrics
+    assert plain.model.scales.item() == 1
+
+
+def test_epochs_go_by_the_size_of_train_unless_they_are_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(trainer_module, "epochs_for", lambda n: asked.append(n) or 2)
+    assert len(trainer(epochs=None).run().history) == 2
+    assert asked == [len(TRAIN.texts.ids)]
+    assert len(trainer(epochs=1).run().history) == 1

@@ -442,7 +442,7 @@ class TextClassifier:
             "thresholds": None if self.thresholds is None else list(self.thresholds),
             "sizes": {
                 "vocabulary": len(self.vocabulary),
-                "parameters": sum(tensor.numel() for tensor in self.model.parameters()),
+                "parameters": sum(tensor.numel() for tensor in self.model.state_dict().values()),
             },
             "settings": self.settings.to_dict(),
             "data": {
