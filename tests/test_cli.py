@@ -245,6 +245,23 @@ def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
     assert "nothing to resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("function", "last"), [("load_corpus", "interrupted"), ("fit_model", "to go on: ")]
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_stopped_outside_of_its_steps_ends_in_order(
+    data, tmp_path, capsys, monkeypatch, function, last, number, code
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            f"textlstm.pipeline.{function}", lambda *_, **__: signal.raise_signal(number)
+        )
+        assert run("train", data, "--out", tmp_path / "m", *flags()) == code
+    assert capsys.readouterr().err.splitlines()[-1].startswith(last)
+    assert (tmp_path / "m").exists() == (function == "fit_model")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

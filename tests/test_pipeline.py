@@ -19,6 +19,7 @@ from textlstm.errors import (
     TextLSTMError,
 )
 from textlstm.fitting import TrainingInterrupted
+from textlstm.run_folder import RunFolder
 from textlstm.trainer import Observer
 
 MODEL_FILES = [
@@ -151,6 +152,16 @@ def test_a_stopped_run_resumes_to_the_very_same_model(data, straight, tmp_path, 
     train(None, tmp_path / "model", resume=True)
     assert names(tmp_path / "model") == MODEL_FILES
     assert contents(tmp_path / "model") == contents(straight)
+
+
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True, **OPTIONS}])
+def test_a_run_that_is_under_way_is_left_alone(data, straight, tmp_path, how):
+    out = tmp_path / "model"
+    interrupt(data, out)
+    with RunFolder(out).held(), pytest.raises(OutputError, match="another process is training"):
+        train(data, out, **how)
+    train(None, out, resume=True)
+    assert contents(out) == contents(straight)
 
 
 def test_a_run_is_resumed_from_another_working_directory(data, straight, tmp_path, monkeypatch):

@@ -197,6 +197,32 @@ def test_giving_up_leaves_a_folder_that_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_process_at_a_time_trains_into_a_folder(tmp_path):
+    path = tmp_path / "new" / "model"
+    with RunFolder(path).held():
+        held_too = RunFolder(path).held()
+        with pytest.raises(OutputError, match="another process is training into"), held_too:
+            raise AssertionError("held twice")
+        (path / "run.json").write_text("{}")
+    with RunFolder(path).held():
+        assert names(path) == ["run.json"]
+
+
+def test_a_folder_that_was_held_for_nothing_goes_again(tmp_path):
+    with RunFolder(tmp_path / "new" / "model").held():
+        assert (tmp_path / "new" / "model").is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(OutputError, match="cannot write"),
+        RunFolder(tmp_path / "file" / "m").held(),
+    ):
+        pass
+
+
 def test_options_unlike_the_runs_are_named():
     with pytest.raises(ConfigError, match=r"epochs is 3 there and 4 here; hidden_size|epochs is 3"):
         resumed_settings(Path("m"), SETTINGS, {"epochs": 4})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -40,6 +40,11 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
         self.signal_number = signal_number
+
+
+def end_in_order(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise `TrainingInterrupted`: a signal handler for the time in which no step is under way."""
+    raise TrainingInterrupted(number)
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     if threading.current_thread() is threading.main_thread():
         for number, handler in plain.items():
             # a job in the background of a script is told to ignore Ctrl-C, yet may be sent one
-            if signal.getsignal(number) in (handler, signal.SIG_DFL, signal.SIG_IGN):
+            if signal.getsignal(number) in (handler, end_in_order, signal.SIG_DFL, signal.SIG_IGN):
                 before[number] = signal.signal(number, handle)
     try:
         yield caught

@@ -69,16 +69,18 @@ def train(
     world = join()
     if out is None:
         return _train_in_memory(source, options, resume or overwrite, observer, world)
-    with world.main_first():
-        folder = RunFolder(out)
-        if world.is_main:
-            run = _begin(folder, source, options, resume, overwrite, world)
-        else:
-            run = _take_part(folder, source, world)
-        if isinstance(run, TextClassifier):
-            return run
-        texts = _encode(run, folder.cache)
-    return _run(run, texts, folder.cache, folder, observer, world)
+    with contextlib.ExitStack() as held:
+        with world.main_first():
+            folder = RunFolder(out)
+            if world.is_main:
+                held.enter_context(folder.held())
+                run = _begin(folder, source, options, resume, overwrite, world)
+            else:
+                run = _take_part(folder, source, world)
+            if isinstance(run, TextClassifier):
+                return run
+            texts = _encode(run, folder.cache)
+        return _run(run, texts, folder.cache, folder, observer, world)
 
 
 def _train_in_memory(

@@ -8,6 +8,7 @@ model that gets overwritten) do not belong to the run.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -23,6 +24,11 @@ from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputErro
 from textlstm.files import write_text
 from textlstm.options import names_of
 from textlstm.persistence import FILES, read_config
+
+try:
+    import fcntl
+except ImportError:  # Windows: a folder is not kept from a second process there
+    fcntl = None  # type: ignore[assignment]
 
 RUN = "run.json"
 CACHE = ".cache"  # the encoded texts; made again from data and tokenizer where it is missing
@@ -126,6 +132,23 @@ class RunFolder:
                 "or choose another folder"
             )
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training into the folder; if it stays empty it goes again.
+
+        Raises:
+            OutputError: another process holds it, or it can't be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+        try:
+            with _lock(self.path):
+                yield
+        finally:
+            self._remove_made()
+
     def read_request(self) -> RunRequest:
         """Read what the run here was asked for; for a finished one, from its `config.json`.
 
@@ -191,13 +214,17 @@ class RunFolder:
     def give_up(self) -> None:
         """Leave nothing behind of a run whose data could not be read."""
         self._remove([RUN])
-        for folder in self._made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        self._remove_made()
 
     def finish(self) -> None:
         """Remove what only a run under way needs; call it when the model is saved."""
         self._remove([RUN, FILES.checkpoint, CACHE, *self._leftovers()])
+
+    def _remove_made(self) -> None:
+        """Remove the folders that are here for this run and are empty."""
+        for folder in self._made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def _was_cut_off(self) -> bool:
         """Tell whether something of a run is here that has neither begun nor ended."""
@@ -265,6 +292,26 @@ def resumed_settings(
         )
     free = {name: getattr(given.training, name) for name in FREE_OPTIONS if name in options}
     return dataclasses.replace(begun, training=dataclasses.replace(begun.training, **free))
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold a folder, against the other processes that would; needs no file in it."""
+    if fcntl is not None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise OutputError(
+                f"another process is training into {folder}: wait for it, stop it, or choose "
+                "another folder"
+            ) from error
+    try:
+        yield
+    finally:
+        if fcntl is not None:
+            os.close(descriptor)
 
 
 def _shown(part: Any, name: str) -> str:

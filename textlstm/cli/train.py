@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     command = "textlstm" if place.size == 1 else "torchrun ... -m textlstm"
     again = f"{command} train --resume --out {shlex.quote(arguments.out)}"
     try:
-        with messages(shown=place.is_main):
+        with messages(shown=place.is_main), _ended_in_order(alone=place.size == 1):
             classifier = train(
                 arguments.data,
                 arguments.out,
@@ -99,6 +102,25 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
             "reviews"
         )
     return read_train_options(arguments)
+
+
+@contextlib.contextmanager
+def _ended_in_order(*, alone: bool) -> Iterator[None]:
+    """Have SIGTERM end the command like Ctrl-C also before the first step and after the last.
+
+    Not where several processes train together: one that waits for the others would not heed it.
+    """
+    from textlstm.fitting import end_in_order
+
+    main = threading.current_thread() is threading.main_thread()
+    if not (alone and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
+        yield
+        return
+    signal.signal(signal.SIGTERM, end_in_order)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_unfinished(arguments: argparse.Namespace) -> bool:
