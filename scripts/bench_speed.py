@@ -7,7 +7,8 @@ round after round, so that a change in the machine's speed touches all alike. Fi
 medians over the rounds. A training step is whole: embedding, two-layer BiLSTM, final states,
 linear layer, loss, backward pass, clipping, optimizer.
 
-    ours          BiLSTMClassifier on the dense path, batches of like length
+    ours          BiLSTMClassifier on the dense path, batches of like length; it predicts as
+                  `textlstm predict` does, where each CPU thread judges batches of its own
     packed        nn.LSTM over packed sequences, batches in random order
     packed-sorted the same, batches of like length
     padded        nn.LSTM over padded batches in random order: fast, and wrong
@@ -149,13 +150,16 @@ class Ours:
         clip_gradients(self.model.parameters(), 1.0)
         self.optimizer.step()
 
-    def predict(self, ids: Any, lengths: Any) -> None:
-        """Judge one batch."""
-        import torch
+    def judging(self, batches: list[Any]) -> Callable[[], Any]:
+        """Give what judges batches: all of them, since they are sorted by length again."""
+        from textlstm.encoded import EncodedTexts
+        from textlstm.predictor import predict_probabilities
 
+        texts = EncodedTexts.from_batches(
+            (ids[ids > 0].numpy(), lengths.numpy()) for ids, lengths in batches
+        )
         self.model.eval()
-        with torch.inference_mode():
-            self.model(ids, lengths).softmax(1)
+        return functools.partial(predict_probabilities, self.model, texts, batch_size=BATCH)
 
 
 class Plain:
@@ -200,13 +204,18 @@ class Plain:
         torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
         self.optimizer.step()
 
-    def predict(self, ids: Any, lengths: Any) -> None:
-        """Judge one batch."""
+    def judging(self, batches: list[Any]) -> Callable[[], Any]:
+        """Give what judges batches."""
         import torch
 
         self.modules.eval()
-        with torch.inference_mode():
-            self.logits(ids, lengths).softmax(1)
+
+        @torch.inference_mode()
+        def judge() -> None:
+            for ids, lengths in batches:
+                self.logits(ids, lengths).softmax(1)
+
+        return judge
 
 
 class Keras:
@@ -248,9 +257,14 @@ class Keras:
         """Take one step."""
         self.model.train_on_batch(ids, labels)
 
-    def predict(self, ids: Any, lengths: Any) -> None:
-        """Judge one batch."""
-        self.model.predict_on_batch(ids)
+    def judging(self, batches: list[Any]) -> Callable[[], Any]:
+        """Give what judges batches."""
+
+        def judge() -> None:
+            for ids, _ in batches:
+                self.model.predict_on_batch(ids)
+
+        return judge
 
 
 def work(name: str, precision: str, lengths_by_workload: dict[str, list[int]]) -> None:
@@ -286,12 +300,13 @@ def timed(contender: Any, batches: list[Any], request: dict[str, Any]) -> dict[s
     chosen = [batches[i % len(batches)] for i in request["batches"]]
     like = np.zeros if isinstance(contender, Keras) else tensor_zeros
     labels = [like(len(lengths)) for _, lengths in chosen]
+    judge = contender.judging(chosen)
     began = time.perf_counter()
-    for (ids, lengths), targets in zip(chosen, labels, strict=True):
-        if request["mode"] == "training":
+    if request["mode"] == "training":
+        for (ids, lengths), targets in zip(chosen, labels, strict=True):
             contender.train(ids, lengths, targets)
-        else:
-            contender.predict(ids, lengths)
+    else:
+        judge()
     seconds = time.perf_counter() - began
     return {
         "seconds": seconds,

@@ -17,7 +17,7 @@ LEVELS = {
     1: "rows text_inputs row_files arrow_cells row_columns row_input dataset_rows row_writers "
     "work_folder row_output stages labels tables scanning sources hub_data parts split data "
     "arrow_cache token_rules subwords tokenizer_file tokenizer torchtext_forms vocabulary "
-    "vector_files vectors runtime allocator distributed",
+    "vector_files vectors runtime allocator crew distributed",
     2: "encoded batching embedding lstm dropout ngrams model outputs",
     3: "metrics metric_forms thresholds model_bytes persistence assembly hub card pretrained "
     "parity onnx_nodes onnx_ngrams onnx_graph loss calibration ngram_fitting optimizer schedule "

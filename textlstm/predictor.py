@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from textlstm.batching import collate, sorted_batches
+from textlstm.crew import for_each
 from textlstm.encoded import EncodedTexts
 from textlstm.model import BiLSTMClassifier
 from textlstm.outputs import to_probabilities
@@ -22,6 +23,7 @@ from textlstm.runtime import mind_fork
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
+_TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads judge several batches
 
 
 def predict_probabilities(
@@ -40,15 +42,20 @@ def predict_probabilities(
     mind_fork()
     device = model.linear.weight.device
     probabilities = np.empty((len(texts), model.linear.out_features), np.float32)  # [N, C]
-    with _evaluating(model), torch.inference_mode():
+
+    @torch.inference_mode()
+    def judge(rows: np.ndarray) -> None:
+        ids, lengths = collate(texts, rows)  # [B, T], [B]
+        logits = model(ids.to(device), lengths)  # [B, C]
+        probabilities[rows] = to_probabilities(logits, multi_label=model.multi_label)
+
+    with _evaluating(model):
         for start in range(0, len(texts), WINDOW_ROWS):
             window = texts.lengths[start : start + WINDOW_ROWS]
-            for rows in sorted_batches(window, batch_size=batch_size):
-                ids, lengths = collate(texts, rows + start)  # [B, T], [B]
-                logits = model(ids.to(device), lengths)  # [B, C]
-                probabilities[rows + start] = to_probabilities(
-                    logits, multi_label=model.multi_label
-                )
+            batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
+            tokens = len(batches[0]) * int(window.max())  # of the largest batch
+            at_once = _TOKENS_AT_ONCE // tokens if device.type == "cpu" else 1
+            for_each(judge, batches, most=at_once)
     return probabilities
 
 
