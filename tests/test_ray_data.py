@@ -212,7 +212,7 @@ def test_a_cluster_is_joined_by_its_address(cluster, model, source, expected, tm
         [*map(str, [*command, *options]), "--engine", "ray", "--address", cluster, "--strict"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 2  # --strict, and three rows that can't be read
