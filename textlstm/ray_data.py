@@ -99,10 +99,12 @@ def run_on_ray(
             batch_size=1,
             **_room(config),
         )
-        for batch in dataset.iter_batches(batch_size=1, prefetch_batches=_AHEAD):
-            done = batch["done"][0]
-            keep(done, sink, summary)
-            tell(done.share)
+        batches = iter(dataset.iter_batches(batch_size=1, prefetch_batches=_AHEAD))
+        with contextlib.closing(batches):  # or after an error the actors would stay for a while
+            for batch in batches:
+                done = batch["done"][0]
+                keep(done, sink, summary)
+                tell(done.share)
 
 
 def label_dataset(
