@@ -201,6 +201,33 @@ def test_a_long_text_is_not_read_in_full(kind, truncation, monkeypatch):
     assert sum(letters) < 2000 < len(text)
 
 
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+@pytest.mark.parametrize("blanks", ["", " " * 400_000], ids=["no blank", "blanks"])
+def test_neither_is_one_that_can_be_cut_nowhere(kind, truncation, blanks, monkeypatch):
+    trained = train(kind, max_length=10, truncation=truncation)
+    original = TextTokenizer._read
+    letters = []
+
+    def watched(self, texts):
+        letters.append(sum(map(len, texts)))
+        return original(self, texts)
+
+    monkeypatch.setattr(TextTokenizer, "_read", watched)
+    trained.encode(f"first{blanks}{'x' * 400_000}{blanks}last")
+    assert sum(letters) < 500_000
+
+
+def test_of_a_very_long_text_both_ends_are_read_by_a_foreign_tokenizer_too():
+    own = train("whitespace", ["first word and last"], max_length=4, truncation="both")
+    foreign = TextTokenizer(
+        own._tokenizer, own.vocabulary, kind="file", max_length=4, truncation="both"
+    )
+    text = "first " + "word " * 100_000 + "and last"
+    for tokenizer in (own, foreign):
+        found = tokenizer.vocabulary.lookup_tokens(tokenizer.encode(text))
+        assert found == ["first", "word", "and", "last"]
+
+
 # -- training ------------------------------------------------------------------------------
 
 

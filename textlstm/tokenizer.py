@@ -41,6 +41,8 @@ _TEXTS_AT_ONCE = 512  # bounds the memory for their pieces
 _CACHE_LETTERS = 2**21  # of the pieces in one cache: about 250,000 English words, 35 MB
 _COUNT_LETTERS, _COUNT_PIECES = 2**26, 2**19  # read before distinct pieces are read: 100 MB
 _LETTERS_A_TOKEN = 16  # a first guess, generous, where a long text is cut
+_MOST_LETTERS_A_TOKEN = 256  # read at either end of a text that can be cut nowhere; a word has 100
+_LEAST_LETTERS = 2**16  # read there in any case
 
 
 class TextTokenizer:
@@ -260,11 +262,12 @@ class TextTokenizer:
 
     def _shorten(self, text: str) -> str:
         """Leave out the middle of a text so long that it is never read, before it costs."""
+        most = max(_LEAST_LETTERS, self.max_length * _MOST_LETTERS_A_TOKEN)
         reach = self.max_length * _LETTERS_A_TOKEN
-        if self._rules is None:  # where a foreign tokenizer allows a cut is not known
-            return text
-        while 2 * reach < len(text):
-            cuts = [self._rules.cut.search(text, at) for at in (reach, len(text) - reach)]
+        # where a foreign tokenizer allows a cut is not known
+        while self._rules is not None and 2 * reach < len(text) and reach < most:
+            places = (reach, len(text) - reach)
+            cuts = [self._rules.cut.search(text, at, at + most) for at in places]
             if cuts[0] is None or cuts[1] is None:
                 break
             head = text[: cuts[0].end()] if self._head else ""
@@ -276,7 +279,8 @@ class TextTokenizer:
             ):
                 return head + tail
             reach *= 4
-        return text
+        # hardly a text for people: blanks, or no blank for so long
+        return text if len(text) <= 2 * most else f"{text[:most]} {text[-most:]}"
 
     def _read(self, texts: Sequence[str]) -> list[bytes]:
         """Give the ids of whole texts as bytes; none for an empty text."""
