@@ -16,9 +16,12 @@ from textlstm import __version__
 from textlstm.batching import collate, sorted_batches
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
+from textlstm.crew import for_each
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.predictor import predict_probabilities
+
+_TOKENS_AT_ONCE = 2**18  # of the batches that threads have in hand: a bound of their memory
 
 Tokens = tuple[np.ndarray, np.ndarray]
 """Ids of texts one behind the other, and their lengths, as `TextTokenizer.encode_batch` gives."""
@@ -103,7 +106,8 @@ class OnnxEngine:
 
         self._threads = torch.get_num_threads()
         graph = build_graph(plain_copy(classifier.model), int8=int8)
-        self._session = OnnxSession(graph.SerializeToString(), threads=self._threads)
+        # each of the threads of `for_each` judges a batch of its own, alone
+        self._session = OnnxSession(graph.SerializeToString(), threads=1)
         self._classifier = classifier
         self._batch_size = batch_size
         self.labels = classifier.labels
@@ -117,9 +121,14 @@ class OnnxEngine:
         """Give the probabilities of N texts, float32 [N, C]."""
         texts = EncodedTexts.from_batches([tokens])
         found = np.empty((len(texts), len(self.labels)), np.float32)  # [N, C]
-        for rows in sorted_batches(texts.lengths, batch_size=self._batch_size):
+
+        def judge(rows: np.ndarray) -> None:
             ids, lengths = (part.numpy() for part in collate(texts, rows))  # [B, T], [B]
             _, found[rows] = self._session(ids, lengths)
+
+        largest = self._batch_size * int(texts.lengths.max(initial=1))  # tokens of a batch
+        batches = sorted_batches(texts.lengths, batch_size=self._batch_size)
+        for_each(judge, batches, most=_TOKENS_AT_ONCE // largest)
         return found
 
     def facts(self) -> dict[str, Any]:
