@@ -9,15 +9,17 @@ are medians over the rounds and hold everything: start, model, reading, computin
     ours          textlstm predict
     ours bf16     the same with --precision bf16
     ours int8     the same with --engine onnx --precision int8; needs textlstm[onnx]
-    packed        a loop over the rows in their order: nn.LSTM over packed sequences, same weights
+    packed        a loop over the rows in their order: nn.LSTM over packed sequences, same weights;
+                  with --packed-rows, on the first rows only: its time beyond that for a single
+                  batch is then multiplied up to all rows, and a * stands by its figures
     fasttext      `fasttext predict-prob`, or the package fasttext where there is no such command
     tfidf         scikit-learn's TfidfVectorizer and LogisticRegression, in batches
 
 The reviews are those of --reviews (csv, json lines or parquet files with the columns text and
 label), repeated to as many as are asked for, or drawn from a Zipf distribution of words with
-lengths as of film reviews. Short rows are sentences cut out of them. The network has the default
-sizes, final pooling and no n-grams, and is not trained, unless --model names one: its speed is
-the same.
+lengths as of film reviews. Short rows are those of --short, likewise, or sentences cut out of the
+reviews. The network has the default shape and is not trained, unless --model names one: its speed
+is the same.
 """
 
 from __future__ import annotations
@@ -36,13 +38,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from predict_peers import (
+    BATCH,
+    packed,
+    predict_fasttext,
+    predict_tfidf,
+    train_fasttext,
+    train_tfidf,
+)
+
 CONTENDERS = ("ours", "ours bf16", "ours int8", "packed", "fasttext", "tfidf")
 TRAINED_ROWS = 20_000  # what fasttext and tfidf are trained on
-BATCH = 64
+Command = Callable[[Path, Path], list[str]]
 STAGE_ROWS = {"reviews": 4096, "short": 65_536}  # on which the share of each stage is measured
 
 
@@ -53,13 +64,21 @@ def main() -> None:
     )
     parser.add_argument("--reviews", nargs="+", type=Path, help="files with text and label")
     parser.add_argument("--model", type=Path, help="a model folder instead of an untrained one")
+    parser.add_argument("--short", nargs="+", type=Path, help="files with text and label")
+    parser.add_argument("--inputs", nargs="+", choices=list(STAGE_ROWS), default=list(STAGE_ROWS))
     parser.add_argument("--review-rows", type=int, default=25_000)
     parser.add_argument("--short-rows", type=int, default=1_000_000)
+    parser.add_argument("--packed-rows", type=int, help="most rows that packed is measured on")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--threads", type=int, help="CPU threads of every contender")
     parser.add_argument("--fasttext", default="fasttext", help="the command fasttext")
-    parser.add_argument("--work", type=Path, help="folder to work in; else a temporary one")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder to work in; what a run prepared there is "
+        "used again, if its options were the same; else a temporary one",
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -77,10 +96,9 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Prepare the files, let all contenders take turns, and measure the stages."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {"reviews": arguments.review_rows, "short": arguments.short_rows}
     # in a process of its own: memory of this one would count for those that it starts
     preparing = multiprocessing.get_context("spawn").Process(
-        target=prepare, args=(arguments, folder, rows)
+        target=prepare, args=(arguments, folder)
     )
     preparing.start()
     preparing.join()
@@ -88,58 +106,94 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         sys.exit("the files could not be prepared")
     model = arguments.model or folder / "model"
     commands = make_commands(arguments, folder, model)
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    every = {"reviews": arguments.review_rows, "short": arguments.short_rows}
+    rows = {kind: every[kind] for kind in arguments.inputs}
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for turn in range(arguments.rounds):
         for kind, (name, command) in itertools.product(rows, commands.items()):
+            source = folder / f"{kind}.csv"
             out = folder / f"{kind}-{name.replace(' ', '-')}.out"
-            result = run(command(folder / f"{kind}.csv", out), arguments.threads)
-            found.setdefault(kind, {}).setdefault(name, []).append(result)
+            part = arguments.packed_rows if name == "packed" else None
+            if part and part < rows[kind]:
+                result = run_part(command, source, out, part, rows[kind], arguments.threads)
+            else:
+                result = run(command(source, out), arguments.threads)
+            found.setdefault((kind, name), []).append(result)
             print(f"round {turn + 1}: {kind}, {name}: {result['seconds']:.1f} s", file=sys.stderr)
     report: dict[str, Any] = {"rows": rows, "contenders": [], "stages": {}}
-    for kind, by_name in found.items():
-        for name, results in by_name.items():
-            seconds = statistics.median(result["seconds"] for result in results)
-            report["contenders"].append(
-                {
-                    "input": kind,
-                    "contender": name,
-                    "seconds": seconds,
-                    "rows_per_second": rows[kind] / seconds,
-                    "peak_mb": max(result["peak_mb"] for result in results),
-                }
-            )
+    for (kind, name), results in found.items():
+        seconds = statistics.median(result["seconds"] for result in results)
+        report["contenders"].append(
+            {
+                "input": kind,
+                "contender": name,
+                "scaled": "part" in results[0],
+                "seconds": seconds,
+                "rows_per_second": rows[kind] / seconds,
+                "peak_mb": max(result["peak_mb"] for result in results),
+            }
+        )
+    for kind in rows:
         figures = folder / f"{kind}-stages.json"
         run(worker("stages", model, folder / f"{kind}.csv", figures), arguments.threads)
         report["stages"][kind] = json.loads(figures.read_text())
     return report
 
 
-def prepare(arguments: argparse.Namespace, folder: Path, rows: dict[str, int]) -> None:
-    """Write the inputs, and train what is to be trained."""
-    texts, labels = load_reviews(arguments.reviews)
-    write_inputs(folder, texts, rows)
-    if not arguments.model:
-        make_model(folder / "model", texts)
+def run_part(
+    command: Command, source: Path, out: Path, count: int, total: int, threads: int | None
+) -> dict[str, float]:
+    """Run a command on the first rows of a file; give what all of them would take."""
+    first = source.with_name(f"{source.stem}-first.csv")
+    seconds = []
+    for rows in (BATCH, count):
+        with (
+            source.open(newline="", encoding="utf-8") as file,
+            first.open("w", newline="", encoding="utf-8") as copy,
+        ):
+            csv.writer(copy).writerows(itertools.islice(csv.reader(file), rows + 1))
+        result = run(command(first, out), threads)
+        seconds.append(result["seconds"])
+    rate = (seconds[1] - seconds[0]) / (count - BATCH)
+    whole = seconds[0] + rate * (total - BATCH)
+    return {"seconds": whole, "part": seconds[1], "peak_mb": result["peak_mb"]}
+
+
+def prepare(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write the inputs, and train what is to be trained, unless all that is there."""
+    rows = {"reviews": arguments.review_rows, "short": arguments.short_rows}
+    binary = shutil.which(arguments.fasttext)
+    wanted = json.dumps([rows, binary, *map(str, (arguments.reviews, arguments.short))])
+    stamp = folder / "prepared.json"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    texts, labels = read_texts(arguments.reviews) if arguments.reviews else made_up()
+    short = read_texts(arguments.short)[0] if arguments.short else sentences(texts)
+    for kind, source in (("reviews", texts), ("short", short)):
+        with (folder / f"{kind}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "text"])
+            writer.writerows(enumerate(itertools.islice(itertools.cycle(source), rows[kind])))
+    make_model(folder / "model", texts)
     pairs = list(zip(texts, labels, strict=True))
     random.Random(0).shuffle(pairs)
     pairs = pairs[:TRAINED_ROWS]
-    if "fasttext" in arguments.only:
-        train_fasttext(folder, pairs, shutil.which(arguments.fasttext))
-    if "tfidf" in arguments.only:
-        train_tfidf(folder / "tfidf.joblib", pairs)
+    train_fasttext(folder, pairs, binary)
+    train_tfidf(folder / "tfidf.joblib", pairs)
+    stamp.write_text(wanted)
 
 
-def load_reviews(files: list[Path] | None) -> tuple[list[str], list[str]]:
-    """Give texts and labels, from files or made up."""
-    if files:
-        from textlstm.rows import read_rows
+def read_texts(files: list[Path]) -> tuple[list[str], list[str]]:
+    """Give texts and labels of files."""
+    from textlstm.rows import read_rows
 
-        pairs = [
-            (str(row.values["text"]), str(row.values["label"]))
-            for file in files
-            for row in read_rows(file)
-        ]
-        return [text for text, _ in pairs], [label for _, label in pairs]
+    found = [row.values for file in files for row in read_rows(file)]
+    return [str(row["text"]) for row in found], [str(row["label"]) for row in found]
+
+
+def made_up() -> tuple[list[str], list[str]]:
+    """Give texts and labels without a meaning."""
     chosen = random.Random(0)
     words = [f"word{number}" for number in range(40_000)]
     weights = list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
@@ -152,15 +206,10 @@ def load_reviews(files: list[Path] | None) -> tuple[list[str], list[str]]:
     return texts, [str(number % 2) for number in range(len(texts))]
 
 
-def write_inputs(folder: Path, texts: list[str], rows: dict[str, int]) -> None:
-    """Write the two files to classify."""
-    sentences = [part for text in texts for part in re.split(r"(?<=[.!?])\s+|<br />", text)]
-    sentences = [part.strip() for part in sentences if 2 <= len(part.split()) <= 30]
-    for kind, source in (("reviews", texts), ("short", sentences)):
-        with (folder / f"{kind}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text"])
-            writer.writerows(enumerate(itertools.islice(itertools.cycle(source), rows[kind])))
+def sentences(texts: list[str]) -> list[str]:
+    """Cut texts into sentences of 2 to 30 words."""
+    parts = [part for text in texts for part in re.split(r"(?<=[.!?])\s+|<br />", text)]
+    return [part.strip() for part in parts if 2 <= len(part.split()) <= 30]
 
 
 def make_model(folder: Path, texts: list[str]) -> None:
@@ -168,15 +217,11 @@ def make_model(folder: Path, texts: list[str]) -> None:
     from textlstm import BiLSTMClassifier, TextClassifier, TextTokenizer, TrainSettings
     from textlstm.runtime import seed_everything
 
-    # what the packed loop can do as well
-    settings = TrainSettings.from_options(pooling="final", ngrams=0)
+    settings = TrainSettings()
     tokenizer = TextTokenizer.train(lambda: [texts], settings.tokenizer)
     seed_everything(1)
     network = BiLSTMClassifier(settings.model, vocab_size=len(tokenizer.vocabulary), num_classes=2)
     TextClassifier(network, tokenizer, ("0", "1"), settings, device="cpu").save(folder)
-
-
-Command = Callable[[Path, Path], list[str]]
 
 
 def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> dict[str, Command]:
@@ -232,142 +277,6 @@ def run(command: list[str], threads: int | None) -> dict[str, float]:
     if status:
         sys.exit(f"{' '.join(command)} failed: {said[-2000:]}")
     return {"seconds": seconds, "peak_mb": usage.ru_maxrss / 1024}
-
-
-def batches(source: Path) -> Iterator[list[dict[str, str]]]:
-    """Read a csv in batches."""
-    with source.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        while batch := list(itertools.islice(reader, BATCH)):
-            yield batch
-
-
-def write(out: Path, judged: Iterable[tuple[dict[str, str], str, float]]) -> None:
-    """Write rows with their labels and scores."""
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text", "label", "score"])
-        for row, label, score in judged:
-            writer.writerow([*row.values(), label, score])
-
-
-def packed(model: Path, source: Path, out: Path) -> None:
-    """Classify as most people write it: batches in the order of the file, packed."""
-    import torch
-    from torch import nn
-    from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
-
-    from textlstm import TextClassifier
-
-    classifier = TextClassifier.load(model, device="cpu")
-    weights = classifier.model.state_dict()
-    shape = classifier.settings.model
-    if shape.pooling != "final" or shape.ngrams:
-        sys.exit(
-            "the packed loop reads final states only: train the model with "
-            "--pooling final --ngrams 0"
-        )
-    lstm = nn.LSTM(
-        *(shape.embedding_size, shape.hidden_size, shape.num_layers),
-        batch_first=True,
-        bidirectional=shape.bidirectional,
-    )
-    lstm.load_state_dict(
-        {name[5:]: value for name, value in weights.items() if name.startswith("lstm.")}
-    )
-    lstm.eval()
-
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
-        for batch in batches(source):
-            ids = [torch.tensor(classifier.tokenizer.encode(row["text"])) for row in batch]
-            lengths = torch.tensor([len(one) for one in ids])
-            x = weights["embedding.weight"][pad_sequence(ids, batch_first=True)]  # [B, T, E]
-            inputs = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-            _, (h_n, _) = lstm(inputs)  # [L*D, B, H]
-            last = 2 if shape.bidirectional else 1
-            final = torch.cat(list(h_n[-last:]), dim=1)  # [B, D*H]
-            logits = nn.functional.linear(final, weights["linear.weight"], weights["linear.bias"])
-            scores, best = logits.softmax(1).max(1)
-            for row, label, score in zip(batch, best.tolist(), scores.tolist(), strict=True):
-                yield row, classifier.labels[label], score
-
-    with torch.inference_mode():
-        write(out, judged())
-
-
-def train_fasttext(folder: Path, pairs: list[tuple[str, str]], binary: str | None) -> None:
-    """Train fastText by its command, by its Python package, or not at all."""
-    train, model = folder / "fasttext.txt", folder / "fasttext.bin"
-    with train.open("w", encoding="utf-8") as file:
-        file.writelines(f"__label__{label} {one_line(text)}" for text, label in pairs)
-    if binary:
-        stem = str(model.with_suffix(""))
-        options = ["-input", str(train), "-output", stem, "-wordNgrams", "2", "-verbose", "0"]
-        subprocess.run([binary, "supervised", *options], check=True, stdout=subprocess.DEVNULL)
-        for kind in ("reviews", "short"):  # fastText reads plain lines
-            with (folder / f"{kind}.lines").open("w", encoding="utf-8") as file:
-                for batch in batches(folder / f"{kind}.csv"):
-                    file.writelines(one_line(row["text"]) for row in batch)
-        return
-    try:
-        import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        print("left out: fasttext (neither the command nor the package is there)", file=sys.stderr)
-        return
-    fasttext.train_supervised(str(train), wordNgrams=2, verbose=0).save_model(str(model))
-
-
-def one_line(text: str) -> str:
-    """Give a text as a line."""
-    return " ".join(text.split()) + "\n"
-
-
-def predict_fasttext(model: Path, source: Path, out: Path) -> None:
-    """Classify with the package fasttext."""
-    import fasttext
-
-    loaded = fasttext.load_model(str(model))
-
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
-        for batch in batches(source):
-            texts = [one_line(row["text"]) for row in batch]
-            # not `predict`, which does not go with numpy 2
-            labels, scores = loaded.f.multilinePredict(texts, 1, 0.0, "strict")
-            for row, label, score in zip(batch, labels, scores, strict=True):
-                yield row, label[0], score[0]
-
-    write(out, judged())
-
-
-def train_tfidf(path: Path, pairs: list[tuple[str, str]]) -> None:
-    """Train a linear model on words and pairs of words."""
-    import joblib  # type: ignore[import-untyped,unused-ignore]
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        LogisticRegression(max_iter=200),
-    )
-    pipeline.fit([text for text, _ in pairs], [label for _, label in pairs])
-    joblib.dump(pipeline, path)
-
-
-def predict_tfidf(model: Path, source: Path, out: Path) -> None:
-    """Classify with the linear model, a thousand rows at a time."""
-    import joblib
-
-    pipeline = joblib.load(model)
-    reader = itertools.chain.from_iterable(batches(source))
-
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
-        while batch := list(itertools.islice(reader, 1000)):
-            found = pipeline.predict_proba([row["text"] for row in batch])
-            for row, scores in zip(batch, found, strict=True):
-                yield row, pipeline.classes_[scores.argmax()], float(scores.max())
-
-    write(out, judged())
 
 
 def stages(model: Path, source: Path, out: Path) -> None:
@@ -427,14 +336,17 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{'':12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}{'x packed':>10}")
         for entry in found:
             times = f"{base[0] / entry['seconds']:.1f}" if base else "-"
+            name = entry["contender"] + (" *" if entry["scaled"] else "")
             lines.append(
-                f"{entry['contender']:12}{entry['seconds']:>10.1f}"
+                f"{name:12}{entry['seconds']:>10.1f}"
                 f"{entry['rows_per_second']:>12,.0f}{entry['peak_mb']:>10,.0f}{times:>10}"
             )
         seconds = report["stages"][kind]
         total = sum(seconds.values())
         shares = ", ".join(f"{stage} {value / total:.0%}" for stage, value in seconds.items())
         lines.append(f"stages of ours: {shares}")
+        if any(entry["scaled"] for entry in found):
+            lines.append("* measured on the first rows and multiplied up to all")
     return "\n".join(lines)
 
 

@@ -331,7 +331,7 @@ def test_classification_imports_nothing_that_it_does_not_need(classifier, tmp_pa
         capture_output=True,
         text=True,
         check=True,
-        timeout=600,
+        timeout=120,
     )
     loaded = set(result.stdout.split())
     assert not loaded & {"datasets", "sklearn", "pandas", "torch._dynamo", "onnxruntime"}

@@ -457,7 +457,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         ["bash", "-c", f"set -o pipefail; {show} | head -n 1"],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=120,
         check=False,
     )
     assert result.stdout == "0\t<pad>\t0\n"

@@ -225,7 +225,7 @@ def torchrun(*words):
 def test_the_command_line_trains_the_model_of_one_process(data, tmp_path, capsys):
     options = flags(**DRY, num_layers=2, precision="fp32")
     run = torchrun("-m", "textlstm", "train", data, "--out", tmp_path / "two", *options)
-    out, err = run.communicate(timeout=600)
+    out, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
     assert main(["train", str(data), "--out", str(tmp_path / "one"), *options]) == 0
     two, one = (TextClassifier.load(tmp_path / name) for name in ("two", "one"))
@@ -251,7 +251,7 @@ def test_a_signal_to_torchrun_ends_in_good_order_and_the_run_goes_on(pair, data,
     while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     run.send_signal(signal.SIGTERM)
-    _, err = run.communicate(timeout=600)
+    _, err = run.communicate(timeout=60)
     assert run.returncode == 1  # torchrun's own
     again = f"to go on: torchrun ... -m textlstm train --resume --out {folder}\n"
     assert err.count(again) == 1

@@ -273,7 +273,7 @@ def test_the_command_line_takes_a_name_on_the_hub(server, folder, tmp_path):
             capture_output=True,
             text=True,
             env={**environment, **changes},
-            timeout=600,
+            timeout=300,
             check=False,
         )
         assert result.returncode == code, result.stderr

@@ -82,7 +82,7 @@ def run_alone(site, folder, code):
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         check=False,
-        timeout=600,
+        timeout=120,
     )
     assert result.returncode == 0, result.stderr.decode()
     assert result.stderr == b""

@@ -127,7 +127,7 @@ pickle.dump(v, open(sys.argv[1], "wb"))
 
 
 def test_a_vocabulary_pickled_by_torchtext_moves_over(tmp_path):
-    subprocess.run([sys.executable, "-c", PICKLE, str(tmp_path / "v.pkl")], check=True, timeout=600)
+    subprocess.run([sys.executable, "-c", PICKLE, str(tmp_path / "v.pkl")], check=True, timeout=120)
     there = pickle.loads((tmp_path / "v.pkl").read_bytes())
     Vocabulary.from_torchtext(there).save(tmp_path / "v.txt")
     rows = (["bright film", "dull film"] * 10, ["good", "bad"] * 10)

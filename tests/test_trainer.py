@@ -608,7 +608,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_end(tmp_path):
     straight.run()
     folder = tmp_path / "killed"
     # a process of its own: forking one that has computed with several threads may hang
-    subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=600)
+    subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=120)
     again = trainer(folder)
     again.resume()
     again.run()

@@ -73,7 +73,5 @@ def _rows(graph: Graph, ngrams: NgramLinear) -> str:
 
 def _shifted(graph: Graph, values: str, places: int) -> str:
     """Add int64 [B, X] moved to the right, with 0 on the left."""
-    # in two steps: one Pad that adds and cuts gives wrong numbers in ONNX Runtime up to 1.23
-    padded = graph.add("Pad", values, graph.shape(f"ngrams.padding{places}", 0, places, 0, 0))
-    first, end = graph.shape("ngrams.first", 0), graph.shape(f"ngrams.end{places}", -places)
-    return graph.add("Slice", padded, first, end, graph.shape("ngrams.axis", 1))
+    padding = graph.shape(f"ngrams.padding{places}", 0, places, 0, -places)
+    return graph.add("Pad", values, padding)
