@@ -118,6 +118,14 @@ def test_stages_overlap():
     assert wall < 0.75 * sum(summary.seconds.values())
 
 
+def test_freed_memory_is_given_back_after_each_chunk(monkeypatch):
+    """Threads of every chunk leave holes of their own, which would add up."""
+    given = []
+    monkeypatch.setattr("textlstm.row_stream.release_excess", lambda: given.append(1))
+    classify(chunk(n) for n in range(5))
+    assert len(given) == 5
+
+
 def test_few_chunks_are_held_however_many_there_are():
     alive, most = [0], [0]
 

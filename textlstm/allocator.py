@@ -21,12 +21,14 @@ _NEVER = 2**31 - 1
 def release_excess() -> None:
     """Give the holes between the blocks in use back to the system; a no-op without glibc.
 
-    Call it now and then, such as once an epoch, where `keep_freed_memory` is in force.
+    Call it now and then, such as once an epoch, where `keep_freed_memory` is in force, or where
+    several threads compute for long.
     """
     if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@functools.lru_cache(maxsize=1)
 def _is_glibc() -> bool:
     return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 
+from textlstm.allocator import release_excess
 from textlstm.engines import Engine, Tokens
 from textlstm.labelling import TEXT_COLUMN, FoundTexts, Labeller, Summary
 from textlstm.row_input import Chunk, Place
@@ -98,6 +99,7 @@ def run(
         for item in encoded:  # in this thread, so that Ctrl-C finds its way between batches
             with clock.stage("judge"):
                 probabilities = engine.judge(item.tokens)
+                release_excess()  # threads leave holes, more with every chunk
             writer.put((item, probabilities))
 
 

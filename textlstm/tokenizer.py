@@ -236,7 +236,8 @@ class TextTokenizer:
 
         Args:
             texts: any strings. An empty one, or one of white space alone, reads as one `<unk>`;
-                half of a surrogate pair reads as U+FFFD.
+                half of a surrogate pair reads as U+FFFD. Of a very long text without a blank, such
+                as base64, only both ends are read.
 
         Returns:
             ids, int32 [sum of lengths], and lengths, int64 [N], each from 1 to `max_length`.
