@@ -1,5 +1,6 @@
 """The function for Spark labels what Spark hands over, and can travel to its workers."""
 
+import ast
 import os
 import shutil
 import sys
@@ -79,8 +80,19 @@ def test_a_missing_model_is_told(tmp_path):
         make_predict_fn(tmp_path / "no-model")
 
 
+def example():
+    """Give the lines of the module's docstring that are code, as they stand there."""
+    lines = spark.__doc__.splitlines()
+    return "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
+
+
+def test_the_example_of_the_documentation_names_what_there_is(folder):
+    assert [type(part) for part in ast.parse(example()).body][-2:] == [ast.Assign, ast.Expr]
+    found = make_predict_fn(folder)(np.array(["a dull film"], object))
+    assert all(f'StructField("{name}", ' in example() for name in found)
+
+
 def test_the_example_of_the_documentation_runs_on_spark(classifier, folder, monkeypatch):
-    """The lines of the module's docstring, as they stand there."""
     pytest.importorskip("pyspark", reason="Spark is not installed: pip install pyspark")
     if not shutil.which("java"):
         pytest.skip("Spark needs Java")
@@ -94,9 +106,7 @@ def test_the_example_of_the_documentation_runs_on_spark(classifier, folder, monk
         some = texts(50)
         rows = [(number, text) for number, text in enumerate([*some, None])]
         reviews = session.createDataFrame(rows, "id int, text string").repartition(3)
-        example = spark.__doc__.partition("\n\n")[2].partition("\nSpark calls")[0]
-        lines = [line.removeprefix("    ") for line in example.splitlines()]
-        source = "\n".join(lines).replace("/shared/my-model", str(folder))
+        source = example().replace("/shared/my-model", str(folder))
         head, _, last = source.strip().rpartition("\n")
         names = {"reviews": reviews}
         exec(head, names)
