@@ -252,11 +252,15 @@ def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
 def test_a_training_stopped_outside_of_its_steps_ends_in_order(
     data, tmp_path, capsys, monkeypatch, function, last, number, code
 ):
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            f"textlstm.pipeline.{function}", lambda *_, **__: signal.raise_signal(number)
-        )
-        assert run("train", data, "--out", tmp_path / "m", *flags()) == code
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may have been ignored
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                f"textlstm.pipeline.{function}", lambda *_, **__: signal.raise_signal(number)
+            )
+            assert run("train", data, "--out", tmp_path / "m", *flags()) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.splitlines()[-1].startswith(last)
     assert (tmp_path / "m").exists() == (function == "fit_model")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
