@@ -92,7 +92,7 @@ def test_patience_goes_on_where_it_was():
 
 
 @pytest.mark.parametrize(
-    ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
+    ("tokens", "epochs"), [(0, 10), (2_000_000, 10), (4_000_000, 5), (5_200_000, 4), (10**9, 2)]
 )
 def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
     assert epochs_for(tokens) == epochs

@@ -117,7 +117,7 @@ class TrainingConfig(Settings):
     """How the weights are found."""
 
     epochs: int | None = option(
-        None, "most passes over train; 2 to 20, the fewer the larger it is, if not given", low=1
+        None, "most passes over train; 2 to 10, the fewer the larger it is, if not given", low=1
     )
     batch_size: int = option(64, "most texts a step", low=1)
     batch_tokens: int = option(

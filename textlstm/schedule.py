@@ -7,7 +7,7 @@ from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
 _TOKENS = 20_000_000  # read in a training of default length
-_LEAST, _MOST = 2, 20  # epochs of one
+_LEAST, _MOST = 2, 10  # epochs of one
 _PLATEAU_FACTOR = 0.5
 
 
@@ -21,7 +21,7 @@ def epochs_for(tokens: int) -> int:
         tokens: those of the training texts.
 
     Returns:
-        From 2 (10 million tokens and more) to 20 (a million and less).
+        From 2 (10 million tokens and more) to 10 (two million and less).
     """
     return max(_LEAST, min(_MOST, round(_TOKENS / max(tokens, 1))))
 
