@@ -1,5 +1,6 @@
 """A folder is never lost by accident, and a run in it is found again whenever it died."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -220,6 +221,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         pytest.raises(OutputError, match="cannot write"),
         RunFolder(tmp_path / "file" / "m").held(),
     ):
+        pass
+
+
+def test_where_the_file_system_has_no_locks_a_run_goes_on_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("textlstm.run_folder.fcntl.flock", refuse)
+    with RunFolder(tmp_path).held():
+        pass
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("textlstm.run_folder.os.open", refuse)
+    held = RunFolder(tmp_path).held()
+    with pytest.raises(OutputError, match=r"cannot read .*: Permission denied"), held:
         pass
 
 

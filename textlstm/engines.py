@@ -19,9 +19,7 @@ from textlstm.config import PredictionConfig
 from textlstm.crew import for_each
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError
-from textlstm.predictor import predict_probabilities
-
-_TOKENS_AT_ONCE = 2**18  # of the batches that threads have in hand: a bound of their memory
+from textlstm.predictor import TOKENS_AT_ONCE, predict_probabilities
 
 Tokens = tuple[np.ndarray, np.ndarray]
 """Ids of texts one behind the other, and their lengths, as `TextTokenizer.encode_batch` gives."""
@@ -128,7 +126,7 @@ class OnnxEngine:
 
         largest = self._batch_size * int(texts.lengths.max(initial=1))  # tokens of a batch
         batches = sorted_batches(texts.lengths, batch_size=self._batch_size)
-        for_each(judge, batches, most=_TOKENS_AT_ONCE // largest)
+        for_each(judge, batches, most=TOKENS_AT_ONCE // largest)
         return found
 
     def facts(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from textlstm.runtime import mind_fork
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
-_TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads judge several batches
+TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads judge several batches
 
 
 def predict_probabilities(
@@ -54,7 +54,7 @@ def predict_probabilities(
             window = texts.lengths[start : start + WINDOW_ROWS]
             batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
             tokens = len(batches[0]) * int(window.max())  # of the largest batch
-            at_once = _TOKENS_AT_ONCE // tokens if device.type == "cpu" else 1
+            at_once = TOKENS_AT_ONCE // tokens if device.type == "cpu" else 1
             for_each(judge, batches, most=at_once)
     return probabilities
 

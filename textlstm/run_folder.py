@@ -297,21 +297,29 @@ def resumed_settings(
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Hold a folder, against the other processes that would; needs no file in it."""
-    if fcntl is not None:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise OutputError(
-                f"another process is training into {folder}: wait for it, stop it, or choose "
-                "another folder"
-            ) from error
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as stack:
         if fcntl is not None:
-            os.close(descriptor)
+            stack.callback(os.close, _locked(folder))
+        yield
+
+
+def _locked(folder: Path) -> int:
+    """Give a descriptor of a folder that holds it until it is closed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"cannot read {folder}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise OutputError(
+            f"another process is training into {folder}: wait for it, stop it, or choose "
+            "another folder"
+        ) from error
+    except OSError:  # a file system without locks: the run goes on without one
+        pass
+    return descriptor
 
 
 def _shown(part: Any, name: str) -> str:
