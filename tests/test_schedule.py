@@ -3,7 +3,7 @@
 import pytest
 
 from textlstm.config import SCHEDULES
-from textlstm.schedule import EarlyStopping, Schedule, epochs_for
+from textlstm.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
 
 
 def rates(kind, steps, peak=2.0):
@@ -92,7 +92,14 @@ def test_patience_goes_on_where_it_was():
 
 
 @pytest.mark.parametrize(
-    ("tokens", "epochs"), [(0, 10), (2_000_000, 10), (4_000_000, 5), (5_200_000, 4), (10**9, 2)]
+    ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
 )
 def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
     assert epochs_for(tokens) == epochs
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share"), [(1, 0.05), (4, 0.05), (12, 0.1), (20, 0.15), (100, 0.15)]
+)
+def test_the_more_epochs_the_farther_texts_are_moved(epochs, share):
+    assert adversarial_for(epochs) == pytest.approx(share)

@@ -670,3 +670,19 @@ def test_epochs_go_by_the_size_of_train_unless_they_are_given(monkeypatch):
     assert len(trainer(epochs=None).run().history) == 2
     assert asked == [len(TRAIN.texts.ids)]
     assert len(trainer(epochs=1).run().history) == 1
+
+
+def test_how_far_texts_are_moved_goes_by_the_epochs_unless_it_is_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(trainer_module, "adversarial_for", lambda n: asked.append(n) or 0.1)
+
+    def learned(adversarial):
+        seed_everything(1)
+        config = ModelConfig(embedding_size=4, hidden_size=4, num_layers=1, ngrams=0)
+        model = BiLSTMClassifier(config, vocab_size=20, num_classes=len(NAMES))
+        trainer(model=model, epochs=2, adversarial=adversarial).run()
+        return model.linear.weight
+
+    assert torch.equal(learned(None), learned(0.1))
+    assert asked == [2]
+    assert not torch.equal(learned(None), learned(0.0))

@@ -117,7 +117,7 @@ class TrainingConfig(Settings):
     """How the weights are found."""
 
     epochs: int | None = option(
-        None, "most passes over train; 2 to 10, the fewer the larger it is, if not given", low=1
+        None, "most passes over train; 2 to 20, the fewer the larger it is, if not given", low=1
     )
     batch_size: int = option(64, "most texts a step", low=1)
     batch_tokens: int = option(
@@ -142,10 +142,11 @@ class TrainingConfig(Settings):
     vector_rate: float = option(
         0.3, "learning rate of the vectors, as a share of the others'", low=0, high=10
     )
-    adversarial: float = option(
-        0.05,
+    adversarial: float | None = option(
+        None,
         "also learn from each text with its embeddings moved by this share of their size to where "
-        "the loss is greater; doubles the time; 0 for not",
+        "the loss is greater; doubles the time; 0 for not; 0.05 to 0.15, the more the more epochs, "
+        "if not given",
         low=0,
         high=1,
     )

@@ -81,7 +81,7 @@ class TextLSTMClassifier(LSTMEstimator):
         class_weights: tuple[str, ...] = TrainingConfig.class_weights,
         calibrate: bool = TrainingConfig.calibrate,
         label_smoothing: float = TrainingConfig.label_smoothing,
-        adversarial: float = TrainingConfig.adversarial,
+        adversarial: float | None = TrainingConfig.adversarial,
         vector_rate: float = TrainingConfig.vector_rate,
         max_minutes: float | None = TrainingConfig.max_minutes,
         precision: str = TrainingConfig.precision,

@@ -7,7 +7,8 @@ from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
 _TOKENS = 20_000_000  # read in a training of default length
-_LEAST, _MOST = 2, 10  # epochs of one
+_LEAST, _MOST = 2, 20  # epochs of one
+_STEPS = (4, 0.05), (20, 0.15)  # epochs and adversarial share of two trainings
 _PLATEAU_FACTOR = 0.5
 
 
@@ -21,9 +22,25 @@ def epochs_for(tokens: int) -> int:
         tokens: those of the training texts.
 
     Returns:
-        From 2 (10 million tokens and more) to 10 (two million and less).
+        From 2 (10 million tokens and more) to 20 (a million and less).
     """
     return max(_LEAST, min(_MOST, round(_TOKENS / max(tokens, 1))))
+
+
+def adversarial_for(epochs: int) -> float:
+    """Give how far embeddings are moved against the model where nothing is said.
+
+    A text that is moved far takes long to learn, and holds overfitting down the more: 0.15 is best
+    where a small corpus is read 20 times, and too much for a large one that is read 4 times.
+
+    Args:
+        epochs: most passes over train.
+
+    Returns:
+        A share of the embeddings' size: 0.05 up to 4 epochs, then in a line to 0.15 at 20.
+    """
+    (few, near), (many, far) = _STEPS
+    return near + (far - near) * (min(max(epochs, few), many) - few) / (many - few)
 
 
 class Schedule:

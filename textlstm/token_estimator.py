@@ -72,7 +72,7 @@ class TokenIdClassifier(LSTMEstimator):
         class_weights: tuple[str, ...] = TrainingConfig.class_weights,
         calibrate: bool = TrainingConfig.calibrate,
         label_smoothing: float = TrainingConfig.label_smoothing,
-        adversarial: float = TrainingConfig.adversarial,
+        adversarial: float | None = TrainingConfig.adversarial,
         max_minutes: float | None = TrainingConfig.max_minutes,
         precision: str = TrainingConfig.precision,
         random_state: int | np.random.RandomState | None = TrainingConfig.seed,

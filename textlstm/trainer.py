@@ -47,7 +47,7 @@ from textlstm.observer import Observer, Reason, TrainResult
 from textlstm.optimizer import clip_gradients, make_optimizer, set_rate
 from textlstm.outputs import to_probabilities
 from textlstm.runtime import cpu_threads, pick_precision, seed_everything
-from textlstm.schedule import EarlyStopping, Schedule, epochs_for
+from textlstm.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
 from textlstm.thresholds import best_thresholds
 
 __all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
@@ -132,9 +132,12 @@ class Trainer:
         self._observer = observer or Observer()
         self._world = world
         loss = make_loss(config, train.labels, self.labels).to(self.device)
-        self._gradients = BatchGradients(model, train, loss, world, adversarial=config.adversarial)
         self._optimizer = make_optimizer(model, config)
         self._epochs = config.epochs or epochs_for(len(train.texts.ids))
+        adversarial = config.adversarial
+        if adversarial is None:
+            adversarial = adversarial_for(self._epochs)
+        self._gradients = BatchGradients(model, train, loss, world, adversarial=adversarial)
         self._total_steps = self._epochs * len(self._batches(epoch=0))
         self._schedule = Schedule(config.schedule, config.learning_rate, self._total_steps)
         self._early = EarlyStopping(config.monitor, config.patience)
