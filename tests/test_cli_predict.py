@@ -102,6 +102,15 @@ def test_a_run_that_was_broken_off_is_neither_lost_nor_taken_for_whole(
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+def test_a_run_that_ended_before_its_first_chunk_is_not_in_the_way(
+    model, source, tmp_path, monkeypatch
+):
+    out = tmp_path / "out.csv"
+    break_off(monkeypatch, model, source, "--out", out, rows=0)
+    assert run(model, source, "--out", out) == 0
+    assert len(out.read_text().splitlines()) > 1
+
+
 def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
     out = tmp_path / "out.csv"
     break_off(monkeypatch, model, source, "--out", out)

@@ -226,3 +226,17 @@ def test_other_engines_have_no_cluster(classifier, source, tmp_path):
     config = PredictionConfig(address="auto")
     with pytest.raises(ConfigError, match="address and workers are for the engine ray"):
         classify_file(classifier, source, tmp_path / "out.csv", config)
+
+
+def test_an_address_without_a_cluster_is_an_error_that_says_what_to_do(
+    classifier, source, tmp_path, monkeypatch
+):
+    def refuse(**options):
+        raise ConnectionError("nobody is there\nand much more")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    expected = r"'10.0.0.1:6379': no Ray .* \(nobody is there\): start one"
+    with pytest.raises(ConfigError, match=expected) as caught:
+        classify(classifier, source, tmp_path / "out.csv", address="10.0.0.1:6379")
+    assert "\n" not in str(caught.value)

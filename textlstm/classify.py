@@ -304,7 +304,7 @@ def _begin_or_resume(
         if not output.is_whole():
             place.require_free(overwrite=overwrite)
         return
-    if begun and not overwrite and work.job().get("input"):
+    if begun and not overwrite and work.job().get("input") and _has_rows(work):
         raise OutputError(
             f"a run of {place.path} was broken off and is in {work.path}: pass --resume to go on "
             "with it, or --overwrite to begin anew"
@@ -316,6 +316,12 @@ def _begin_or_resume(
         )
     place.require_free(overwrite=overwrite)
     output.begin(job, _state(Summary(), Place()))
+
+
+def _has_rows(work: WorkFolder) -> bool:
+    """Tell whether a run has kept rows; if it ended before, as where no cluster was found, none."""
+    given = work.state().get("given")
+    return not (isinstance(given, dict) and given.get("rows") == 0)
 
 
 def unfinished(target: str | os.PathLike[str]) -> Path | None:

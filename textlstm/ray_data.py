@@ -229,7 +229,9 @@ def _cluster(address: str | None) -> Iterator[None]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"address = {address!r}: no Ray cluster can be joined ({first_line(error)})"
+            f"address = {address!r}: no Ray cluster can be joined ({first_line(error)}): start one "
+            "with `ray start --head`, with the same Ray and Python as here; where it asks for a "
+            "token, set RAY_AUTH_MODE=token"
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
