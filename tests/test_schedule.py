@@ -95,7 +95,13 @@ def test_patience_goes_on_where_it_was():
     ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
 )
 def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
-    assert epochs_for(tokens) == epochs
+    assert epochs_for(tokens, 20_000_000) == epochs
+
+
+def test_the_more_tokens_in_all_the_more_epochs():
+    assert [epochs_for(5_800_000, total) for total in (1, 20_000_000, 45_000_000, 10**9)] == [
+        *(2, 3, 8, 20)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -666,9 +666,9 @@ def test_the_scales_are_fitted_on_validation_and_kept_with_the_best_weights(tmp_
 
 def test_epochs_go_by_the_size_of_train_unless_they_are_given(monkeypatch):
     asked = []
-    monkeypatch.setattr(trainer_module, "epochs_for", lambda n: asked.append(n) or 2)
-    assert len(trainer(epochs=None).run().history) == 2
-    assert asked == [len(TRAIN.texts.ids)]
+    monkeypatch.setattr(trainer_module, "epochs_for", lambda *of: asked.append(of) or 2)
+    assert len(trainer(epochs=None, total_tokens=7).run().history) == 2
+    assert asked == [(len(TRAIN.texts.ids), 7)]
     assert len(trainer(epochs=1).run().history) == 1
 
 

@@ -119,6 +119,9 @@ class TrainingConfig(Settings):
     epochs: int | None = option(
         None, "most passes over train; 2 to 20, the fewer the larger it is, if not given", low=1
     )
+    total_tokens: int = option(
+        20_000_000, "tokens to read in all epochs together where their number is not given", low=1
+    )
     batch_size: int = option(64, "most texts a step", low=1)
     batch_tokens: int = option(
         32_768, "most tokens a step, padding included; 0 for no limit", low=0
@@ -222,7 +225,7 @@ class CrossvalConfig(Settings):
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"adversarial": 0.0},
     "default": {},
-    "best": {"hidden_size": 256, "max_length": 800},
+    "best": {"max_length": 800, "total_tokens": 45_000_000},
 }
 """Options by what training may cost; any of them can be given beside a preset."""
 

@@ -68,6 +68,7 @@ class TextLSTMClassifier(LSTMEstimator):
         dropout: float = ModelConfig.dropout,
         output_dropout: float = ModelConfig.output_dropout,
         epochs: int | None = TrainingConfig.epochs,
+        total_tokens: int = TrainingConfig.total_tokens,
         batch_size: int = TrainingConfig.batch_size,
         batch_tokens: int = TrainingConfig.batch_tokens,
         learning_rate: float = TrainingConfig.learning_rate,
@@ -109,6 +110,7 @@ class TextLSTMClassifier(LSTMEstimator):
         self.dropout = dropout
         self.output_dropout = output_dropout
         self.epochs = epochs
+        self.total_tokens = total_tokens
         self.batch_size = batch_size
         self.batch_tokens = batch_tokens
         self.learning_rate = learning_rate

@@ -123,7 +123,9 @@ class LSTMEstimator(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):  # type:
             # nothing tells when to stop: all epochs count, the loss on train which was best,
             texts["validation"] = texts["train"]
             # and no scales, which would take the certainty about train for certainty
-            patience = training.epochs or epochs_for(len(texts["train"].texts.ids))
+            patience = training.epochs or epochs_for(
+                len(texts["train"].texts.ids), training.total_tokens
+            )
             training = dataclasses.replace(
                 training, monitor="loss", patience=patience, calibrate=False
             )

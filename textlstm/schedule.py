@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
-_TOKENS = 20_000_000  # read in a training of default length
 _LEAST, _MOST = 2, 20  # epochs of one
 _STEPS = (4, 0.05), (20, 0.15)  # epochs and adversarial share of two trainings
 _PLATEAU_FACTOR = 0.5
 
 
-def epochs_for(tokens: int) -> int:
+def epochs_for(tokens: int, total: int) -> int:
     """Give how many epochs to train where nothing is said.
 
     A large corpus teaches in few epochs what a small one takes many for, and time is then about
@@ -20,11 +19,12 @@ def epochs_for(tokens: int) -> int:
 
     Args:
         tokens: those of the training texts.
+        total: how many to read in all epochs together.
 
     Returns:
-        From 2 (10 million tokens and more) to 20 (a million and less).
+        As many epochs as come nearest to the total, from 2 to 20.
     """
-    return max(_LEAST, min(_MOST, round(_TOKENS / max(tokens, 1))))
+    return max(_LEAST, min(_MOST, round(total / max(tokens, 1))))
 
 
 def adversarial_for(epochs: int) -> float:

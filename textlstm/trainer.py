@@ -133,7 +133,7 @@ class Trainer:
         self._world = world
         loss = make_loss(config, train.labels, self.labels).to(self.device)
         self._optimizer = make_optimizer(model, config)
-        self._epochs = config.epochs or epochs_for(len(train.texts.ids))
+        self._epochs = config.epochs or epochs_for(len(train.texts.ids), config.total_tokens)
         adversarial = config.adversarial
         if adversarial is None:
             adversarial = adversarial_for(self._epochs)
