@@ -225,7 +225,7 @@ class CrossvalConfig(Settings):
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"adversarial": 0.0},
     "default": {},
-    "best": {"max_length": 800, "total_tokens": 45_000_000},
+    "best": {"max_length": 800, "total_tokens": 50_000_000},
 }
 """Options by what training may cost; any of them can be given beside a preset."""
 
