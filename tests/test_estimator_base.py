@@ -142,9 +142,10 @@ def test_the_random_numbers_of_the_caller_go_on_as_they_were():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_without_a_validation_part_all_epochs_count():
-    model = small(epochs=8, patience=1, learning_rate=0.5).fit(*rows())  # wild, so often worse
-    assert model.n_iter_ == 8
+@pytest.mark.parametrize(("epochs", "trained"), [(8, 8), (None, 20)])
+def test_without_a_validation_part_all_epochs_count(epochs, trained):
+    wild = small(epochs=epochs, patience=1, learning_rate=0.5)  # so often worse
+    assert wild.fit(*rows()).n_iter_ == trained
     assert small(epochs=8).fit(*rows(300)).n_iter_ <= 8
 
 

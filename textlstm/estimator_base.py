@@ -29,7 +29,7 @@ from textlstm.labels import is_list, label_name
 from textlstm.parts import stratified_part
 from textlstm.pretrained import Pretrained, settings_with_vectors
 from textlstm.runtime import pick_device
-from textlstm.schedule import epochs_for
+from textlstm.schedule import MOST_EPOCHS
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
@@ -123,9 +123,7 @@ class LSTMEstimator(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):  # type:
             # nothing tells when to stop: all epochs count, the loss on train which was best,
             texts["validation"] = texts["train"]
             # and no scales, which would take the certainty about train for certainty
-            patience = training.epochs or epochs_for(
-                len(texts["train"].texts.ids), training.total_tokens
-            )
+            patience = training.epochs or MOST_EPOCHS
             training = dataclasses.replace(
                 training, monitor="loss", patience=patience, calibrate=False
             )

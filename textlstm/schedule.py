@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
-_LEAST, _MOST = 2, 20  # epochs of one
+_LEAST = 2
+MOST_EPOCHS = 20  # where nothing is said
 _STEPS = (4, 0.05), (20, 0.15)  # epochs and adversarial share of two trainings
 _PLATEAU_FACTOR = 0.5
 
@@ -24,7 +25,7 @@ def epochs_for(tokens: int, total: int) -> int:
     Returns:
         As many epochs as come nearest to the total, from 2 to 20.
     """
-    return max(_LEAST, min(_MOST, round(total / max(tokens, 1))))
+    return max(_LEAST, min(MOST_EPOCHS, round(total / max(tokens, 1))))
 
 
 def adversarial_for(epochs: int) -> float:
