@@ -268,3 +268,20 @@ def test_the_record_is_plain_json(tmp_path):
     run.write_request(REQUEST)
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["settings"] == SETTINGS.to_dict()
+
+
+def test_a_resume_as_it_was_leaves_the_record_of_an_older_version_alone(tmp_path):
+    run = unfinished(tmp_path / "model")
+    record = json.loads((run.path / "run.json").read_text())
+    del record["settings"]["training"]["total_tokens"]  # as if there had not been such an option
+    (run.path / "run.json").write_text(json.dumps(record))
+    before = (run.path / "run.json").read_bytes()
+    run.take_over(REQUEST)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_a_resume_with_other_options_is_recorded(tmp_path):
+    run = unfinished(tmp_path / "model")
+    longer = TrainSettings.from_options(max_minutes=5.0)
+    run.take_over(RunRequest("sample", longer, "f00d"))
+    assert run.read_request().settings.training.max_minutes == 5.0

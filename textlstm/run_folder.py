@@ -204,11 +204,15 @@ class RunFolder:
         if anew or not self.has_begun():
             self.write_request(dataclasses.replace(request, fingerprint=None))
             self._remove([*_OURS, CACHE, *self._leftovers()])
-        elif self.read_request().fingerprint != request.fingerprint:
-            raise DataError(
-                f"the data has changed since the run in {self.path} began: bring it back as it "
-                "was, or train anew with --overwrite"
-            )
+        else:
+            begun = self.read_request()
+            if begun.fingerprint != request.fingerprint:
+                raise DataError(
+                    f"the data has changed since the run in {self.path} began: bring it back as it "
+                    "was, or train anew with --overwrite"
+                )
+            if begun == request:
+                return  # an older version that began the run can then still go on with it
         self.write_request(request)
 
     def give_up(self) -> None:
