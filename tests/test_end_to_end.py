@@ -207,10 +207,11 @@ def test_a_trained_model_knows_its_task_from_file_to_file(tmp_path, capsys):
     assert [line.split(",")[1] for line in out.read_text().splitlines()] == ["label", "bad", "good"]
 
 
-def test_default_training_on_the_sample_passes_95_percent(tmp_path):
+def test_default_training_reads_a_deciding_word_among_others(tmp_path):
+    data = write_splits(tmp_path / "data", train=200, validation=60, test=200)
     model, report = tmp_path / "m", tmp_path / "test.json"
-    assert main(["train", "sample", "--out", str(model)]) == 0
-    assert main(["evaluate", str(model), "sample", "--split", "test", "--json", str(report)]) == 0
+    assert main(["train", str(data), "--out", str(model)]) == 0
+    assert main(["evaluate", str(model), str(data), "--split", "test", "--json", str(report)]) == 0
     figures = json.loads(report.read_text())
-    assert (figures["n"], figures["labels"]) == (1000, ["negative", "positive"])
+    assert (figures["n"], figures["labels"]) == (200, ["bad", "good"])
     assert figures["accuracy"] > 0.95

@@ -77,10 +77,19 @@ def test_ratios_are_those_of_naive_bayes():
 
 
 def test_neither_the_order_of_texts_nor_the_size_of_chunks_matters(monkeypatch):
+    # The fit ends at a tolerance, so weights (up to 8.5 here) are known to about 1%. How far a
+    # sum is off in its last digit, which differs between CPUs, decides where in that range.
     model = fitted()
-    torch.testing.assert_close(fitted(shuffled(TRAIN)).table, model.table, atol=0.01, rtol=0)
+    batch = collate(TRAIN.texts, np.arange(len(TRAIN)))
+
+    def same(other):
+        torch.testing.assert_close(other.table, model.table, atol=0.08, rtol=0)
+        found, expected = other(*batch).softmax(dim=1), model(*batch).softmax(dim=1)
+        torch.testing.assert_close(found, expected, atol=0.005, rtol=0)
+
+    same(fitted(shuffled(TRAIN)))
     monkeypatch.setattr(ngram_fitting, "_CHUNK", 50)
-    torch.testing.assert_close(fitted().table, model.table, atol=0.01, rtol=0)
+    same(fitted())
 
 
 def test_the_same_texts_give_the_same_weights_bit_for_bit(tmp_path):
