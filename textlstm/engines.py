@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from textlstm import __version__
 from textlstm.batching import collate, sorted_batches
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
@@ -20,6 +19,7 @@ from textlstm.crew import for_each
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.predictor import TOKENS_AT_ONCE, predict_probabilities
+from textlstm.version import __version__
 
 Tokens = tuple[np.ndarray, np.ndarray]
 """Ids of texts one behind the other, and their lengths, as `TextTokenizer.encode_batch` gives."""

@@ -6,11 +6,11 @@ import difflib
 import json
 from pathlib import Path
 
-from textlstm import __version__
 from textlstm.classifier import LabelledSplit, TextClassifier
 from textlstm.errors import ConfigError
 from textlstm.persistence import save_weights
 from textlstm.torch_export import export_program, export_torch
+from textlstm.version import __version__
 from textlstm.vocabulary import PAD_ID, UNK_ID
 
 _POOLING_RULES = {

@@ -22,10 +22,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     enable_progress_bars,
 )
 
-from textlstm import __version__
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, TextLSTMError
 from textlstm.persistence import FILES, LIBRARY, read_config
 from textlstm.row_files import first_line
+from textlstm.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from textlstm import __version__
 from textlstm.errors import ExportError, MissingDependencyError
+from textlstm.version import __version__
 
 try:
     import onnx

@@ -22,11 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textlstm import __version__
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, VocabularyError
 from textlstm.files import atomic_path, write_text
 from textlstm.tokenizer import TextTokenizer
+from textlstm.version import __version__
 from textlstm.vocabulary import Vocabulary
 
 LIBRARY = "textlstm"

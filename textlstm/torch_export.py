@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import save as write_zip_archive
 
-from textlstm import __version__
 from textlstm.classifier import TextClassifier
 from textlstm.errors import ExportError
 from textlstm.files import atomic_path
 from textlstm.model import BiLSTMClassifier, combine
 from textlstm.outputs import probabilities_of
 from textlstm.parity import compare, plain_copy, require_parity
+from textlstm.version import __version__
 
 _GATE_TOKENS = 5000  # some seconds with the default settings
 _INSTEAD = "export with format onnx instead"

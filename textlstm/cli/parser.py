@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from textlstm import __version__
 from textlstm.cli import crossval, evaluate, export, inspect, predict, train, vocab
 from textlstm.errors import PeerError
 from textlstm.launch import read_place
+from textlstm.version import __version__
 
 ERROR_CODE = 2
 
