@@ -186,7 +186,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> None:
 
 def read_texts(files: list[Path]) -> tuple[list[str], list[str]]:
     """Give texts and labels of files."""
-    from textlstm.rows import read_rows
+    from textlstm.io.readers import read_rows
 
     found = [row.values for file in files for row in read_rows(file)]
     return [str(row["text"]) for row in found], [str(row["label"]) for row in found]
@@ -284,9 +284,9 @@ def stages(model: Path, source: Path, out: Path) -> None:
     from textlstm import TextClassifier
     from textlstm.config import PredictionConfig
     from textlstm.engines import make_engine
+    from textlstm.io.input import CHUNK_CHARACTERS, Place, chunks, find_input
+    from textlstm.io.writers import CsvEncoder
     from textlstm.labelling import Labeller
-    from textlstm.row_input import CHUNK_CHARACTERS, Place, chunks, find_input
-    from textlstm.row_writers import CsvEncoder
 
     config = PredictionConfig()
     engine = make_engine(TextClassifier.load(model), config)

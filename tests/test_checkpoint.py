@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from textlstm import files
 from textlstm.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -17,6 +16,7 @@ from textlstm.checkpoint import (
     save_checkpoint,
 )
 from textlstm.errors import ModelFolderError, OutputError, TrainingError
+from textlstm.io import atomic as files
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from textlstm.classify import classify_file, classify_lines
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.data import load_split
 from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
-from textlstm.rows import read_rows
+from textlstm.io.readers import read_rows
 
 LABELS = ("bad", "good", "so so")
 TEXTS = [

@@ -12,7 +12,7 @@ from tiny_classifier import texts, tiny_classifier
 from textlstm import TextClassifier
 from textlstm.cli import main
 from textlstm.cli.console import counting
-from textlstm.work_folder import WorkFolder
+from textlstm.io.work_folder import WorkFolder
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.readers import Row
 from textlstm.labelling import Labeller, added_columns, choose_texts, shortest
-from textlstm.rows import Row
 
 LABELS = ("bad", "good", "so so")
 

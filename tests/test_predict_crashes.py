@@ -18,7 +18,7 @@ from tiny_classifier import texts, tiny_classifier
 
 from textlstm.classify import unfinished
 from textlstm.cli import main
-from textlstm.work_folder import WorkFolder
+from textlstm.io.work_folder import WorkFolder
 
 ROWS = int(os.environ.get("TEXTLSTM_CRASH_ROWS", "900"))
 KILLS = int(os.environ.get("TEXTLSTM_CRASH_KILLS", "4"))

@@ -81,7 +81,7 @@ def classify(classifier, source, target, **options):
 def test_the_output_is_that_of_a_local_run(
     cluster, classifier, source, expected, tmp_path, monkeypatch, name
 ):
-    monkeypatch.setattr("textlstm.row_input._GROUP_BYTES", 1)  # a group for each file
+    monkeypatch.setattr("textlstm.io.input._GROUP_BYTES", 1)  # a group for each file
     summary = classify(classifier, source, tmp_path / name)
     assert (tmp_path / name).read_bytes() == expected(name)
     assert summary.rows == 600
@@ -89,7 +89,7 @@ def test_the_output_is_that_of_a_local_run(
 
 
 def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr("textlstm.row_input._GROUP_BYTES", 1)  # a task for each file
+    monkeypatch.setattr("textlstm.io.input._GROUP_BYTES", 1)  # a task for each file
     source = tmp_path / "in"
     source.mkdir()
     some = texts(600)
@@ -189,7 +189,7 @@ def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):
     def vanish(*_):
         raise AssertionError("nothing is done")
 
-    from textlstm import row_input
+    from textlstm.io import input as row_input
 
     find = row_input.find_input(source, PredictionConfig(), "csv")
     source.unlink()

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from textlstm.config import PredictionConfig
+from textlstm.io.input import Chunk, Place
+from textlstm.io.readers import Row
+from textlstm.io.writers import JsonEncoder
 from textlstm.labelling import Labeller, Summary
-from textlstm.row_input import Chunk, Place
 from textlstm.row_stream import run
-from textlstm.row_writers import JsonEncoder
-from textlstm.rows import Row
 
 LABELS = ("even", "odd")
 

@@ -14,9 +14,9 @@ import datasets
 import pyarrow as pa
 
 from textlstm.errors import DataError, OutputError
-from textlstm.files import atomic_path
+from textlstm.io.atomic import atomic_path
+from textlstm.io.readers import Row, bad_text, read_rows
 from textlstm.labels import ONE_LABEL, LabelCells
-from textlstm.rows import Row, bad_text, read_rows
 
 _CACHE_FORMAT = 1
 _BATCH_ROWS = 1000

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from textlstm.errors import ModelFolderError, TrainingError
-from textlstm.files import atomic_path
+from textlstm.io.atomic import atomic_path
 
 FORMAT = "textlstm checkpoint 1"
 _GROUPS = ("model", "best", "optimizer", "random")

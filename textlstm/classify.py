@@ -21,6 +21,10 @@ from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
 from textlstm.engines import Engine, make_engine
 from textlstm.errors import ConfigError, OutputError
+from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
+from textlstm.io.output import RowOutput, Target
+from textlstm.io.work_folder import WorkFolder, differences
+from textlstm.io.writers import Encoder, JsonEncoder
 from textlstm.labelling import (
     SEPARATOR,
     TEXT_COLUMN,
@@ -29,11 +33,7 @@ from textlstm.labelling import (
     choose_texts,
     require_new_names,
 )
-from textlstm.row_input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
-from textlstm.row_output import RowOutput, Target
 from textlstm.row_stream import Done, Sink, run, run_lines
-from textlstm.row_writers import Encoder, JsonEncoder
-from textlstm.work_folder import WorkFolder, differences
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,7 +59,7 @@ def classify_file(
 
     Args:
         classifier: the model.
-        source: see `textlstm.row_input.find_input`.
+        source: see `textlstm.io.input.find_input`.
         target: where the rows go: a file, its format told by its name; a folder, which gets
             parquet parts; or a stream, which gets json lines. All columns are kept; those of
             `added_columns` follow them (in json lines, `error` only where there is one).

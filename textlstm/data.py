@@ -14,10 +14,11 @@ import numpy as np
 
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
+from textlstm.io.locate import SPLIT_NAMES, canonical_split
 from textlstm.labels import LabelCells, are_whole_numbers, order_names, whole_number
 from textlstm.parts import stratified_part
 from textlstm.scanning import Scan, scan_table
-from textlstm.sources import SPLIT_NAMES, Found, Source, canonical_split, find_tables
+from textlstm.sources import Found, Source, find_tables
 from textlstm.split import Split
 from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.hub_data import quiet
+from textlstm.io.hub_datasets import quiet
+from textlstm.io.readers import Row
 from textlstm.labelling import ERROR_COLUMN, Labeller, choose_texts, require_new_names
-from textlstm.rows import Row
 
 _BATCH_ROWS = 4096  # texts that are sorted by length together
 

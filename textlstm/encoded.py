@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from textlstm.errors import DataError
-from textlstm.files import atomic_path
+from textlstm.io.atomic import atomic_path
 from textlstm.vocabulary import UNK_ID
 
 SUFFIX = ".tokens"

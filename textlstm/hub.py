@@ -23,8 +23,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, TextLSTMError
+from textlstm.io.formats import first_line
 from textlstm.persistence import FILES, LIBRARY, read_config
-from textlstm.row_files import first_line
 from textlstm.version import __version__
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.readers import Row, row_text
+from textlstm.io.writers import OutRow
 from textlstm.outputs import judgements
-from textlstm.row_writers import OutRow
-from textlstm.rows import Row, row_text
 
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from textlstm.errors import ConfigError, DataError
-from textlstm.rows import bad_text
+from textlstm.io.readers import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _WHOLE_FLOAT = re.compile(r"(-?0|-?[1-9][0-9]*)\.0+")

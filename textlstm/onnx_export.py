@@ -19,7 +19,7 @@ from textlstm.batching import collate, sorted_batches
 from textlstm.classifier import LabelledSplit, TextClassifier
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
-from textlstm.files import atomic_folder, require_replaceable, write_text
+from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
 from textlstm.onnx_card import Judged, OnnxReport, onnx_card
 from textlstm.onnx_graph import QUANTIZATIONS, build_graph
 from textlstm.onnx_session import OnnxSession

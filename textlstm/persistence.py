@@ -24,7 +24,7 @@ from torch import Tensor
 
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, VocabularyError
-from textlstm.files import atomic_path, write_text
+from textlstm.io.atomic import atomic_path, write_text
 from textlstm.tokenizer import TextTokenizer
 from textlstm.version import __version__
 from textlstm.vocabulary import Vocabulary

@@ -20,7 +20,7 @@ from torch import nn
 from textlstm.config import TrainSettings
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError
-from textlstm.files import write_text
+from textlstm.io.atomic import write_text
 from textlstm.tokenizer import WHOLE_WORDS, TextTokenizer
 from textlstm.vector_files import vector_size
 from textlstm.vectors import Vectors, embedding_matrix, has_vector, read_vectors

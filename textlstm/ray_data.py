@@ -24,17 +24,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from textlstm.arrow_cells import batch_values
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
 from textlstm.engines import TorchEngine
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
+from textlstm.io.arrow import batch_values
+from textlstm.io.formats import first_line
+from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
+from textlstm.io.readers import Row
+from textlstm.io.writers import Encoder
 from textlstm.labelling import Labeller, Summary, choose_texts, require_new_names
-from textlstm.row_files import first_line
-from textlstm.row_input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.row_stream import Sink, finish_chunk, keep
-from textlstm.row_writers import Encoder
-from textlstm.rows import Row
 
 try:
     import ray

@@ -19,10 +19,10 @@ import numpy as np
 
 from textlstm.allocator import release_excess
 from textlstm.engines import Engine, Tokens
+from textlstm.io.input import Chunk, Place
+from textlstm.io.readers import Row
+from textlstm.io.writers import Encoder
 from textlstm.labelling import TEXT_COLUMN, FoundTexts, Labeller, Summary
-from textlstm.row_input import Chunk, Place
-from textlstm.row_writers import Encoder
-from textlstm.rows import Row
 from textlstm.stages import Behind, ahead
 
 _BLOCK = 2**18  # bytes read at once from a stream

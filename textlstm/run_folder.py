@@ -21,7 +21,7 @@ from typing import Any
 
 from textlstm.config import TRAIN_PARTS, TrainSettings, with_preset
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
-from textlstm.files import write_text
+from textlstm.io.atomic import write_text
 from textlstm.options import names_of
 from textlstm.persistence import FILES, read_config
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
-from textlstm.hub_data import load_hub, quiet
+from textlstm.io.formats import COMPRESSIONS, SUFFIXES, check_file, looks_local
+from textlstm.io.hub_datasets import load_hub
+from textlstm.io.locate import SAMPLE, SPLIT_NAMES, canonical_split, load_saved
+from textlstm.io.readers import bad_text
 from textlstm.labels import LabelCells, is_list
-from textlstm.row_files import COMPRESSIONS, SUFFIXES, check_file, first_line, looks_local
-from textlstm.rows import bad_text
 from textlstm.tables import Table
 
 Source: TypeAlias = Union[
@@ -27,16 +28,6 @@ Source: TypeAlias = Union[
     datasets.Dataset,
     Mapping[str, tuple[Sequence[str], Sequence[Any]]],
 ]
-SPLIT_NAMES = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-SAMPLE = Path(__file__).parent / "sample"
-
 _SPLIT_FILE = re.compile(rf"({'|'.join(SPLIT_NAMES)})([-_.][0-9].*)?")
 
 
@@ -100,11 +91,6 @@ def find_tables(source: Source, config: DataConfig) -> Found:
     return found
 
 
-def canonical_split(name: str) -> str:
-    """Give 'validation' for 'valid', 'val' and 'dev'; an unknown name stays as it is."""
-    return SPLIT_NAMES.get(name.lower(), name)
-
-
 def _from_path(path: Path) -> Found:
     if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -114,20 +100,6 @@ def _from_path(path: Path) -> Found:
     if not path.is_file():
         raise DataError(f"{path} is a pipe or device: write its rows to a file first")
     return Found(str(path), {"train": Table.of_files([path])}, single=True)
-
-
-def load_saved(folder: Path) -> datasets.Dataset | datasets.DatasetDict:
-    """Open a folder written by `save_to_disk`, memory-mapped.
-
-    Raises:
-        DataError: it can't be read.
-    """
-    try:
-        with quiet():
-            return datasets.load_from_disk(str(folder), keep_in_memory=False)
-    except Exception as error:  # whatever a damaged folder makes of the library
-        message = first_line(error)
-        raise DataError(f"the saved dataset {folder} cannot be read: {message}") from error
 
 
 def _from_saved(folder: Path) -> Found:

@@ -36,8 +36,8 @@ import torch
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
 from textlstm.engines import TorchEngine
+from textlstm.io.readers import Row
 from textlstm.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
-from textlstm.rows import Row
 
 PredictFn = Callable[["np.ndarray | Sequence[Any]"], dict[str, np.ndarray]]
 COLUMNS = ("label", "score", ERROR_COLUMN)

@@ -15,9 +15,9 @@ import pyarrow as pa
 from textlstm.arrow_cache import import_files
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
+from textlstm.io.formats import clear_errors, file_format, open_parquet
+from textlstm.io.readers import bad_text, read_columns, read_rows
 from textlstm.labels import ONE_LABEL, LabelCells, is_list_type
-from textlstm.row_files import clear_errors, file_format, open_parquet
-from textlstm.rows import bad_text, read_columns, read_rows
 
 # fmt: off
 TEXT_NAMES = (

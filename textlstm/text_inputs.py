@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from textlstm.errors import ConfigError
-from textlstm.rows import bad_text
+from textlstm.io.readers import bad_text
 
 _BATCH = 1000  # texts
 

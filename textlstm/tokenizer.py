@@ -22,7 +22,7 @@ from tokenizers.models import WordLevel
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
 from textlstm.errors import ConfigError, VocabularyError
-from textlstm.files import atomic_path
+from textlstm.io.atomic import atomic_path
 from textlstm.subwords import SUBWORDS, count_subwords, train_subwords
 from textlstm.token_rules import FROM_FILE, Rules, assemble, rules_of
 from textlstm.tokenizer_file import read_tokenizer

@@ -38,8 +38,8 @@ from textlstm.distributed import ALONE, World
 from textlstm.encoded import LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation import judge
-from textlstm.files import write_text
 from textlstm.gradients import BatchGradients
+from textlstm.io.atomic import write_text
 from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
 from textlstm.model import Branched, combine

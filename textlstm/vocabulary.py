@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.errors import VocabularyError
-from textlstm.files import write_text
+from textlstm.io.atomic import write_text
 from textlstm.torchtext_forms import make_vocab, read_vocab
 
 PAD, UNK = "<pad>", "<unk>"

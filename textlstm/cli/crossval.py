@@ -15,7 +15,7 @@ from textlstm.cli.console import clock, messages, say
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
-from textlstm.files import write_text
+from textlstm.io.atomic import write_text
 from textlstm.launch import read_place
 from textlstm.options import add_flags, build
 

@@ -12,7 +12,7 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.errors import DataError
-from textlstm.files import write_text
+from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.errors import DataError
-from textlstm.rows import file_format, read_rows
+from textlstm.io.readers import file_format, read_rows
 
 CSV = b"text,label\n" + b"".join(b"text %d,a\n" % i for i in range(2000))
 

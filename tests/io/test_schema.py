@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.errors import DataError
-from textlstm.row_columns import columns_of
+from textlstm.io.schema import columns_of
 
 
 def json_file(path, rows):

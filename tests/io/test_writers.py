@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.row_columns import columns_of
-from textlstm.row_files import COMPRESSIONS, file_format
-from textlstm.row_writers import OutRow, make_encoder
-from textlstm.rows import read_rows
+from textlstm.io.formats import COMPRESSIONS, file_format
+from textlstm.io.readers import read_rows
+from textlstm.io.schema import columns_of
+from textlstm.io.writers import OutRow, make_encoder
 
 STRINGS = pa.schema([("a", pa.string()), ("b", pa.string())])
 AWKWARD = [

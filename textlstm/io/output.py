@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textlstm.errors import OutputError
-from textlstm.files import sync
-from textlstm.row_files import COMPRESSIONS, file_format, first_line
-from textlstm.row_writers import Encoder, make_encoder
-from textlstm.work_folder import DATA, WorkFolder
+from textlstm.io.atomic import sync
+from textlstm.io.formats import COMPRESSIONS, file_format, first_line
+from textlstm.io.work_folder import DATA, WorkFolder
+from textlstm.io.writers import Encoder, make_encoder
 
 PART_ROWS = 2**18  # of a part in a folder, at least
 _GROUP_ROWS = 2**16  # of a parquet row group, at least, if it is not limited by its bytes

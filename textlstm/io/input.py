@@ -20,15 +20,15 @@ import pyarrow as pa
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.row_columns import columns_of
-from textlstm.row_files import EmptyFileError, Meter, check_file, file_format, looks_local
-from textlstm.rows import Row, read_rows
+from textlstm.io.formats import EmptyFileError, Meter, check_file, file_format, looks_local
+from textlstm.io.locate import SAMPLE
+from textlstm.io.readers import Row, read_rows
+from textlstm.io.schema import columns_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
-SAMPLE = Path(__file__).with_name("sample")
 _GROUP_BYTES = 2**24  # small files are read as one group
 
 
@@ -148,7 +148,7 @@ def find_input(
         DataError: there is no such source, its files differ, or it is not clear which split.
     """
     if not isinstance(source, str | os.PathLike):
-        from textlstm.dataset_rows import of_dataset  # the library `datasets` is slow to import
+        from textlstm.io.dataset_input import of_dataset  # the library `datasets` is slow to import
 
         return of_dataset(source)
     name = os.fspath(source)
@@ -157,7 +157,7 @@ def find_input(
     if name == "sample":
         return FileRows.of_files([_sample_file(config)], name, target_format)
     if any(file.is_file() for file in saved):
-        from textlstm.dataset_rows import from_disk
+        from textlstm.io.dataset_input import from_disk
 
         return from_disk(name, config)
     if "://" in name:
@@ -173,7 +173,7 @@ def find_input(
     elif looks_local(name):
         files = [path]
     else:
-        from textlstm.dataset_rows import from_hub
+        from textlstm.io.dataset_input import from_hub
 
         return from_hub(name, config)
     _refuse_split(name, config)

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from textlstm.arrow_cells import batch_values
 from textlstm.errors import DataError
-from textlstm.row_files import (
+from textlstm.io.arrow import batch_values
+from textlstm.io.formats import (
     EmptyFileError,
     Meter,
     check_file,

@@ -11,11 +11,11 @@ import huggingface_hub
 import pytest
 from tiny_hub import TinyHub
 
-from textlstm import hub_data
 from textlstm.config import DataConfig
 from textlstm.data import load_corpus
 from textlstm.errors import DataError
-from textlstm.hub_data import load_hub
+from textlstm.io import hub_datasets as hub_data
+from textlstm.io.hub_datasets import load_hub
 
 DATA = datasets.DatasetDict(
     {

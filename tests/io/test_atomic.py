@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.files import atomic_folder, atomic_path, write_text
+from textlstm.io.atomic import atomic_folder, atomic_path, write_text
 
 
 def test_the_file_appears_under_its_name_when_it_is_whole(tmp_path):

@@ -12,7 +12,7 @@ import huggingface_hub
 
 from textlstm.config import DataConfig
 from textlstm.errors import DataError
-from textlstm.row_files import first_line
+from textlstm.io.formats import first_line
 
 _UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError"}
 _PROBE_SECONDS = 10.0

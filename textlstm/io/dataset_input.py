@@ -10,13 +10,13 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from textlstm.arrow_cells import batch_values
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.hub_data import load_hub
-from textlstm.row_files import Meter
-from textlstm.rows import Row
-from textlstm.sources import canonical_split, load_saved
+from textlstm.io.arrow import batch_values
+from textlstm.io.formats import Meter
+from textlstm.io.hub_datasets import load_hub
+from textlstm.io.locate import canonical_split, load_saved
+from textlstm.io.readers import Row
 
 _GROUP_ROWS = 2**16
 _BATCH_ROWS = 1000

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from textlstm.errors import OutputError
-from textlstm.files import sync, write_text
+from textlstm.io.atomic import sync, write_text
 
 try:
     import fcntl

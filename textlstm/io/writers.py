@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from textlstm.errors import OutputError
-from textlstm.row_files import first_line
+from textlstm.io.formats import first_line
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm import row_output
 from textlstm.errors import DataError, OutputError
-from textlstm.row_output import RowOutput, Target
-from textlstm.row_writers import OutRow
-from textlstm.rows import read_rows
-from textlstm.work_folder import WorkFolder
+from textlstm.io import output as row_output
+from textlstm.io.output import RowOutput, Target
+from textlstm.io.readers import read_rows
+from textlstm.io.work_folder import WorkFolder
+from textlstm.io.writers import OutRow
 
 COLUMNS = pa.schema([("text", pa.string()), ("n", pa.int64())])
 CHUNKS = [[OutRow({"text": f"t{c}-{r}", "n": c}, {}) for r in range(3)] for c in range(5)]
@@ -103,7 +103,7 @@ def test_a_parquet_file_has_row_groups_of_some_size(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_output_without_rows_is_whole_too(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("test_row_output.CHUNKS", [])
+    monkeypatch.setitem(globals(), "CHUNKS", [])
     write(tmp_path / name)
     if "jsonl" not in name:
         assert rows_of(tmp_path / name) == []

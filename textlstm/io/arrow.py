@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from textlstm.row_files import first_line
+from textlstm.io.formats import first_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from textlstm.arrow_cells import batch_values
+from textlstm.io.arrow import batch_values
 
 LATE = 10**12  # seconds: after the year 9999
 

@@ -3,12 +3,12 @@
 import datasets
 import pytest
 
-from textlstm import dataset_rows
 from textlstm.config import PredictionConfig
-from textlstm.dataset_rows import from_hub, of_dataset
 from textlstm.errors import ConfigError, DataError
-from textlstm.row_files import Meter
-from textlstm.row_input import Place, chunks, find_input
+from textlstm.io import dataset_input as dataset_rows
+from textlstm.io.dataset_input import from_hub, of_dataset
+from textlstm.io.formats import Meter
+from textlstm.io.input import Place, chunks, find_input
 
 NONE = PredictionConfig()
 START = Place()

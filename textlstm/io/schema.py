@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from textlstm.errors import DataError
-from textlstm.row_files import EmptyFileError, file_format, first_line, open_parquet
-from textlstm.row_writers import decodable
-from textlstm.rows import read_columns, read_rows
+from textlstm.io.formats import EmptyFileError, file_format, first_line, open_parquet
+from textlstm.io.readers import read_columns, read_rows
+from textlstm.io.writers import decodable
 
 _SCANNED_TOGETHER = 1000  # rows
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm import rows as rows_module
 from textlstm.errors import DataError
-from textlstm.row_files import Meter
-from textlstm.rows import Row, bad_text, read_columns, read_rows, row_text
+from textlstm.io import readers as rows_module
+from textlstm.io.formats import Meter
+from textlstm.io.readers import Row, bad_text, read_columns, read_rows, row_text
 
 
 def read(tmp_path: Path, name: str, data: bytes | str) -> list[Row]:

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm import row_input
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.row_files import Meter
-from textlstm.row_input import FileRows, Place, chunks, find_input
+from textlstm.io import input as row_input
+from textlstm.io.formats import Meter
+from textlstm.io.input import FileRows, Place, chunks, find_input
 
 NONE = PredictionConfig()
 START = Place()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.work_folder import DATA, WorkFolder, differences
+from textlstm.io.work_folder import DATA, WorkFolder, differences
 
 JOB = {"input": {"a.csv": "10 bytes"}}
 
@@ -79,7 +79,7 @@ def test_a_foreign_or_damaged_folder_is_refused(tmp_path, text):
 HOLD = """
 import sys, time
 from pathlib import Path
-from textlstm.work_folder import WorkFolder
+from textlstm.io.work_folder import WorkFolder
 with WorkFolder(Path(sys.argv[1])) as work:
     print("held", flush=True)
     time.sleep(60)
