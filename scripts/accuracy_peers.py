@@ -221,7 +221,7 @@ class FastText:
 
 def write_vectors(source: Path, out: Path) -> None:
     """Write a file of vectors, of any form that textlstm reads, as fastText reads it."""
-    from textlstm.vector_files import open_vectors
+    from textlstm.text.vector_files import open_vectors
 
     with open_vectors(source) as file:
         count = sum(1 for _ in file.rows())

@@ -101,7 +101,7 @@ def real_lengths(file: Path) -> np.ndarray:
     """Count the tokens of TEXTS texts, taken evenly from a corpus."""
     from textlstm import load_corpus
     from textlstm.config import TokenizerConfig
-    from textlstm.tokenizer import TextTokenizer
+    from textlstm.text.tokenizer import TextTokenizer
 
     corpus = load_corpus(str(file))
     assert corpus.train is not None

@@ -13,7 +13,7 @@ from textlstm import TextLSTMError, TextTokenizer
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.data import load_texts
 from textlstm.options import add_flags, build, names_of
-from textlstm.vocabulary import UNK_ID
+from textlstm.text.vocabulary import UNK_ID
 
 
 def main() -> None:

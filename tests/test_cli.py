@@ -18,7 +18,7 @@ from textlstm.cli.console import clock
 from textlstm.cli.progress import Progress
 from textlstm.export import FORMATS
 from textlstm.metrics import evaluate_probabilities
-from textlstm.vocabulary import Vocabulary
+from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [
     *("n", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),

@@ -14,7 +14,7 @@ from textlstm.config import DataConfig
 from textlstm.data import Split, load_corpus, load_split, load_texts
 from textlstm.errors import DataError
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS = "text,label\n" + "".join(f"text {i},{'pos' if i % 3 else 'neg'}\n" for i in range(30))
 CLASSES = datasets.Features(
     {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg", "odd"])}

@@ -12,7 +12,7 @@ from torch import nn
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, MissingDependencyError, OutputError
 from textlstm.export import FORMATS, export_model, export_safetensors, export_vocabulary
-from textlstm.vocabulary import Vocabulary
+from textlstm.text.vocabulary import Vocabulary
 
 TEXTS = [*texts(20), "", "unseen"]
 

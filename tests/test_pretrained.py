@@ -16,8 +16,8 @@ from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.fitting import TrainingInterrupted
 from textlstm.pretrained import read_pretrained, settings_with_vectors
+from textlstm.text.vocabulary import UNK_ID
 from textlstm.trainer import Observer
-from textlstm.vocabulary import UNK_ID
 
 SIZE = 6
 WORDS = ["the", "Bright", "unheard", "a", "it's", "film", "shining", "gloomy"]  # by frequency

@@ -9,7 +9,7 @@ from textlstm.config import TrainSettings
 from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import RunRecord
 from textlstm.runtime import seed_everything
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
 
 LABELS = ("bad", "good", "very good | <b>très</b>")
 SENTENCE = "a the film was dull bright and slow not never very it all naïve 映画"

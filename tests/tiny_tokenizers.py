@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from textlstm.config import TOKENIZERS, TokenizerConfig
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
 
 TEXTS = [
     "The film was great, and it's not dull; I don't regret 1,000.50 dollars!",

@@ -17,10 +17,10 @@ _HOMES = {
     "TextClassifier": "classifier",
     "TextLSTMClassifier": "estimator",
     "TextLSTMError": "errors",
-    "TextTokenizer": "tokenizer",
+    "TextTokenizer": "text.tokenizer",
     "TokenIdClassifier": "token_estimator",
     "TrainSettings": "config",
-    "Vocabulary": "vocabulary",
+    "Vocabulary": "text.vocabulary",
     "cross_validate": "crossval",
     "load_corpus": "data",
     "train": "pipeline",
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from textlstm.lstm import BiLSTM as BiLSTM
     from textlstm.model import BiLSTMClassifier as BiLSTMClassifier
     from textlstm.pipeline import train as train
+    from textlstm.text.tokenizer import TextTokenizer as TextTokenizer
+    from textlstm.text.vocabulary import Vocabulary as Vocabulary
     from textlstm.token_estimator import TokenIdClassifier as TokenIdClassifier
-    from textlstm.tokenizer import TextTokenizer as TextTokenizer
-    from textlstm.vocabulary import Vocabulary as Vocabulary
 
 
 def __getattr__(name: str) -> Any:

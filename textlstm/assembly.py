@@ -11,7 +11,7 @@ from textlstm.config import TrainSettings
 from textlstm.errors import ModelFolderError
 from textlstm.model import BiLSTMClassifier
 from textlstm.persistence import FILES, ModelFolder, fit_thresholds
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
 
 
 def misfit(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from textlstm.encoded import EncodedTexts
-from textlstm.vocabulary import PAD_ID
+from textlstm.text.vocabulary import PAD_ID
 
 _WINDOW = 100  # batches that are sorted by length together
 _NOISE = 0.1  # a length counts as up to this share more or less, so that epochs differ

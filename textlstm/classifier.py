@@ -27,9 +27,9 @@ from textlstm.outputs import judgements
 from textlstm.persistence import ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.runtime import pick_device, pick_precision
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import Vocabulary
 from textlstm.text_inputs import checked_texts, in_batches, iterate
-from textlstm.tokenizer import TextTokenizer
-from textlstm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -19,7 +19,7 @@ import numpy as np
 
 from textlstm.errors import DataError
 from textlstm.io.atomic import atomic_path
-from textlstm.vocabulary import UNK_ID
+from textlstm.text.vocabulary import UNK_ID
 
 SUFFIX = ".tokens"
 _MAGIC = b"txtlstm1"

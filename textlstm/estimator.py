@@ -18,8 +18,8 @@ from textlstm.errors import ConfigError
 from textlstm.estimator_base import LSTMEstimator, read_targets
 from textlstm.persistence import RunRecord
 from textlstm.pretrained import read_pretrained
+from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text_inputs import checked_texts, in_batches
-from textlstm.tokenizer import TextTokenizer
 
 
 class TextLSTMClassifier(LSTMEstimator):

@@ -9,9 +9,9 @@ from pathlib import Path
 from textlstm.classifier import LabelledSplit, TextClassifier
 from textlstm.errors import ConfigError
 from textlstm.persistence import save_weights
+from textlstm.text.vocabulary import PAD_ID, UNK_ID
 from textlstm.torch_export import export_program, export_torch
 from textlstm.version import __version__
-from textlstm.vocabulary import PAD_ID, UNK_ID
 
 _POOLING_RULES = {
     "final": "the last layer's forward state after the last token, then (if bidirectional) its "

@@ -11,7 +11,7 @@ from typing import Any
 
 from textlstm.config import TrainSettings
 from textlstm.model import BiLSTMClassifier
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
 
 _LETTERS = 16
 

@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 from textlstm.parity import Parity
 from textlstm.persistence import current_versions
-from textlstm.tokenizer import TextTokenizer
-from textlstm.vocabulary import UNK, UNK_ID
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import UNK, UNK_ID
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from torch import Tensor
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, VocabularyError
 from textlstm.io.atomic import atomic_path, write_text
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import Vocabulary
 from textlstm.version import __version__
-from textlstm.vocabulary import Vocabulary
 
 LIBRARY = "textlstm"
 FORMAT_VERSION = 1

@@ -29,9 +29,9 @@ from textlstm.pretrained import (
     with_whole_path,
 )
 from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
-from textlstm.tokenizer import TextTokenizer
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import Vocabulary
 from textlstm.trainer import Observer
-from textlstm.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from textlstm.config import TrainSettings
 from textlstm.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
-from textlstm.tokenizer import WHOLE_WORDS, TextTokenizer
-from textlstm.vector_files import vector_size
-from textlstm.vectors import Vectors, embedding_matrix, has_vector, read_vectors
-from textlstm.vocabulary import UNK_ID
+from textlstm.text.tokenizer import WHOLE_WORDS, TextTokenizer
+from textlstm.text.vector_files import vector_size
+from textlstm.text.vocabulary import UNK_ID
+from textlstm.text.word_vectors import Vectors, embedding_matrix, has_vector, read_vectors
 
 logger = logging.getLogger(__name__)
 

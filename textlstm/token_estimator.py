@@ -18,7 +18,7 @@ from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import pack, unpack
 from textlstm.predictor import predict_probabilities
 from textlstm.runtime import pick_device
-from textlstm.vocabulary import PAD_ID, UNK_ID
+from textlstm.text.vocabulary import PAD_ID, UNK_ID
 
 _FIRST_ID = 2  # behind <pad> and <unk>
 

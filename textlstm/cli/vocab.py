@@ -57,8 +57,8 @@ def run_build(arguments: argparse.Namespace) -> int:
     data = build(DataConfig, {name: given[name] for name in _DATA if name in given})
     config = build(TokenizerConfig, {name: given[name] for name in _TOKENIZER if name in given})
     from textlstm.data import load_texts
-    from textlstm.tokenizer import TextTokenizer
-    from textlstm.vocabulary import UNK_ID
+    from textlstm.text.tokenizer import TextTokenizer
+    from textlstm.text.vocabulary import UNK_ID
 
     with messages():
         texts, notes = load_texts(arguments.data, data)
@@ -76,7 +76,7 @@ def run_build(arguments: argparse.Namespace) -> int:
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Carry `vocab show` out; give the exit code."""
-    from textlstm.vocabulary import Vocabulary
+    from textlstm.text.vocabulary import Vocabulary
 
     path = Path(arguments.file)
     if path.is_dir():

@@ -16,7 +16,7 @@ from typing import Any
 
 from textlstm.errors import VocabularyError
 from textlstm.io.atomic import write_text
-from textlstm.torchtext_forms import make_vocab, read_vocab
+from textlstm.text.torchtext import make_vocab, read_vocab
 
 PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1

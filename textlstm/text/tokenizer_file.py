@@ -15,8 +15,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from textlstm.errors import VocabularyError
-from textlstm.token_rules import FROM_FILE, pad_guard, recognise
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID
+from textlstm.text.rules import FROM_FILE, pad_guard, recognise
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
 _MODELS = ("WordLevel", "WordPiece", "BPE", "Unigram")
 _PAD_NAMES = (PAD, "[PAD]")

@@ -8,8 +8,8 @@ import pytest
 from tiny_tokenizers import train
 from tokenizers import Tokenizer
 
-from textlstm.subwords import SUBWORDS, count_subwords, train_subwords
-from textlstm.vocabulary import PAD, UNK
+from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
+from textlstm.text.vocabulary import PAD, UNK
 
 
 @pytest.mark.parametrize("kind", SUBWORDS)
@@ -23,7 +23,7 @@ def test_min_frequency_bounds_the_alphabet_of_subwords(kind):
 def test_subword_vocabularies_are_the_same_in_every_process(tmp_path):
     # 1,000 different texts with many ties, so that the order of a hash table would show.
     program = (
-        "from textlstm.tokenizer import *\n"
+        "from textlstm.text.tokenizer import *\n"
         "texts = [f'w{i % 97:x}{i * 7919 % 1009:x} q{i:o} {chr(233 + i % 50)}'\n"
         "         for i in range(1000)]\n"
         "for kind in ('bpe', 'wordpiece', 'unigram'):\n"

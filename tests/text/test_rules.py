@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from tiny_tokenizers import ANY_TEXT, TRAINED
 
 from textlstm.config import TOKENIZERS
-from textlstm.subwords import SUBWORDS
+from textlstm.text.subwords import SUBWORDS
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def read(kind: str, text: str) -> str:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from textlstm.config import TokenizerConfig
 from textlstm.data import load_texts
 from textlstm.errors import VocabularyError
-from textlstm.tokenizer import TextTokenizer
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
 
 ODD = ["\t", "\n", "\r", "\\", "\\t", "\\n", "\x85", "\u2028", "\u2029", "\x0b", "", " ", "\ufeff"]
 WORDS = st.one_of(
@@ -220,7 +220,7 @@ def test_json_form_names_its_version():
     assert json.loads(Vocabulary([PAD, UNK]).to_json())["version"] == 1
 
 
-READY = Path(__file__).resolve().parents[1] / "vocab"
+READY = Path(__file__).resolve().parents[2] / "vocab"
 
 
 def test_the_ready_english_vocabulary_has_30000_entries_in_our_order():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from textlstm.errors import DataError
-from textlstm.vectors import embedding_matrix, has_vector, read_vectors
+from textlstm.text.word_vectors import embedding_matrix, has_vector, read_vectors
 
-GLOVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "glove.6B.100d.top50k.txt.gz"
+GLOVE = Path(__file__).resolve().parents[3] / "shared" / "data" / "glove.6B.100d.top50k.txt.gz"
 LINES = ["the 1 2", "The 3 4", "Paris 5 6", "film 7 8", "PARIS 9 9", "élan 0.5 1", "the 8 8"]
 
 
@@ -56,7 +56,7 @@ def test_its_own_spelling_counts_even_if_it_comes_later(path):
 def test_memory_grows_with_the_words_taken_only(tmp_path, monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr("textlstm.vector_files._BLOCK", 2**15)
+    monkeypatch.setattr("textlstm.text.vector_files._BLOCK", 2**15)
     path = tmp_path / "vectors.gz"
     numbers = " 0.5" * 100
     spellings = ["the", "The", "tHe", "thE", "THe", "ThE", "tHE", "THE"]

@@ -5,10 +5,10 @@ import importlib.metadata
 
 import pytest
 
-from textlstm import torchtext_forms
 from textlstm.errors import MissingDependencyError, VocabularyError
-from textlstm.torchtext_forms import make_vocab, read_vocab
-from textlstm.vocabulary import Vocabulary
+from textlstm.text import torchtext as torchtext_forms
+from textlstm.text.torchtext import make_vocab, read_vocab
+from textlstm.text.vocabulary import Vocabulary
 
 
 class Foreign:

@@ -23,10 +23,10 @@ from tokenizers.models import WordLevel
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
 from textlstm.errors import ConfigError, VocabularyError
 from textlstm.io.atomic import atomic_path
-from textlstm.subwords import SUBWORDS, count_subwords, train_subwords
-from textlstm.token_rules import FROM_FILE, Rules, assemble, rules_of
-from textlstm.tokenizer_file import read_tokenizer
-from textlstm.vocabulary import UNK, UNK_ID, Vocabulary
+from textlstm.text.rules import FROM_FILE, Rules, assemble, rules_of
+from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
+from textlstm.text.tokenizer_file import read_tokenizer
+from textlstm.text.vocabulary import UNK, UNK_ID, Vocabulary
 
 logger = logging.getLogger(__name__)
 

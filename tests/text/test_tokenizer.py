@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tiny_tokenizers import ANY_TEXT, PLAIN, TEXTS, TRAINED, train
 from tokenizers import Tokenizer
 
-from textlstm import tokenizer as tokenizer_module
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
 from textlstm.errors import ConfigError, VocabularyError
-from textlstm.subwords import SUBWORDS
-from textlstm.tokenizer import TextTokenizer
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
+from textlstm.text import tokenizer as tokenizer_module
+from textlstm.text.subwords import SUBWORDS
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
 
 WORD_LEVEL = ("word", "basic_english", "whitespace", "char")
 

@@ -19,8 +19,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE, Unigram, WordPiece
 from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordPieceTrainer
 
-from textlstm.token_rules import CONTINUATION
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID
+from textlstm.text.rules import CONTINUATION
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
 SUBWORDS = ("bpe", "wordpiece", "unigram")
 _SCORE_DIGITS = 6  # the rest varies with the order of summation

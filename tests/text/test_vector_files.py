@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textlstm.errors import DataError
-from textlstm.vector_files import open_vectors, vector_size
+from textlstm.text.vector_files import open_vectors, vector_size
 
 WORDS = ["the", ",", "don't", "naïve", "電影", "..."]
 NUMBERS = np.array([[0.5, -1.25, 3e-5], [1, 2, 3], [-0.1, 0, 4e8], [7, 8, 9], [1, 0, 0], [0, 0, 1]])
@@ -84,7 +84,7 @@ _WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1,
     block=st.integers(1, 70),
 )
 def test_any_words_are_read_however_the_bytes_arrive(words, size, seed, form, block):
-    from textlstm.vector_files import VectorFile
+    from textlstm.text.vector_files import VectorFile
 
     numbers = np.random.default_rng(seed).normal(size=(len(words), size)).astype(np.float32)
     stream = io.BytesIO(FORMS[form](words, numbers))
@@ -99,8 +99,8 @@ def test_letters_of_several_bytes_are_text(tmp_path):
 
 
 def test_a_file_larger_than_a_block_is_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("textlstm.vector_files._BLOCK", 64)
-    monkeypatch.setattr("textlstm.vector_files._HEAD", 100)
+    monkeypatch.setattr("textlstm.text.vector_files._BLOCK", 64)
+    monkeypatch.setattr("textlstm.text.vector_files._HEAD", 100)
     words = [f"word{n}" for n in range(100)]
     numbers = np.random.default_rng(1).normal(size=(100, 5)).astype(np.float32)
     for form in FORMS.values():
@@ -259,9 +259,9 @@ def test_a_damaged_gzip_or_zip_is_refused(tmp_path):
 
 
 def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("textlstm.vector_files._LONGEST", 1000)
-    monkeypatch.setattr("textlstm.vector_files._BLOCK", 100)
-    monkeypatch.setattr("textlstm.vector_files._HEAD", 100)
+    monkeypatch.setattr("textlstm.text.vector_files._LONGEST", 1000)
+    monkeypatch.setattr("textlstm.text.vector_files._BLOCK", 100)
+    monkeypatch.setattr("textlstm.text.vector_files._HEAD", 100)
     with pytest.raises(DataError, match="line 2: over 1,000 bytes"):
         read(saved(tmp_path, "a 1 2\n" + "1 " * 2000))
     with pytest.raises(DataError, match="word 2: over 1,000 bytes"):

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from textlstm.config import TOKENIZERS
 from textlstm.errors import ConfigError, VocabularyError
-from textlstm.tokenizer import TextTokenizer
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
 
 
 @pytest.mark.parametrize(

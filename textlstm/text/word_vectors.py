@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from textlstm.errors import DataError
-from textlstm.vector_files import open_vectors
-from textlstm.vocabulary import PAD, PAD_ID, UNK, UNK_ID
+from textlstm.text.vector_files import open_vectors
+from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
 
-from textlstm.vocabulary import PAD, UNK
+from textlstm.text.vocabulary import PAD, UNK
 
 FROM_FILE = "file"
 CONTINUATION = "##"  # of a word, in front of a wordpiece (Devlin et al. 2019)
