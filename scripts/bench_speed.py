@@ -152,7 +152,7 @@ class Ours:
 
     def judging(self, batches: list[Any]) -> Callable[[], Any]:
         """Give what judges batches: all of them, since they are sorted by length again."""
-        from textlstm.encoded import EncodedTexts
+        from textlstm.data.encoded import EncodedTexts
         from textlstm.predictor import predict_probabilities
 
         texts = EncodedTexts.from_batches(

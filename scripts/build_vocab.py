@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from textlstm import TextLSTMError, TextTokenizer
 from textlstm.config import DataConfig, TokenizerConfig
-from textlstm.data import load_texts
+from textlstm.data.corpus import load_texts
 from textlstm.options import add_flags, build, names_of
 from textlstm.text.vocabulary import UNK_ID
 

@@ -14,7 +14,7 @@ from tiny_classifier import tiny_classifier, tiny_tagger
 
 from textlstm.classify import classify_file, classify_lines
 from textlstm.config import DataConfig, PredictionConfig
-from textlstm.data import load_split
+from textlstm.data.corpus import load_split
 from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
 from textlstm.io.readers import read_rows
 

@@ -11,11 +11,11 @@ from tiny_corpus import LABELS, OPTIONS, flags, rows, write_csv, write_splits
 from textlstm import CrossValidation, cross_validate, train
 from textlstm.cli import main
 from textlstm.crossval import format_crossval
-from textlstm.data import load_corpus, load_whole
+from textlstm.data.corpus import load_corpus, load_whole
+from textlstm.data.stratify import fold_numbers
 from textlstm.errors import ConfigError, DataError
 from textlstm.launch import Place
 from textlstm.observer import Observer
-from textlstm.parts import fold_numbers
 from textlstm.pretrained import settings_with_vectors
 
 FAST = {**OPTIONS, "epochs": 1}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_training import VALIDATION, TinyModel, texts
 
-from textlstm.batching import collate
+from textlstm.data.batches import collate
 from textlstm.distributed import ALONE, World
 from textlstm.evaluation import judge
 

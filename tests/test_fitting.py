@@ -9,7 +9,7 @@ from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
 from textlstm import fitting
 from textlstm.config import TrainSettings
-from textlstm.encoded import LabelledTexts
+from textlstm.data.encoded import LabelledTexts
 from textlstm.fitting import TrainingInterrupted, fit_model
 from textlstm.predictor import predict_probabilities
 from textlstm.thresholds import best_thresholds

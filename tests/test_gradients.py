@@ -7,11 +7,11 @@ from tiny_training import NAMES, TRAIN, TinyModel
 from torch import nn
 from torch.nn import functional
 
-from textlstm.batching import collate
 from textlstm.config import ModelConfig, TrainingConfig
+from textlstm.data.batches import collate
+from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import ALONE, World
 from textlstm.embedding import RowEmbedding
-from textlstm.encoded import LabelledTexts
 from textlstm.gradients import BatchGradients, _knowledge, sum_gradients
 from textlstm.loss import TextLoss, make_loss
 from textlstm.model import BiLSTMClassifier

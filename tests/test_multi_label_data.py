@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import DataConfig
-from textlstm.data import Corpus, Split, load_corpus, load_split
+from textlstm.data.corpus import Corpus, Split, load_corpus, load_split
 from textlstm.errors import ConfigError, DataError
 
 TEXTS = [f"text {i}" for i in range(6)]

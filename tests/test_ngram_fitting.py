@@ -8,8 +8,8 @@ import torch
 from tiny_training import texts
 
 from textlstm import ngram_fitting
-from textlstm.batching import collate
-from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.batches import collate
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.loss import MultiLabelLoss, TextLoss
 from textlstm.ngram_fitting import fit_ngrams
 from textlstm.ngrams import NgramLinear

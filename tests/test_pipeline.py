@@ -10,7 +10,7 @@ import pytest
 from tiny_corpus import OPTIONS, rows, write_csv, write_splits
 
 from textlstm import TextClassifier, train
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import (
     ConfigError,
     DataError,

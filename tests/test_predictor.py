@@ -6,7 +6,7 @@ import torch
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm import predictor
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.outputs import to_probabilities
 from textlstm.predictor import predict_probabilities, stream_probabilities
 

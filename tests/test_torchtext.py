@@ -23,7 +23,7 @@ from torchtext.data.utils import get_tokenizer  # noqa: E402
 from torchtext.vocab import Vocab, build_vocab_from_iterator, vocab  # noqa: E402
 
 from textlstm.config import DataConfig, TokenizerConfig  # noqa: E402
-from textlstm.data import load_corpus, load_split  # noqa: E402
+from textlstm.data.corpus import load_corpus, load_split  # noqa: E402
 from textlstm.pipeline import train  # noqa: E402
 from textlstm.text.tokenizer import TextTokenizer  # noqa: E402
 from textlstm.text.vocabulary import Vocabulary  # noqa: E402

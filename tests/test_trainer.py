@@ -28,10 +28,10 @@ from tiny_training import (
 from torch import nn
 
 from textlstm import trainer as trainer_module
-from textlstm.batching import collate, train_batches
 from textlstm.checkpoint import load_checkpoint
 from textlstm.config import SCHEDULES, ModelConfig
-from textlstm.encoded import EncodedTexts
+from textlstm.data.batches import collate, train_batches
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
 from textlstm.model import BiLSTMClassifier
 from textlstm.runtime import seed_everything

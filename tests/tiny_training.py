@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from textlstm.config import TrainingConfig
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE
-from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.runtime import seed_everything
 from textlstm.trainer import Trainer
 

@@ -27,9 +27,9 @@ import textlstm.pipeline
 from textlstm import cli
 from textlstm.checkpoint import load_checkpoint
 from textlstm.config import ModelConfig
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE, join
 from textlstm.embedding import RowEmbedding
-from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation import judge
 from textlstm.gradients import sum_gradients

@@ -22,7 +22,7 @@ _HOMES = {
     "TrainSettings": "config",
     "Vocabulary": "text.vocabulary",
     "cross_validate": "crossval",
-    "load_corpus": "data",
+    "load_corpus": "data.corpus",
     "train": "pipeline",
 }
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from textlstm.config import TrainSettings as TrainSettings
     from textlstm.crossval import CrossValidation as CrossValidation
     from textlstm.crossval import cross_validate as cross_validate
-    from textlstm.data import load_corpus as load_corpus
+    from textlstm.data.corpus import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError
     from textlstm.estimator import TextLSTMClassifier as TextLSTMClassifier
     from textlstm.lstm import BiLSTM as BiLSTM

@@ -39,7 +39,7 @@ def keep_freed_memory() -> bool:
 
     Training and the command line call it. Call it yourself before training with `BiLSTM` alone.
     It holds for the whole process until its end. Batches should then come in few shapes: see
-    `textlstm.batching.collate` and `release_excess`.
+    `textlstm.data.batches.collate` and `release_excess`.
 
     Returns:
         Whether it was done: True with glibc on Linux, False elsewhere.

@@ -16,10 +16,10 @@ import torch
 from textlstm.assembly import build_model, misfit
 from textlstm.card import model_card
 from textlstm.config import PredictionConfig, TrainSettings
+from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
 from textlstm.hub import find_model, upload_model
 from textlstm.identity import model_hash
-from textlstm.labels import label_ids, label_matrix
 from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import PackedModel, pack, unpack
 from textlstm.options import build, reject_unknown
@@ -42,7 +42,7 @@ DATASET_OPTIONS = (
 
 @runtime_checkable
 class LabelledSplit(Protocol):
-    """What `evaluate` needs of a split of a corpus (`textlstm.data.Split` is one)."""
+    """What `evaluate` needs of a split of a corpus (`textlstm.data.corpus.Split` is one)."""
 
     @property
     def labels(self) -> np.ndarray:

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from textlstm.batching import collate, sorted_batches
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
 from textlstm.crew import for_each
-from textlstm.encoded import EncodedTexts
+from textlstm.data.batches import collate, sorted_batches
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.predictor import TOKENS_AT_ONCE, predict_probabilities
 from textlstm.version import __version__

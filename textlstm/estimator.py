@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from textlstm.classifier import TextClassifier
 from textlstm.config import DataConfig, ModelConfig, TokenizerConfig, TrainingConfig
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.estimator_base import LSTMEstimator, read_targets
 from textlstm.persistence import RunRecord

@@ -22,11 +22,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from textlstm.config import TrainSettings
-from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.labels import is_list, label_name
+from textlstm.data.stratify import stratified_part
 from textlstm.errors import DataError
 from textlstm.fitting import Fitted, fit_model
-from textlstm.labels import is_list, label_name
-from textlstm.parts import stratified_part
 from textlstm.pretrained import Pretrained, settings_with_vectors
 from textlstm.runtime import pick_device
 from textlstm.schedule import MOST_EPOCHS

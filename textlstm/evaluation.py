@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from textlstm.batching import collate, sorted_batches
+from textlstm.data.batches import collate, sorted_batches
+from textlstm.data.encoded import EncodedTexts
 from textlstm.distributed import World
-from textlstm.encoded import EncodedTexts
 from textlstm.model import Branched
 
 

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import torch
 
 from textlstm.config import TrainSettings
+from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import ALONE, World
-from textlstm.encoded import LabelledTexts
 from textlstm.loss import make_loss, prior_logits
 from textlstm.model import BiLSTMClassifier
 from textlstm.ngram_fitting import fit_ngrams

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.batching import collate
+from textlstm.data.batches import collate
+from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import World
 from textlstm.embedding import RowEmbedding
-from textlstm.encoded import LabelledTexts
 from textlstm.loss import TextLoss
 from textlstm.model import BiLSTMClassifier, Branched
 from textlstm.optimizer import unique_rows

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.batching import collate
-from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.batches import collate
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.loss import TextLoss
 from textlstm.ngrams import NgramLinear
 

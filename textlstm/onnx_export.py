@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from textlstm.batching import collate, sorted_batches
 from textlstm.classifier import LabelledSplit, TextClassifier
-from textlstm.encoded import EncodedTexts
+from textlstm.data.batches import collate, sorted_batches
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
 from textlstm.onnx_card import Judged, OnnxReport, onnx_card

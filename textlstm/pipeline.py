@@ -14,9 +14,9 @@ from typing import Any
 
 from textlstm.classifier import TextClassifier
 from textlstm.config import TrainSettings
-from textlstm.data import Corpus, Source, Split, load_corpus
+from textlstm.data.corpus import Corpus, Source, Split, load_corpus
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE, World, join
-from textlstm.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.fitting import Fitted, fit_model
 from textlstm.loss import make_loss

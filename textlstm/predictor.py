@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from textlstm.batching import collate, sorted_batches
 from textlstm.crew import for_each
-from textlstm.encoded import EncodedTexts
+from textlstm.data.batches import collate, sorted_batches
+from textlstm.data.encoded import EncodedTexts
 from textlstm.model import BiLSTMClassifier
 from textlstm.outputs import to_probabilities
 from textlstm.runtime import mind_fork

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from textlstm.config import TrainSettings
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
 from textlstm.text.tokenizer import WHOLE_WORDS, TextTokenizer

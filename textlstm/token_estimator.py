@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from textlstm.config import DataConfig, ModelConfig, TrainingConfig
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.estimator_base import LSTMEstimator, read_targets
 from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import pack, unpack

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.allocator import keep_freed_memory, release_excess
-from textlstm.batching import train_batches
 from textlstm.calibration import calibration_facts, fit_scales
 from textlstm.checkpoint import (
     Checkpoint,
@@ -34,8 +33,9 @@ from textlstm.checkpoint import (
     shapes_of,
 )
 from textlstm.config import TrainingConfig
+from textlstm.data.batches import train_batches
+from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import ALONE, World
-from textlstm.encoded import LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation import judge
 from textlstm.gradients import BatchGradients

@@ -12,7 +12,7 @@ import pytest
 from tiny_hub import TinyHub
 
 from textlstm.config import DataConfig
-from textlstm.data import load_corpus
+from textlstm.data.corpus import load_corpus
 from textlstm.errors import DataError
 from textlstm.io import hub_datasets as hub_data
 from textlstm.io.hub_datasets import load_hub
@@ -103,7 +103,7 @@ def test_an_unreachable_hub_is_asked_once_and_then_only_the_cache(
 
 def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
     program = (
-        "from textlstm.data import load_corpus\n"
+        "from textlstm.data.corpus import load_corpus\n"
         "from textlstm.errors import DataError\n"
         "try:\n"
         "    load_corpus('owner/reviews')\n"
@@ -129,7 +129,7 @@ def test_the_real_client_gets_a_dataset_over_the_network_and_later_without_it(
         files[f"{split}.parquet"] = (tmp_path / split).read_bytes()
     hub.put("datasets/owner/reviews", files)
     program = (
-        "from textlstm.data import load_corpus\n"
+        "from textlstm.data.corpus import load_corpus\n"
         "corpus = load_corpus('owner/reviews')\n"
         "print(corpus.dataset_id, corpus.labels, len(corpus.train), len(corpus.validation))\n"
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textlstm.config import TokenizerConfig
-from textlstm.data import load_texts
+from textlstm.data.corpus import load_texts
 from textlstm.errors import VocabularyError
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary

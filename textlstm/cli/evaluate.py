@@ -17,7 +17,7 @@ from textlstm.options import add_flags, build
 
 if TYPE_CHECKING:
     from textlstm.classifier import TextClassifier
-    from textlstm.data import Split
+    from textlstm.data.corpus import Split
 
 DATA_OPTIONS = (
     *("text_column", "label_column", "label_separator"),
@@ -80,7 +80,7 @@ def load_labelled(
     trained = classifier.settings.data
     if arguments.data != classifier.record.source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
-    from textlstm.data import load_split
+    from textlstm.data.corpus import load_split
 
     def load(config: DataConfig) -> tuple[Split, list[str]]:
         return load_split(

@@ -56,7 +56,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     given = vars(arguments)
     data = build(DataConfig, {name: given[name] for name in _DATA if name in given})
     config = build(TokenizerConfig, {name: given[name] for name in _TOKENIZER if name in given})
-    from textlstm.data import load_texts
+    from textlstm.data.corpus import load_texts
     from textlstm.text.tokenizer import TextTokenizer
     from textlstm.text.vocabulary import UNK_ID
 

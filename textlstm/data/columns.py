@@ -12,12 +12,12 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from textlstm.arrow_cache import import_files
 from textlstm.config import DataConfig
+from textlstm.data.cache import import_files
+from textlstm.data.labels import ONE_LABEL, LabelCells, is_list_type
 from textlstm.errors import DataError
 from textlstm.io.formats import clear_errors, file_format, open_parquet
 from textlstm.io.readers import bad_text, read_columns, read_rows
-from textlstm.labels import ONE_LABEL, LabelCells, is_list_type
 
 # fmt: off
 TEXT_NAMES = (

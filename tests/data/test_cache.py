@@ -7,8 +7,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from textlstm import arrow_cache
-from textlstm.arrow_cache import import_files
+from textlstm.data import cache as arrow_cache
+from textlstm.data.cache import import_files
 from textlstm.errors import DataError, OutputError
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
+from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError, OutputError
 from textlstm.io.atomic import atomic_path
 from textlstm.io.readers import Row, bad_text, read_rows
-from textlstm.labels import ONE_LABEL, LabelCells
 
 _CACHE_FORMAT = 1
 _BATCH_ROWS = 1000

@@ -13,13 +13,13 @@ import datasets
 import pyarrow as pa
 
 from textlstm.config import DataConfig
+from textlstm.data.columns import Table
+from textlstm.data.labels import LabelCells, is_list
 from textlstm.errors import DataError
 from textlstm.io.formats import COMPRESSIONS, SUFFIXES, check_file, looks_local
 from textlstm.io.hub_datasets import load_hub
 from textlstm.io.locate import SAMPLE, SPLIT_NAMES, canonical_split, load_saved
 from textlstm.io.readers import bad_text
-from textlstm.labels import LabelCells, is_list
-from textlstm.tables import Table
 
 Source: TypeAlias = Union[
     str,
@@ -54,7 +54,7 @@ def find_tables(source: Source, config: DataConfig) -> Found:
     """Find the splits of a source, without reading their rows.
 
     Args:
-        source: see `textlstm.data.load_corpus`.
+        source: see `textlstm.data.corpus.load_corpus`.
         config: the configuration and revision of a Hub dataset.
 
     Returns:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textlstm.parts import fold_numbers, stratified_part
+from textlstm.data.stratify import fold_numbers, stratified_part
 
 LABELS = np.array([0] * 23 + [1] * 9 + [2] * 7)
 

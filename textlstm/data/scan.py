@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from textlstm.data.columns import Table
+from textlstm.data.labels import ONE_LABEL, LabelCells, LabelCodes
 from textlstm.errors import DataError
-from textlstm.labels import ONE_LABEL, LabelCells, LabelCodes
-from textlstm.tables import Table
 
 _SCAN_ROWS = 1000
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import DataConfig
-from textlstm.data import Split, load_corpus, load_split, load_texts
+from textlstm.data.corpus import Split, load_corpus, load_split, load_texts
 from textlstm.errors import DataError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

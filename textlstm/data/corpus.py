@@ -1,4 +1,4 @@
-"""Texts and labels for training and evaluation, from anywhere `textlstm.sources` can find them.
+"""Texts and labels for training and evaluation, from any source that `sources` finds.
 
 Shapes: N rows of a split, C labels. Texts stay on disk; only labels and row numbers are held.
 """
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textlstm.config import DataConfig
+from textlstm.data.columns import Table, check_columns, choose_columns, choose_text_columns
+from textlstm.data.labels import LabelCells, are_whole_numbers, order_names, whole_number
+from textlstm.data.scan import Scan, scan_table
+from textlstm.data.sources import Found, Source, find_tables
+from textlstm.data.split import Split
+from textlstm.data.stratify import stratified_part
 from textlstm.errors import DataError
 from textlstm.io.locate import SPLIT_NAMES, canonical_split
-from textlstm.labels import LabelCells, are_whole_numbers, order_names, whole_number
-from textlstm.parts import stratified_part
-from textlstm.scanning import Scan, scan_table
-from textlstm.sources import Found, Source, find_tables
-from textlstm.split import Split
-from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
 
 __all__ = [
     "SPLIT_NAMES",

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm import sources
 from textlstm.config import DataConfig
+from textlstm.data import sources
+from textlstm.data.sources import find_tables
 from textlstm.errors import DataError
-from textlstm.sources import find_tables
 
 CSV = "text,label\na,0\nb,1\n"
 

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from textlstm.errors import ConfigError, DataError
-from textlstm.labels import (
+from textlstm.data.labels import (
     LabelCodes,
     label_ids,
     label_matrix,
@@ -15,6 +14,7 @@ from textlstm.labels import (
     order_names,
     whole_number,
 )
+from textlstm.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize(

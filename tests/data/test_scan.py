@@ -6,9 +6,9 @@ import datasets
 import pyarrow as pa
 import pytest
 
+from textlstm.data.columns import Table
+from textlstm.data.scan import Scan, joined_texts, scan_table
 from textlstm.errors import DataError
-from textlstm.scanning import Scan, joined_texts, scan_table
-from textlstm.tables import Table
 
 
 def scan(columns: dict[str, Any], *text: str, chunks: int = 1) -> Scan:

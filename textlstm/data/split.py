@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from textlstm.scanning import joined_texts
+from textlstm.data.scan import joined_texts
 
 _LIST_BYTES = 2**25
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import DataConfig
+from textlstm.data.columns import Table, check_columns, choose_columns, choose_text_columns
 from textlstm.errors import DataError
-from textlstm.tables import Table, check_columns, choose_columns, choose_text_columns
 
 
 @pytest.fixture(autouse=True)

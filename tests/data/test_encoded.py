@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, OutputError
 
 
@@ -98,7 +98,7 @@ def test_unknown_share_counts_the_unknown_token():
 
 
 def test_unknown_share_reads_past_its_first_chunk(monkeypatch):
-    monkeypatch.setattr("textlstm.encoded._CHUNK", 2)
+    monkeypatch.setattr("textlstm.data.encoded._CHUNK", 2)
     assert EncodedTexts.from_batches([batch([1, 2, 3, 4, 1])]).unknown_share() == 0.4
 
 

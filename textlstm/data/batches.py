@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts
 from textlstm.text.vocabulary import PAD_ID
 
 _WINDOW = 100  # batches that are sorted by length together

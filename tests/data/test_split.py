@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from textlstm.config import DataConfig
-from textlstm.data import Split, load_corpus, load_split
+from textlstm.data.corpus import Split, load_corpus, load_split
 
 
 def texts(split: Split, batch_size: int = 1000) -> list[str]:
@@ -22,7 +22,7 @@ def test_batches_are_of_the_size_asked_for_unless_texts_are_long(
     source = {"train": ([f"text {i}" for i in range(100)], ["a", "b"] * 50)}
     train = load_corpus(source).train
     assert [len(batch) for batch in train.texts(40)] == [40, 40, 10]
-    monkeypatch.setattr("textlstm.split._LIST_BYTES", 60)
+    monkeypatch.setattr("textlstm.data.split._LIST_BYTES", 60)
     short = load_corpus(source).train
     assert max(len(batch) for batch in short.texts(40)) < 10
     assert texts(short) == texts(train)

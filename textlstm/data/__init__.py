@@ -1,0 +1,15 @@
+"""Rows to labelled splits to encoded ids to batches.
+
+- `corpus`: the splits of texts and labels for training and evaluation
+- `sources`: where data comes from: files, folders, the Hub, `sample`, Python objects
+- `columns`: the columns of a split, and which of them to use
+- `scan`: one pass over a split: usable rows, labels, a hash of all
+- `cache`: files of rows to a memory-mapped dataset
+- `labels`: label values to names in their order
+- `split`: the rows of one split, texts read from disk on demand
+- `stratify`: which rows go to validation, and to which fold
+- `encoded`: token ids of many texts in a memory-mapped file
+- `batches`: batches of similar length; ids as a padded tensor
+
+May import: `text`, `io` and the root modules.
+"""
