@@ -215,7 +215,7 @@ def sentences(texts: list[str]) -> list[str]:
 def make_model(folder: Path, texts: list[str]) -> None:
     """Save a network of the default shape with the vocabulary of the texts."""
     from textlstm import BiLSTMClassifier, TextClassifier, TextTokenizer, TrainSettings
-    from textlstm.runtime import seed_everything
+    from textlstm.nn.device import seed_everything
 
     settings = TrainSettings()
     tokenizer = TextTokenizer.train(lambda: [texts], settings.tokenizer)

@@ -118,8 +118,8 @@ class Ours:
         import torch
 
         from textlstm import BiLSTMClassifier
-        from textlstm.allocator import keep_freed_memory
         from textlstm.config import ModelConfig, TrainingConfig
+        from textlstm.nn.memory import keep_freed_memory
         from textlstm.optimizer import make_optimizer
 
         keep_freed_memory()

@@ -39,7 +39,7 @@ def packed(model: Path, source: Path, out: Path) -> None:
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
     from textlstm import TextClassifier
-    from textlstm.model import combine
+    from textlstm.nn.network import combine
 
     classifier = TextClassifier.load(model, device="cpu")
     network, shape = classifier.model, classifier.settings.model

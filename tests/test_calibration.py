@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from textlstm.calibration import calibration_facts, fit_scales
-from textlstm.model import combine
-from textlstm.outputs import to_probabilities
+from textlstm.nn.network import combine
+from textlstm.nn.probabilities import to_probabilities
 
 N = 4000
 

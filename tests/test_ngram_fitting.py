@@ -10,9 +10,9 @@ from tiny_training import texts
 from textlstm import ngram_fitting
 from textlstm.data.batches import collate
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.loss import MultiLabelLoss, TextLoss
 from textlstm.ngram_fitting import fit_ngrams
-from textlstm.ngrams import NgramLinear
+from textlstm.nn.loss import MultiLabelLoss, TextLoss
+from textlstm.nn.ngrams import NgramLinear
 
 PLAIN = TextLoss(None, 0.0)
 TRAIN = texts(300, seed=1, classes=3)

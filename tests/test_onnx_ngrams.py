@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from textlstm.ngrams import NgramLinear  # noqa: E402
+from textlstm.nn.ngrams import NgramLinear  # noqa: E402
 from textlstm.onnx_ngrams import add_ngrams  # noqa: E402
 from textlstm.onnx_nodes import Graph  # noqa: E402
 

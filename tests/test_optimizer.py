@@ -6,8 +6,8 @@ from torch import nn
 
 from textlstm import optimizer as optimizer_module
 from textlstm.config import ModelConfig, TrainingConfig
-from textlstm.embedding import RowEmbedding
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.optimizer import clip_gradients, make_optimizer, set_rate, unique_rows
 
 

@@ -7,7 +7,7 @@ from tiny_classifier import texts, tiny_classifier
 
 from textlstm import predictor
 from textlstm.data.encoded import EncodedTexts
-from textlstm.outputs import to_probabilities
+from textlstm.nn.probabilities import to_probabilities
 from textlstm.predictor import predict_probabilities, stream_probabilities
 
 

@@ -13,7 +13,7 @@ from tiny_classifier import texts, tiny_classifier, tiny_tagger
 from textlstm.classify import classify_file
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.runtime import cpu_threads
+from textlstm.nn.device import cpu_threads
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'textlstm[ray]'")
 

@@ -33,8 +33,8 @@ from textlstm.config import SCHEDULES, ModelConfig
 from textlstm.data.batches import collate, train_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
-from textlstm.model import BiLSTMClassifier
-from textlstm.runtime import seed_everything
+from textlstm.nn.device import seed_everything
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.schedule import Schedule
 from textlstm.trainer import Observer
 

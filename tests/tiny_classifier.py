@@ -6,9 +6,9 @@ import torch
 
 from textlstm.classifier import TextClassifier
 from textlstm.config import TrainSettings
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.device import seed_everything
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.persistence import RunRecord
-from textlstm.runtime import seed_everything
 from textlstm.text.tokenizer import TextTokenizer
 
 LABELS = ("bad", "good", "very good | <b>très</b>")

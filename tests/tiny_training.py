@@ -7,7 +7,7 @@ from torch import nn
 from textlstm.config import TrainingConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE
-from textlstm.runtime import seed_everything
+from textlstm.nn.device import seed_everything
 from textlstm.trainer import Trainer
 
 NAMES = ("bad", "good")

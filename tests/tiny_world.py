@@ -29,14 +29,14 @@ from textlstm.checkpoint import load_checkpoint
 from textlstm.config import ModelConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE, join
-from textlstm.embedding import RowEmbedding
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation import judge
 from textlstm.gradients import sum_gradients
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.device import seed_everything
+from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.observer import Observer
 from textlstm.optimizer import make_optimizer
-from textlstm.runtime import seed_everything
 
 DRY = {"word_dropout": 0.0, "embedding_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0}
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from textlstm.version import __version__
 
 _HOMES = {
-    "BiLSTM": "lstm",
-    "BiLSTMClassifier": "model",
+    "BiLSTM": "nn.bilstm",
+    "BiLSTMClassifier": "nn.network",
     "CrossValidation": "crossval",
     "Prediction": "classifier",
     "TextClassifier": "classifier",
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError
     from textlstm.estimator import TextLSTMClassifier as TextLSTMClassifier
-    from textlstm.lstm import BiLSTM as BiLSTM
-    from textlstm.model import BiLSTMClassifier as BiLSTMClassifier
+    from textlstm.nn.bilstm import BiLSTM as BiLSTM
+    from textlstm.nn.network import BiLSTMClassifier as BiLSTMClassifier
     from textlstm.pipeline import train as train
     from textlstm.text.tokenizer import TextTokenizer as TextTokenizer
     from textlstm.text.vocabulary import Vocabulary as Vocabulary

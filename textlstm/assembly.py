@@ -9,7 +9,7 @@ import torch
 
 from textlstm.config import TrainSettings
 from textlstm.errors import ModelFolderError
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.persistence import FILES, ModelFolder, fit_thresholds
 from textlstm.text.tokenizer import TextTokenizer
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.loss import MultiLabelLoss, TextLoss
 from textlstm.metrics import expected_calibration_error
-from textlstm.model import combine
-from textlstm.outputs import to_probabilities
+from textlstm.nn.loss import MultiLabelLoss, TextLoss
+from textlstm.nn.network import combine
+from textlstm.nn.probabilities import to_probabilities
 
 BRANCHES = ("lstm", "ngrams")
 _LEAST, _MOST = 0.02, 20.0  # of a scale

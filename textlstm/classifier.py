@@ -20,13 +20,13 @@ from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
 from textlstm.hub import find_model, upload_model
 from textlstm.identity import model_hash
-from textlstm.model import BiLSTMClassifier
 from textlstm.model_bytes import PackedModel, pack, unpack
+from textlstm.nn.device import pick_device, pick_precision
+from textlstm.nn.network import BiLSTMClassifier
+from textlstm.nn.probabilities import judgements
 from textlstm.options import build, reject_unknown
-from textlstm.outputs import judgements
 from textlstm.persistence import ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.predictor import BATCH_SIZE, stream_probabilities
-from textlstm.runtime import pick_device, pick_precision
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.text_inputs import checked_texts, in_batches, iterate

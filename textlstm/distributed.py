@@ -23,7 +23,7 @@ from torch import Tensor
 
 from textlstm.errors import ConfigError, PeerError, TrainingError
 from textlstm.launch import Place, read_place
-from textlstm.runtime import pick_device
+from textlstm.nn.device import pick_device
 
 # A process that ends is noticed at once, since its connections close. This is for one that hangs.
 _PATIENCE = timedelta(minutes=10)

@@ -14,10 +14,10 @@ import torch
 
 from textlstm.classifier import TextClassifier
 from textlstm.config import PredictionConfig
-from textlstm.crew import for_each
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
+from textlstm.nn.parallel import for_each
 from textlstm.predictor import TOKENS_AT_ONCE, predict_probabilities
 from textlstm.version import __version__
 

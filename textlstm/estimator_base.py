@@ -27,8 +27,8 @@ from textlstm.data.labels import is_list, label_name
 from textlstm.data.stratify import stratified_part
 from textlstm.errors import DataError
 from textlstm.fitting import Fitted, fit_model
+from textlstm.nn.device import pick_device
 from textlstm.pretrained import Pretrained, settings_with_vectors
-from textlstm.runtime import pick_device
 from textlstm.schedule import MOST_EPOCHS
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another

@@ -13,7 +13,7 @@ import torch
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.distributed import World
-from textlstm.model import Branched
+from textlstm.nn.network import Branched
 
 
 @torch.inference_mode()

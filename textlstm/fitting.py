@@ -18,13 +18,13 @@ import torch
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import ALONE, World
-from textlstm.loss import make_loss, prior_logits
-from textlstm.model import BiLSTMClassifier
 from textlstm.ngram_fitting import fit_ngrams
+from textlstm.nn.device import cpu_threads, seed_everything
+from textlstm.nn.loss import make_loss, prior_logits
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.persistence import FILES
 from textlstm.pretrained import Pretrained, begin_with
 from textlstm.run_folder import RunFolder
-from textlstm.runtime import cpu_threads, seed_everything
 from textlstm.trainer import Observer, Trainer, TrainResult
 
 logger = logging.getLogger(__name__)

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from textlstm.data.batches import collate
 from textlstm.data.encoded import LabelledTexts
 from textlstm.distributed import World
-from textlstm.embedding import RowEmbedding
-from textlstm.loss import TextLoss
-from textlstm.model import BiLSTMClassifier, Branched
+from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.loss import TextLoss
+from textlstm.nn.network import BiLSTMClassifier, Branched
+from textlstm.nn.probabilities import probabilities_of
 from textlstm.optimizer import unique_rows
-from textlstm.outputs import probabilities_of
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 

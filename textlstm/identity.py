@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.config import TrainSettings
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.text.tokenizer import TextTokenizer
 
 _LETTERS = 16

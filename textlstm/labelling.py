@@ -16,7 +16,7 @@ from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.readers import Row, row_text
 from textlstm.io.writers import OutRow
-from textlstm.outputs import judgements
+from textlstm.nn.probabilities import judgements
 
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere

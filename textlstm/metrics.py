@@ -12,7 +12,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from textlstm.errors import DataError
-from textlstm.outputs import answers
+from textlstm.nn.probabilities import answers
 
 ECE_BINS = 15
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load, save
 
 from textlstm.config import ModelConfig
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.device import mind_fork
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.options import build
-from textlstm.runtime import mind_fork
 
 PackedModel = tuple[dict[str, Any], bool, bytes]
 """The shape of a network as options, whether it is multi-label, and its weights as safetensors."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from textlstm.data.batches import collate
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.loss import TextLoss
-from textlstm.ngrams import NgramLinear
+from textlstm.nn.loss import TextLoss
+from textlstm.nn.ngrams import NgramLinear
 
 NAME = "ngrams"  # of the file with the rows of the training texts
 _ADDED = 1.0  # texts taken to have each n-gram, of each label, beside those counted

@@ -20,10 +20,10 @@ from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
+from textlstm.nn.probabilities import answers
 from textlstm.onnx_card import Judged, OnnxReport, onnx_card
 from textlstm.onnx_graph import QUANTIZATIONS, build_graph
 from textlstm.onnx_session import OnnxSession
-from textlstm.outputs import answers
 from textlstm.parity import LARGEST_DIFFERENCE, compare, plain_copy, random_batches, require_parity
 from textlstm.predictor import BATCH_SIZE
 

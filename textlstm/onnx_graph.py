@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.model import BiLSTMClassifier
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.onnx_ngrams import add_ngrams
 from textlstm.onnx_nodes import FLOAT, INT32, Array, Graph, ModelProto, as_numpy
 
@@ -66,7 +66,7 @@ def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
     output, last = read(graph, model, tokens, lengths)  # [T, B, F], [B, F]
     pooled = _pool(graph, model, output, last)  # [B, F]
     _judge(graph, model, pooled, int8=int8)
-    if model.multi_label:  # as `textlstm.outputs` has it
+    if model.multi_label:  # as `textlstm.nn.probabilities` has it
         graph.add("Sigmoid", "logits", to_name="probabilities")  # [B, C]
     else:
         graph.add("Softmax", "logits", to_name="probabilities", axis=1)  # [B, C]

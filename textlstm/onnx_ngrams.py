@@ -1,4 +1,4 @@
-"""The n-grams' part of the ONNX graph, as `textlstm.ngrams` has it.
+"""The n-grams' part of the ONNX graph, as `textlstm.nn.ngrams` has it.
 
 Shapes: B batch, T time (tokens), G = T * order places for the n-grams of a text, C classes,
 R rows of the table.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from textlstm.ngrams import NgramLinear
+from textlstm.nn.ngrams import NgramLinear
 from textlstm.onnx_nodes import FLOAT, Graph, as_numpy
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from textlstm.errors import ExportError
-from textlstm.model import BiLSTMClassifier
-from textlstm.outputs import probabilities_of
+from textlstm.nn.network import BiLSTMClassifier
+from textlstm.nn.probabilities import probabilities_of
 
 LARGEST_DIFFERENCE = 1e-4  # of a logit or a probability
 LONGEST = 600  # tokens

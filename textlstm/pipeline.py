@@ -19,7 +19,7 @@ from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.distributed import ALONE, World, join
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.fitting import Fitted, fit_model
-from textlstm.loss import make_loss
+from textlstm.nn.loss import make_loss
 from textlstm.persistence import FILES, RunRecord
 from textlstm.pretrained import (
     Pretrained,

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from textlstm.crew import for_each
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
-from textlstm.model import BiLSTMClassifier
-from textlstm.outputs import to_probabilities
-from textlstm.runtime import mind_fork
+from textlstm.nn.device import mind_fork
+from textlstm.nn.network import BiLSTMClassifier
+from textlstm.nn.parallel import for_each
+from textlstm.nn.probabilities import to_probabilities
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64

@@ -18,8 +18,8 @@ from torch.serialization import save as write_zip_archive
 from textlstm.classifier import TextClassifier
 from textlstm.errors import ExportError
 from textlstm.io.atomic import atomic_path
-from textlstm.model import BiLSTMClassifier, combine
-from textlstm.outputs import probabilities_of
+from textlstm.nn.network import BiLSTMClassifier, combine
+from textlstm.nn.probabilities import probabilities_of
 from textlstm.parity import compare, plain_copy, require_parity
 from textlstm.version import __version__
 

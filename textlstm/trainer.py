@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.allocator import keep_freed_memory, release_excess
 from textlstm.calibration import calibration_facts, fit_scales
 from textlstm.checkpoint import (
     Checkpoint,
@@ -40,13 +39,14 @@ from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation import judge
 from textlstm.gradients import BatchGradients
 from textlstm.io.atomic import write_text
-from textlstm.loss import make_loss
 from textlstm.metrics import evaluate_probabilities
-from textlstm.model import Branched, combine
+from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
+from textlstm.nn.loss import make_loss
+from textlstm.nn.memory import keep_freed_memory, release_excess
+from textlstm.nn.network import Branched, combine
+from textlstm.nn.probabilities import to_probabilities
 from textlstm.observer import Observer, Reason, TrainResult
 from textlstm.optimizer import clip_gradients, make_optimizer, set_rate
-from textlstm.outputs import to_probabilities
-from textlstm.runtime import cpu_threads, pick_precision, seed_everything
 from textlstm.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
 from textlstm.thresholds import best_thresholds
 
@@ -181,7 +181,7 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train until the epochs or the patience run out, the time is over or `stop` was called.
 
-        Memory that the process frees stays with it from now on (see `textlstm.allocator`).
+        Memory that the process frees stays with it from now on (see `textlstm.nn.memory`).
         `max_minutes` counts from this call. When it is over in the middle of an epoch, the
         weights are judged as they are; a resumed run trains the epoch to its end.
 

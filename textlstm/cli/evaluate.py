@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name in _RUN}
     running = build(PredictionConfig, given)
     from textlstm.metrics import format_metrics
-    from textlstm.runtime import cpu_threads
+    from textlstm.nn.device import cpu_threads
 
     with messages(), cpu_threads(running.threads):
         classifier = load_model(arguments, device=running.device, precision=running.precision)

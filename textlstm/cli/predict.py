@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig) -> Summary:
     from textlstm.classify import classify_file, classify_lines
-    from textlstm.runtime import cpu_threads
+    from textlstm.nn.device import cpu_threads
 
     here = config.engine == "torch"  # other engines take the weights from this model
     with cpu_threads(config.threads):

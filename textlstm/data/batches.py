@@ -25,7 +25,7 @@ def collate(
         encoded: where they are.
         rows: which ones, in the order wanted, int64 [B].
         few_shapes: pad up to one of at most 16 lengths per power of two, on average 3% more.
-            Where freed memory is kept (see `textlstm.allocator`), blocks of ever new sizes
+            Where freed memory is kept (see `textlstm.nn.memory`), blocks of ever new sizes
             would leave ever more holes between them; those of the same sizes are used again.
 
     Returns:

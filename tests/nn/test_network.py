@@ -162,7 +162,7 @@ def test_each_dropout_acts_in_training_and_not_in_evaluation(kind):
 
 
 def test_word_dropout_reads_tokens_as_unknown_and_leaves_padding_alone():
-    from textlstm.model import _word_dropout
+    from textlstm.nn.network import _word_dropout
 
     torch.manual_seed(0)
     ids, _ = batch([4000, 1])

@@ -6,7 +6,7 @@ import torch
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
-from textlstm.loss import class_weights, make_loss, prior_logits
+from textlstm.nn.loss import class_weights, make_loss, prior_logits
 
 NAMES = ("bad", "good", "a=b")
 LABELS = np.array([0, 0, 0, 1])

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
-from textlstm.dropout import dropout
-from textlstm.embedding import RowEmbedding
-from textlstm.lstm import BiLSTM
-from textlstm.ngrams import NgramLinear
+from textlstm.nn.bilstm import BiLSTM
+from textlstm.nn.dropout import dropout
+from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.ngrams import NgramLinear
 
 PAD_ID = 0
 UNK_ID = 1
@@ -53,7 +53,7 @@ class BiLSTMClassifier(nn.Module):
         config: sizes, pooling and dropout.
         vocab_size: entries of the vocabulary (V), `<pad>` and `<unk>` included.
         num_classes: labels (C).
-        multi_label: whether a text may have any number of labels (see `textlstm.outputs`).
+        multi_label: whether a text may have any number of labels (see `textlstm.nn.probabilities`).
     """
 
     compute_dtype: torch.dtype = torch.float32

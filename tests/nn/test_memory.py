@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from textlstm.allocator import keep_freed_memory
+from textlstm.nn.memory import keep_freed_memory
 
 PROGRAM = """
 import random, resource, torch
-from textlstm.allocator import keep_freed_memory
+from textlstm.nn.memory import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 random.seed(0)
@@ -44,7 +44,7 @@ def test_asking_again_gives_the_same_answer():
 
 HOLES = """
 import torch
-from textlstm.allocator import keep_freed_memory, release_excess
+from textlstm.nn.memory import keep_freed_memory, release_excess
 def resident():
     pages = int(open("/proc/self/statm").read().split()[1])
     return pages * 4096 / 2**20

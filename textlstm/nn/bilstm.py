@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textlstm.dropout import dropout
 from textlstm.errors import ConfigError
+from textlstm.nn.dropout import dropout
 
 States = tuple[Tensor, Tensor]
 PATHS = ("auto", "dense", "packed")

@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
-from textlstm.crew import for_each
-from textlstm.runtime import cpu_threads
+from textlstm.nn.device import cpu_threads
+from textlstm.nn.parallel import for_each
 
 
 def seen(items, *, threads, most=8):

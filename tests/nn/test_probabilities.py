@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.outputs import answers, judgements, probabilities_of, to_probabilities
+from textlstm.nn.probabilities import answers, judgements, probabilities_of, to_probabilities
 
 NAMES = ("a", "b", "c")
 LOGITS = torch.tensor([[1000.0, -1000.0, 0.0], [0.1, 0.2, 0.3]])

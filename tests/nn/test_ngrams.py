@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from textlstm.ngrams import NgramLinear
+from textlstm.nn.ngrams import NgramLinear
 
 WORDS = 30
 

@@ -5,9 +5,9 @@ import os
 import pytest
 import torch
 
-from textlstm import runtime
 from textlstm.errors import ConfigError
-from textlstm.runtime import (
+from textlstm.nn import device as runtime
+from textlstm.nn.device import (
     _native_bf16,
     cpu_threads,
     mind_fork,
@@ -70,7 +70,7 @@ def test_precision_is_what_was_asked_for_and_auto_asks_the_hardware(monkeypatch)
     assert pick_precision("fp32", cpu) == torch.float32
     assert pick_precision("bf16", cpu) == torch.bfloat16
     for native, dtype in [(True, torch.bfloat16), (False, torch.float32)]:
-        monkeypatch.setattr("textlstm.runtime._native_bf16", lambda native=native: native)
+        monkeypatch.setattr("textlstm.nn.device._native_bf16", lambda native=native: native)
         assert pick_precision("auto", cpu) == dtype
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda native=native: native)
         assert pick_precision("auto", gpu) == dtype
