@@ -120,7 +120,7 @@ class Ours:
         from textlstm import BiLSTMClassifier
         from textlstm.config import ModelConfig, TrainingConfig
         from textlstm.nn.memory import keep_freed_memory
-        from textlstm.optimizer import make_optimizer
+        from textlstm.training.optimizer import make_optimizer
 
         keep_freed_memory()
         torch.manual_seed(0)
@@ -142,7 +142,7 @@ class Ours:
         """Take one step."""
         import torch
 
-        from textlstm.optimizer import clip_gradients
+        from textlstm.training.optimizer import clip_gradients
 
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)

@@ -115,7 +115,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("textlstm.pipeline.train", broken)
+    monkeypatch.setattr("textlstm.training.train.train", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run("train", "sample", "--out", tmp_path / "m")
 
@@ -256,7 +256,7 @@ def test_a_training_stopped_outside_of_its_steps_ends_in_order(
     try:
         with monkeypatch.context() as patched:
             patched.setattr(
-                f"textlstm.pipeline.{function}", lambda *_, **__: signal.raise_signal(number)
+                f"textlstm.training.train.{function}", lambda *_, **__: signal.raise_signal(number)
             )
             assert run("train", data, "--out", tmp_path / "m", *flags()) == code
     finally:

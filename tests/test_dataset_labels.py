@@ -11,7 +11,7 @@ from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
 from textlstm.classifier import TextClassifier
 from textlstm.errors import ConfigError, DataError
-from textlstm.pipeline import train
+from textlstm.training.train import train
 
 SOME = [*texts(60), None]
 FEATURES = datasets.Features(

@@ -19,7 +19,7 @@ MODEL_FILES = ["model.safetensors", "tokenizer.json", "vocab.txt", "metrics.json
 # [exit code or minus signal, seconds, renames].
 FORKS = """
 import json, os, pathlib, signal, sys, time
-import textlstm.pipeline, textlstm.cli.progress
+import textlstm.training.train, textlstm.cli.progress
 from textlstm.cli import main
 
 def counting(limit, pipe):

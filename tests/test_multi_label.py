@@ -12,7 +12,7 @@ from tiny_corpus import OPTIONS, flags, tagged_rows, write_csv, write_tagged
 
 from textlstm import TextClassifier, train
 from textlstm.cli import main
-from textlstm.observer import Observer
+from textlstm.training.observer import Observer
 
 SETTINGS = {
     "epochs": 6,

@@ -21,7 +21,7 @@ from textlstm.persistence import (
     save_weights,
     write_config,
 )
-from textlstm.run_folder import RunFolder
+from textlstm.training.run_folder import RunFolder
 
 NAMES = {
     "config.json",

@@ -24,9 +24,9 @@ from torchtext.vocab import Vocab, build_vocab_from_iterator, vocab  # noqa: E40
 
 from textlstm.config import DataConfig, TokenizerConfig  # noqa: E402
 from textlstm.data.corpus import load_corpus, load_split  # noqa: E402
-from textlstm.pipeline import train  # noqa: E402
 from textlstm.text.tokenizer import TextTokenizer  # noqa: E402
 from textlstm.text.vocabulary import Vocabulary  # noqa: E402
+from textlstm.training.train import train  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"

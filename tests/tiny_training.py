@@ -6,9 +6,9 @@ from torch import nn
 
 from textlstm.config import TrainingConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.distributed import ALONE
 from textlstm.nn.device import seed_everything
-from textlstm.trainer import Trainer
+from textlstm.training.distributed import ALONE
+from textlstm.training.trainer import Trainer
 
 NAMES = ("bad", "good")
 TIMES = ("seconds", "texts_per_second")

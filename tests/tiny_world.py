@@ -23,20 +23,20 @@ from safetensors.torch import save_file
 from tiny_training import TRAIN, VALIDATION, TinyModel, timeless, trainer
 
 import textlstm.cli.progress
-import textlstm.pipeline
+import textlstm.training.train
 from textlstm import cli
-from textlstm.checkpoint import load_checkpoint
 from textlstm.config import ModelConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.distributed import ALONE, join
 from textlstm.errors import DataError, PeerError, TrainingError
-from textlstm.evaluation import judge
-from textlstm.gradients import sum_gradients
 from textlstm.nn.device import seed_everything
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.observer import Observer
-from textlstm.optimizer import make_optimizer
+from textlstm.training.checkpoint import load_checkpoint
+from textlstm.training.distributed import ALONE, join
+from textlstm.training.gradients import sum_gradients
+from textlstm.training.observer import Observer
+from textlstm.training.optimizer import make_optimizer
+from textlstm.training.validation import judge
 
 DRY = {"word_dropout": 0.0, "embedding_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0}
 
@@ -267,13 +267,13 @@ def command(folder, world, *, words):
 def library(folder, world, *, source, out=None, seen="same", **options):
     """`textlstm.train`, into a folder or in memory, with what a second process may see."""
     if seen == "other data" and world.rank:
-        load = textlstm.pipeline.load_corpus
-        textlstm.pipeline.load_corpus = lambda *words, **more: replace(
+        load = textlstm.training.train.load_corpus
+        textlstm.training.train.load_corpus = lambda *words, **more: replace(
             load(*words, **more), fingerprint="another"
         )
     if seen == "other folder":
         out = f"{out}-{world.rank}"
-    classifier = textlstm.pipeline.train(source, out, **options)
+    classifier = textlstm.training.train.train(source, out, **options)
     assert out is None or (Path(out) / "config.json").exists()
     save(folder, "model", world, classifier.model.state_dict())
 
@@ -286,7 +286,7 @@ def die(folder, world, *, source, out, rank, at, **options):
             if step == at and world.rank == rank:
                 raise ValueError("out of paper")
 
-    textlstm.pipeline.train(source, Path(out), observer=Dies(), **options)
+    textlstm.training.train.train(source, Path(out), observer=Dies(), **options)
 
 
 SCENARIOS = {

@@ -12,7 +12,7 @@ from textlstm.version import __version__
 _HOMES = {
     "BiLSTM": "nn.bilstm",
     "BiLSTMClassifier": "nn.network",
-    "CrossValidation": "crossval",
+    "CrossValidation": "training.crossval",
     "Prediction": "classifier",
     "TextClassifier": "classifier",
     "TextLSTMClassifier": "estimator",
@@ -21,9 +21,9 @@ _HOMES = {
     "TokenIdClassifier": "token_estimator",
     "TrainSettings": "config",
     "Vocabulary": "text.vocabulary",
-    "cross_validate": "crossval",
+    "cross_validate": "training.crossval",
     "load_corpus": "data.corpus",
-    "train": "pipeline",
+    "train": "training.train",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from textlstm.classifier import Prediction as Prediction
     from textlstm.classifier import TextClassifier as TextClassifier
     from textlstm.config import TrainSettings as TrainSettings
-    from textlstm.crossval import CrossValidation as CrossValidation
-    from textlstm.crossval import cross_validate as cross_validate
     from textlstm.data.corpus import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError
     from textlstm.estimator import TextLSTMClassifier as TextLSTMClassifier
     from textlstm.nn.bilstm import BiLSTM as BiLSTM
     from textlstm.nn.network import BiLSTMClassifier as BiLSTMClassifier
-    from textlstm.pipeline import train as train
     from textlstm.text.tokenizer import TextTokenizer as TextTokenizer
     from textlstm.text.vocabulary import Vocabulary as Vocabulary
     from textlstm.token_estimator import TokenIdClassifier as TokenIdClassifier
+    from textlstm.training.crossval import CrossValidation as CrossValidation
+    from textlstm.training.crossval import cross_validate as cross_validate
+    from textlstm.training.train import train as train
 
 
 def __getattr__(name: str) -> Any:

@@ -17,9 +17,9 @@ from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.estimator_base import LSTMEstimator, read_targets
 from textlstm.persistence import RunRecord
-from textlstm.pretrained import read_pretrained
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text_inputs import checked_texts, in_batches
+from textlstm.training.pretrained import read_pretrained
 
 
 class TextLSTMClassifier(LSTMEstimator):

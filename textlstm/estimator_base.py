@@ -26,10 +26,10 @@ from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.data.labels import is_list, label_name
 from textlstm.data.stratify import stratified_part
 from textlstm.errors import DataError
-from textlstm.fitting import Fitted, fit_model
 from textlstm.nn.device import pick_device
-from textlstm.pretrained import Pretrained, settings_with_vectors
-from textlstm.schedule import MOST_EPOCHS
+from textlstm.training.fit import Fitted, fit_model
+from textlstm.training.pretrained import Pretrained, settings_with_vectors
+from textlstm.training.schedule import MOST_EPOCHS
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1

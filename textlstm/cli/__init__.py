@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from textlstm.cli.parser import ERROR_CODE, complain, parse
 from textlstm.errors import PeerError, TextLSTMError
-from textlstm.launch import read_place
+from textlstm.training.launch import read_place
 
 _WAIT = 5.0  # seconds
 

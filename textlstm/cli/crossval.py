@@ -16,11 +16,11 @@ from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.io.atomic import write_text
-from textlstm.launch import read_place
 from textlstm.options import add_flags, build
+from textlstm.training.launch import read_place
 
 if TYPE_CHECKING:
-    from textlstm.crossval import CrossValidation
+    from textlstm.training.crossval import CrossValidation
 
 _DESCRIPTION = """\
 Judge how well a classifier learns from DATA, where there is no test split.
@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
-    from textlstm.crossval import cross_validate
-    from textlstm.fitting import TrainingInterrupted
+    from textlstm.training.crossval import cross_validate
+    from textlstm.training.fit import TrainingInterrupted
 
     record = _Record(arguments.json)
     code = 0
@@ -102,7 +102,7 @@ def _read(path: str | None) -> CrossValidation | None:
     """Read what --json of an earlier run wrote; None if there is no such file."""
     if path is None or path == "-":
         raise ConfigError("--resume goes on with the folds in a file: name it with --json FILE")
-    from textlstm.crossval import CrossValidation
+    from textlstm.training.crossval import CrossValidation
 
     try:
         return CrossValidation.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -149,7 +149,7 @@ class _Record:
         """Put the table, or the JSON if that is wanted, on stdout."""
         if self._result is None or not self._result.results:
             return
-        from textlstm.crossval import format_crossval
+        from textlstm.training.crossval import format_crossval
 
         text = self._json() if self._path == "-" else format_crossval(self._result) + "\n"
         sys.stdout.write(text)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from textlstm.cli import crossval, evaluate, export, inspect, predict, train, vocab
 from textlstm.errors import PeerError
-from textlstm.launch import read_place
+from textlstm.training.launch import read_place
 from textlstm.version import __version__
 
 ERROR_CODE = 2

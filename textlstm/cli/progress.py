@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from textlstm.cli.console import SECONDS_BETWEEN_LINES, clock, say
-from textlstm.observer import Observer, TrainResult
+from textlstm.training.observer import Observer, TrainResult
 
 _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
 

@@ -14,7 +14,7 @@ from typing import Any
 from textlstm.cli.console import messages, say
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
-from textlstm.launch import read_place
+from textlstm.training.launch import read_place
 
 _DESCRIPTION = """\
 Train a classifier and write its model folder.
@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
-    from textlstm.fitting import TrainingInterrupted
-    from textlstm.pipeline import train
+    from textlstm.training.fit import TrainingInterrupted
+    from textlstm.training.train import train
 
     command = "textlstm" if place.size == 1 else "torchrun ... -m textlstm"
     again = f"{command} train --resume --out {shlex.quote(arguments.out)}"
@@ -110,7 +110,7 @@ def _ended_in_order(*, alone: bool) -> Iterator[None]:
 
     Not where several processes train together: one that waits for the others would not heed it.
     """
-    from textlstm.fitting import end_in_order
+    from textlstm.training.fit import end_in_order
 
     main = threading.current_thread() is threading.main_thread()
     if not (alone and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
@@ -124,6 +124,6 @@ def _ended_in_order(*, alone: bool) -> Iterator[None]:
 
 
 def _is_unfinished(arguments: argparse.Namespace) -> bool:
-    from textlstm.run_folder import RunFolder
+    from textlstm.training.run_folder import RunFolder
 
     return RunFolder(arguments.out).is_unfinished()

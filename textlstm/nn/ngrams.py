@@ -26,7 +26,7 @@ class NgramLinear(nn.Module):
     """Token ids and lengths in, logits out: the sum over the distinct n-grams of a text.
 
     A text's first n-grams begin before it, with padding in place of tokens: so it counts, too,
-    which token a text begins with. All weights are 0 at first; `textlstm.ngram_fitting` finds
+    which token a text begins with. All weights are 0 at first; `textlstm.training.fit_ngrams` finds
     them. They are buffers, since training the LSTM does not change them.
 
     Args:

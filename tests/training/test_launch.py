@@ -2,7 +2,7 @@
 
 import pytest
 
-from textlstm.launch import Place, read_place
+from textlstm.training.launch import Place, read_place
 
 SET = {"RANK": "5", "WORLD_SIZE": "8", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
 

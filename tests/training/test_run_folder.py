@@ -9,7 +9,7 @@ import pytest
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.persistence import write_config
-from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
+from textlstm.training.run_folder import RunFolder, RunRequest, resumed_settings
 
 SETTINGS = TrainSettings.from_options(epochs=3, text_column=["a", "b"])
 REQUEST = RunRequest("sample", SETTINGS, "f00d")
@@ -228,7 +228,7 @@ def test_where_the_file_system_has_no_locks_a_run_goes_on_without(tmp_path, monk
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("textlstm.run_folder.fcntl.flock", refuse)
+    monkeypatch.setattr("textlstm.training.run_folder.fcntl.flock", refuse)
     with RunFolder(tmp_path).held():
         pass
 
@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("textlstm.run_folder.os.open", refuse)
+    monkeypatch.setattr("textlstm.training.run_folder.os.open", refuse)
     held = RunFolder(tmp_path).held()
     with pytest.raises(OutputError, match=r"cannot read .*: Permission denied"), held:
         pass

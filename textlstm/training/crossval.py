@@ -17,12 +17,12 @@ import numpy as np
 from textlstm.config import CrossvalConfig, TrainSettings
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
-from textlstm.distributed import join
 from textlstm.errors import ConfigError, DataError
 from textlstm.metrics import FIGURES
-from textlstm.observer import Observer
-from textlstm.pipeline import train_on
-from textlstm.pretrained import settings_with_vectors, with_whole_path
+from textlstm.training.distributed import join
+from textlstm.training.observer import Observer
+from textlstm.training.pretrained import settings_with_vectors, with_whole_path
+from textlstm.training.train import train_on
 
 logger = logging.getLogger(__name__)
 

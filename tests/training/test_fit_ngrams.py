@@ -7,12 +7,12 @@ import pytest
 import torch
 from tiny_training import texts
 
-from textlstm import ngram_fitting
 from textlstm.data.batches import collate
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.ngram_fitting import fit_ngrams
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.ngrams import NgramLinear
+from textlstm.training import fit_ngrams as ngram_fitting
+from textlstm.training.fit_ngrams import fit_ngrams
 
 PLAIN = TextLoss(None, 0.0)
 TRAIN = texts(300, seed=1, classes=3)

@@ -27,16 +27,16 @@ from tiny_training import (
 )
 from torch import nn
 
-from textlstm import trainer as trainer_module
-from textlstm.checkpoint import load_checkpoint
 from textlstm.config import SCHEDULES, ModelConfig
 from textlstm.data.batches import collate, train_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.schedule import Schedule
-from textlstm.trainer import Observer
+from textlstm.training import trainer as trainer_module
+from textlstm.training.checkpoint import load_checkpoint
+from textlstm.training.schedule import Schedule
+from textlstm.training.trainer import Observer
 
 
 class StopAt(Observer):
@@ -608,7 +608,8 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_end(tmp_path):
     straight.run()
     folder = tmp_path / "killed"
     # a process of its own: forking one that has computed with several threads may hang
-    subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=120)
+    helpers = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=120, env=helpers)
     again = trainer(folder)
     again.resume()
     again.run()

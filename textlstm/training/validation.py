@@ -12,8 +12,8 @@ import torch
 
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
-from textlstm.distributed import World
 from textlstm.nn.network import Branched
+from textlstm.training.distributed import World
 
 
 @torch.inference_mode()

@@ -16,22 +16,22 @@ from textlstm.classifier import TextClassifier
 from textlstm.config import TrainSettings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.distributed import ALONE, World, join
 from textlstm.errors import ConfigError, DataError, OutputError
-from textlstm.fitting import Fitted, fit_model
 from textlstm.nn.loss import make_loss
 from textlstm.persistence import FILES, RunRecord
-from textlstm.pretrained import (
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import Vocabulary
+from textlstm.training.distributed import ALONE, World, join
+from textlstm.training.fit import Fitted, fit_model
+from textlstm.training.pretrained import (
     Pretrained,
     can_skip_reading,
     read_pretrained,
     settings_with_vectors,
     with_whole_path,
 )
-from textlstm.run_folder import RunFolder, RunRequest, resumed_settings
-from textlstm.text.tokenizer import TextTokenizer
-from textlstm.text.vocabulary import Vocabulary
-from textlstm.trainer import Observer
+from textlstm.training.run_folder import RunFolder, RunRequest, resumed_settings
+from textlstm.training.trainer import Observer
 
 logger = logging.getLogger(__name__)
 

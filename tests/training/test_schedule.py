@@ -3,7 +3,7 @@
 import pytest
 
 from textlstm.config import SCHEDULES
-from textlstm.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
+from textlstm.training.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
 
 
 def rates(kind, steps, peak=2.0):

@@ -22,8 +22,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from textlstm.errors import ConfigError, PeerError, TrainingError
-from textlstm.launch import Place, read_place
 from textlstm.nn.device import pick_device
+from textlstm.training.launch import Place, read_place
 
 # A process that ends is noticed at once, since its connections close. This is for one that hangs.
 _PATIENCE = timedelta(minutes=10)

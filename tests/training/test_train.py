@@ -18,9 +18,9 @@ from textlstm.errors import (
     OutputError,
     TextLSTMError,
 )
-from textlstm.fitting import TrainingInterrupted
-from textlstm.run_folder import RunFolder
-from textlstm.trainer import Observer
+from textlstm.training.fit import TrainingInterrupted
+from textlstm.training.run_folder import RunFolder
+from textlstm.training.trainer import Observer
 
 MODEL_FILES = [
     "README.md",

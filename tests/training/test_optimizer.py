@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from textlstm import optimizer as optimizer_module
 from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.optimizer import clip_gradients, make_optimizer, set_rate, unique_rows
+from textlstm.training import optimizer as optimizer_module
+from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate, unique_rows
 
 
 def decayed(model):

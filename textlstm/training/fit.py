@@ -17,15 +17,15 @@ import torch
 
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
-from textlstm.distributed import ALONE, World
-from textlstm.ngram_fitting import fit_ngrams
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.loss import make_loss, prior_logits
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.persistence import FILES
-from textlstm.pretrained import Pretrained, begin_with
-from textlstm.run_folder import RunFolder
-from textlstm.trainer import Observer, Trainer, TrainResult
+from textlstm.training.distributed import ALONE, World
+from textlstm.training.fit_ngrams import fit_ngrams
+from textlstm.training.pretrained import Pretrained, begin_with
+from textlstm.training.run_folder import RunFolder
+from textlstm.training.trainer import Observer, Trainer, TrainResult
 
 logger = logging.getLogger(__name__)
 

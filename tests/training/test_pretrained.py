@@ -14,10 +14,10 @@ from tiny_corpus import OPTIONS as TINY
 from textlstm import TextClassifier, TextTokenizer, train
 from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
-from textlstm.fitting import TrainingInterrupted
-from textlstm.pretrained import read_pretrained, settings_with_vectors
 from textlstm.text.vocabulary import UNK_ID
-from textlstm.trainer import Observer
+from textlstm.training.fit import TrainingInterrupted
+from textlstm.training.pretrained import read_pretrained, settings_with_vectors
+from textlstm.training.trainer import Observer
 
 SIZE = 6
 WORDS = ["the", "Bright", "unheard", "a", "it's", "film", "shining", "gloomy"]  # by frequency
@@ -156,7 +156,7 @@ def test_the_model_folder_needs_no_vectors(data, vectors, tmp_path):
 
 
 def test_coverage_is_logged_and_recorded(data, vectors, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("textlstm.pretrained._CHUNK", 50)
+    monkeypatch.setattr("textlstm.training.pretrained._CHUNK", 50)
     with caplog.at_level("INFO"):
         classifier = run(data, vectors, tmp_path / "model", extend_vocab=8)
     facts = json.loads((tmp_path / "model" / "config.json").read_text())["training"]

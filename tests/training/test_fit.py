@@ -7,13 +7,13 @@ import pytest
 import torch
 from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
-from textlstm import fitting
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
-from textlstm.fitting import TrainingInterrupted, fit_model
 from textlstm.predictor import predict_probabilities
 from textlstm.thresholds import best_thresholds
-from textlstm.trainer import Observer, Trainer
+from textlstm.training import fit as fitting
+from textlstm.training.fit import TrainingInterrupted, fit_model
+from textlstm.training.trainer import Observer, Trainer
 
 SETTINGS = TrainSettings.from_options(
     embedding_size=4, hidden_size=4, num_layers=1, epochs=2, threads=1, device="cpu"

@@ -10,13 +10,13 @@ from tiny_corpus import LABELS, OPTIONS, flags, rows, write_csv, write_splits
 
 from textlstm import CrossValidation, cross_validate, train
 from textlstm.cli import main
-from textlstm.crossval import format_crossval
 from textlstm.data.corpus import load_corpus, load_whole
 from textlstm.data.stratify import fold_numbers
 from textlstm.errors import ConfigError, DataError
-from textlstm.launch import Place
-from textlstm.observer import Observer
-from textlstm.pretrained import settings_with_vectors
+from textlstm.training.crossval import format_crossval
+from textlstm.training.launch import Place
+from textlstm.training.observer import Observer
+from textlstm.training.pretrained import settings_with_vectors
 
 FAST = {**OPTIONS, "epochs": 1}
 
@@ -63,7 +63,7 @@ def test_every_text_is_judged_once_by_a_model_that_has_not_seen_it(data, monkeyp
         splits.append(parts)
         return train({"train": (["a", "b"] * 9, LABELS * 9), "test": (["a"], ["bad"])}, **FAST)
 
-    monkeypatch.setattr("textlstm.crossval.train_on", note)
+    monkeypatch.setattr("textlstm.training.crossval.train_on", note)
     cross_validate(data, folds=4, validation_fraction=0.2, **FAST)
     texts = sorted(text for text, _ in rows(41))
     assert sorted(text for parts in splits for text in parts["test"]) == texts

@@ -10,12 +10,12 @@ from torch.nn import functional
 from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.data.batches import collate
 from textlstm.data.encoded import LabelledTexts
-from textlstm.distributed import ALONE, World
-from textlstm.gradients import BatchGradients, _knowledge, sum_gradients
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.loss import TextLoss, make_loss
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.optimizer import clip_gradients, make_optimizer
+from textlstm.training.distributed import ALONE, World
+from textlstm.training.gradients import BatchGradients, _knowledge, sum_gradients
+from textlstm.training.optimizer import clip_gradients, make_optimizer
 
 DRY = dict.fromkeys(("word_dropout", "embedding_dropout", "dropout", "output_dropout"), 0.0)
 

@@ -2,7 +2,7 @@
 
 from tiny_training import equal, trainer, weights
 
-from textlstm.observer import Observer
+from textlstm.training.observer import Observer
 
 
 class Names(Observer):

@@ -5,8 +5,8 @@ import pytest
 from tiny_training import VALIDATION, TinyModel, texts
 
 from textlstm.data.batches import collate
-from textlstm.distributed import ALONE, World
-from textlstm.evaluation import judge
+from textlstm.training.distributed import ALONE, World
+from textlstm.training.validation import judge
 
 
 def expected(model):

@@ -20,7 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.calibration import calibration_facts, fit_scales
-from textlstm.checkpoint import (
+from textlstm.config import TrainingConfig
+from textlstm.data.batches import train_batches
+from textlstm.data.encoded import LabelledTexts
+from textlstm.errors import DataError, PeerError, TrainingError
+from textlstm.io.atomic import write_text
+from textlstm.metrics import evaluate_probabilities
+from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
+from textlstm.nn.loss import make_loss
+from textlstm.nn.memory import keep_freed_memory, release_excess
+from textlstm.nn.network import Branched, combine
+from textlstm.nn.probabilities import to_probabilities
+from textlstm.thresholds import best_thresholds
+from textlstm.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     optimizer_tensors,
@@ -31,24 +43,12 @@ from textlstm.checkpoint import (
     save_checkpoint,
     shapes_of,
 )
-from textlstm.config import TrainingConfig
-from textlstm.data.batches import train_batches
-from textlstm.data.encoded import LabelledTexts
-from textlstm.distributed import ALONE, World
-from textlstm.errors import DataError, PeerError, TrainingError
-from textlstm.evaluation import judge
-from textlstm.gradients import BatchGradients
-from textlstm.io.atomic import write_text
-from textlstm.metrics import evaluate_probabilities
-from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
-from textlstm.nn.loss import make_loss
-from textlstm.nn.memory import keep_freed_memory, release_excess
-from textlstm.nn.network import Branched, combine
-from textlstm.nn.probabilities import to_probabilities
-from textlstm.observer import Observer, Reason, TrainResult
-from textlstm.optimizer import clip_gradients, make_optimizer, set_rate
-from textlstm.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
-from textlstm.thresholds import best_thresholds
+from textlstm.training.distributed import ALONE, World
+from textlstm.training.gradients import BatchGradients
+from textlstm.training.observer import Observer, Reason, TrainResult
+from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
+from textlstm.training.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
+from textlstm.training.validation import judge
 
 __all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
 

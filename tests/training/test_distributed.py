@@ -19,10 +19,10 @@ from tiny_world import DRY, Pair, bilstm, trained
 
 from textlstm import TextClassifier
 from textlstm.cli import main
-from textlstm.distributed import ALONE, World, join
 from textlstm.errors import ConfigError, TrainingError
+from textlstm.training.distributed import ALONE, World, join
 
-TINY_WORLD = Path(__file__).with_name("tiny_world.py")
+TINY_WORLD = Path(__file__).parents[1] / "tiny_world.py"
 
 
 @pytest.fixture(scope="module")
@@ -302,6 +302,6 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
     place = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     for name, value in place.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("textlstm.distributed._PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("textlstm.training.distributed._PATIENCE", timedelta(seconds=1))
     with pytest.raises(TrainingError, match="the 2 processes of this training do not find"):
         join()

@@ -5,7 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from textlstm.checkpoint import (
+from textlstm.errors import ModelFolderError, OutputError, TrainingError
+from textlstm.io import atomic as files
+from textlstm.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     optimizer_tensors,
@@ -15,8 +17,6 @@ from textlstm.checkpoint import (
     restore_random_states,
     save_checkpoint,
 )
-from textlstm.errors import ModelFolderError, OutputError, TrainingError
-from textlstm.io import atomic as files
 
 CPU = torch.device("cpu")
 

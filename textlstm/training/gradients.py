@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from textlstm.data.batches import collate
 from textlstm.data.encoded import LabelledTexts
-from textlstm.distributed import World
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.loss import TextLoss
 from textlstm.nn.network import BiLSTMClassifier, Branched
 from textlstm.nn.probabilities import probabilities_of
-from textlstm.optimizer import unique_rows
+from textlstm.training.distributed import World
+from textlstm.training.optimizer import unique_rows
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 
