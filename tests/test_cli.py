@@ -16,8 +16,8 @@ from textlstm import TextClassifier, __version__
 from textlstm.cli import main
 from textlstm.cli.console import clock
 from textlstm.cli.progress import Progress
+from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export import FORMATS
-from textlstm.metrics import evaluate_probabilities
 from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [

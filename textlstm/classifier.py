@@ -331,13 +331,15 @@ class TextClassifier:
             batch_size: texts a step.
 
         Returns:
-            What `textlstm.metrics.evaluate_probabilities` gives.
+            What `textlstm.evaluation.metrics.evaluate_probabilities` gives.
 
         Raises:
             ConfigError: a label is unknown, or there are not as many labels as texts.
             DataError: there are no texts.
         """
-        from textlstm.metrics import evaluate_probabilities  # scikit-learn is slow to import
+        from textlstm.evaluation.metrics import (
+            evaluate_probabilities,  # scikit-learn is slow to import
+        )
 
         if isinstance(texts, LabelledSplit):
             if labels is not None:

@@ -165,7 +165,7 @@ def _judge(
     session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, classifier: TextClassifier
 ) -> tuple[np.ndarray, Judged]:
     """Give probabilities [N, C] and what they are worth; the size is for the caller to add."""
-    from textlstm.metrics import evaluate_probabilities  # scikit-learn is slow to import
+    from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow to import
 
     names = classifier.labels
     probabilities = np.empty((len(texts), len(names)), np.float32)  # [N, C]

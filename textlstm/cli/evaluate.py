@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; give the exit code."""
     given = {name: value for name, value in vars(arguments).items() if name in _RUN}
     running = build(PredictionConfig, given)
-    from textlstm.metrics import format_metrics
+    from textlstm.evaluation.metrics import format_metrics
     from textlstm.nn.device import cpu_threads
 
     with messages(), cpu_threads(running.threads):

@@ -45,7 +45,7 @@ class BiLSTMClassifier(nn.Module):
 
     There are one or two branches: the LSTM, and if `config.ngrams` is not 0 a linear model of the
     text's n-grams. Logits are the sum of theirs, each times its number in `scales`: those of
-    `textlstm.calibration`, or until there are such 1/K, which gives the mean.
+    `textlstm.evaluation.calibration`, or until there are such 1/K, which gives the mean.
 
     `compute_dtype` may be set to `torch.bfloat16` to run the LSTM in bf16; weights stay fp32.
 

@@ -18,7 +18,7 @@ from textlstm.config import CrossvalConfig, TrainSettings
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
-from textlstm.metrics import FIGURES
+from textlstm.evaluation.metrics import FIGURES
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.pretrained import settings_with_vectors, with_whole_path

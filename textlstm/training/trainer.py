@@ -19,19 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.calibration import calibration_facts, fit_scales
 from textlstm.config import TrainingConfig
 from textlstm.data.batches import train_batches
 from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
+from textlstm.evaluation.calibration import calibration_facts, fit_scales
+from textlstm.evaluation.metrics import evaluate_probabilities
+from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.io.atomic import write_text
-from textlstm.metrics import evaluate_probabilities
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
 from textlstm.nn.loss import make_loss
 from textlstm.nn.memory import keep_freed_memory, release_excess
 from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
-from textlstm.thresholds import best_thresholds
 from textlstm.training.checkpoint import (
     Checkpoint,
     load_checkpoint,

@@ -6,8 +6,8 @@ from sklearn import metrics as sk
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm.errors import ConfigError
-from textlstm.metric_forms import AVERAGES, classification_report, flat_metrics, report_text
-from textlstm.metrics import evaluate_probabilities
+from textlstm.evaluation.metrics import evaluate_probabilities
+from textlstm.evaluation.reports import AVERAGES, classification_report, flat_metrics, report_text
 
 NAMES = ("b", "a", "a label with a long name", "accuracy")
 

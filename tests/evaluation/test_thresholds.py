@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from textlstm.thresholds import best_thresholds
+from textlstm.evaluation.thresholds import best_thresholds
 
 
 def one(labels, probabilities, weights=None):

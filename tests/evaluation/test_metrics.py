@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textlstm.errors import DataError
-from textlstm.metrics import evaluate_probabilities, format_metrics
+from textlstm.evaluation.metrics import evaluate_probabilities, format_metrics
 
 # true a a a a b b b c; predicted a a a b b b a c; 'd' never occurs
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2])

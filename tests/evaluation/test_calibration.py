@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.calibration import calibration_facts, fit_scales
+from textlstm.evaluation.calibration import calibration_facts, fit_scales
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.metrics import expected_calibration_error
+from textlstm.evaluation.metrics import expected_calibration_error
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities

@@ -1,0 +1,9 @@
+"""Probabilities to figures.
+
+- `metrics`: accuracy, F1 and others, by scikit-learn
+- `reports`: the same as scikit-learn's report and as flat dictionaries
+- `calibration`: how much each branch counts and how sure the model is, fitted on validation
+- `thresholds`: the decision threshold of each label, by its F1
+
+May import: `nn` and the root modules.
+"""
