@@ -282,11 +282,11 @@ def run(command: list[str], threads: int | None) -> dict[str, float]:
 def stages(model: Path, source: Path, out: Path) -> None:
     """Measure the stages of our command one after the other, so that none waits for another."""
     from textlstm import TextClassifier
+    from textlstm.classifier.labelling import Labeller
     from textlstm.config import PredictionConfig
     from textlstm.engines import make_engine
     from textlstm.io.input import CHUNK_CHARACTERS, Place, chunks, find_input
     from textlstm.io.writers import CsvEncoder
-    from textlstm.labelling import Labeller
 
     config = PredictionConfig()
     engine = make_engine(TextClassifier.load(model), config)

@@ -152,8 +152,8 @@ class Ours:
 
     def judging(self, batches: list[Any]) -> Callable[[], Any]:
         """Give what judges batches: all of them, since they are sorted by length again."""
+        from textlstm.classifier.predictor import predict_probabilities
         from textlstm.data.encoded import EncodedTexts
-        from textlstm.predictor import predict_probabilities
 
         texts = EncodedTexts.from_batches(
             (ids[ids > 0].numpy(), lengths.numpy()) for ids, lengths in batches

@@ -270,7 +270,7 @@ def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textlstm.classifier.TextClassifier.load", interrupted)
+    monkeypatch.setattr("textlstm.classifier.classifier.TextClassifier.load", interrupted)
     assert run("inspect", model) == 130
     assert capsys.readouterr().err == "textlstm: error: interrupted\n"
 

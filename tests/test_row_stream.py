@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from textlstm.classifier.labelling import Labeller, Summary
 from textlstm.config import PredictionConfig
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row
 from textlstm.io.writers import JsonEncoder
-from textlstm.labelling import Labeller, Summary
 from textlstm.row_stream import run
 
 LABELS = ("even", "odd")

@@ -4,11 +4,11 @@ import random
 
 import torch
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TrainSettings
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.persistence import RunRecord
 from textlstm.text.tokenizer import TextTokenizer
 
 LABELS = ("bad", "good", "very good | <b>très</b>")

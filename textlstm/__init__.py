@@ -13,8 +13,8 @@ _HOMES = {
     "BiLSTM": "nn.bilstm",
     "BiLSTMClassifier": "nn.network",
     "CrossValidation": "training.crossval",
-    "Prediction": "classifier",
-    "TextClassifier": "classifier",
+    "Prediction": "classifier.classifier",
+    "TextClassifier": "classifier.classifier",
     "TextLSTMClassifier": "estimator",
     "TextLSTMError": "errors",
     "TextTokenizer": "text.tokenizer",
@@ -29,8 +29,8 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from textlstm.classifier import Prediction as Prediction
-    from textlstm.classifier import TextClassifier as TextClassifier
+    from textlstm.classifier.classifier import Prediction as Prediction
+    from textlstm.classifier.classifier import TextClassifier as TextClassifier
     from textlstm.config import TrainSettings as TrainSettings
     from textlstm.data.corpus import load_corpus as load_corpus
     from textlstm.errors import TextLSTMError as TextLSTMError

@@ -17,15 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from textlstm.classifier import TextClassifier
-from textlstm.config import PredictionConfig
-from textlstm.engines import Engine, make_engine
-from textlstm.errors import ConfigError, OutputError
-from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
-from textlstm.io.output import RowOutput, Target
-from textlstm.io.work_folder import WorkFolder, differences
-from textlstm.io.writers import Encoder, JsonEncoder
-from textlstm.labelling import (
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.labelling import (
     SEPARATOR,
     TEXT_COLUMN,
     Labeller,
@@ -33,6 +26,13 @@ from textlstm.labelling import (
     choose_texts,
     require_new_names,
 )
+from textlstm.config import PredictionConfig
+from textlstm.engines import Engine, make_engine
+from textlstm.errors import ConfigError, OutputError
+from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
+from textlstm.io.output import RowOutput, Target
+from textlstm.io.work_folder import WorkFolder, differences
+from textlstm.io.writers import Encoder, JsonEncoder
 from textlstm.row_stream import Done, Sink, run, run_lines
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.predictor import TOKENS_AT_ONCE, predict_probabilities
 from textlstm.config import PredictionConfig
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.nn.parallel import for_each
-from textlstm.predictor import TOKENS_AT_ONCE, predict_probabilities
 from textlstm.version import __version__
 
 Tokens = tuple[np.ndarray, np.ndarray]

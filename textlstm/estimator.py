@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.model_folder import RunRecord
+from textlstm.classifier.texts import checked_texts, in_batches
 from textlstm.config import DataConfig, ModelConfig, TokenizerConfig, TrainingConfig
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
 from textlstm.estimator_base import LSTMEstimator, read_targets
-from textlstm.persistence import RunRecord
 from textlstm.text.tokenizer import TextTokenizer
-from textlstm.text_inputs import checked_texts, in_batches
 from textlstm.training.pretrained import read_pretrained
 
 

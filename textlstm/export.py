@@ -6,9 +6,9 @@ import difflib
 import json
 from pathlib import Path
 
-from textlstm.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.model_folder import save_weights
 from textlstm.errors import ConfigError
-from textlstm.persistence import save_weights
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
 from textlstm.torch_export import export_program, export_torch
 from textlstm.version import __version__

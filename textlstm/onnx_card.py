@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from textlstm.classifier.model_folder import current_versions
 from textlstm.parity import Parity
-from textlstm.persistence import current_versions
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK, UNK_ID
 

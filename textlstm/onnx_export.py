@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from textlstm.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
@@ -25,7 +26,6 @@ from textlstm.onnx_card import Judged, OnnxReport, onnx_card
 from textlstm.onnx_graph import QUANTIZATIONS, build_graph
 from textlstm.onnx_session import OnnxSession
 from textlstm.parity import LARGEST_DIFFERENCE, compare, plain_copy, random_batches, require_parity
-from textlstm.predictor import BATCH_SIZE
 
 logger = logging.getLogger(__name__)
 

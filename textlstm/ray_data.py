@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.labelling import Labeller, Summary, choose_texts, require_new_names
 from textlstm.config import PredictionConfig
 from textlstm.engines import TorchEngine
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
@@ -33,7 +34,6 @@ from textlstm.io.formats import first_line
 from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
-from textlstm.labelling import Labeller, Summary, choose_texts, require_new_names
 from textlstm.row_stream import Sink, finish_chunk, keep
 
 try:
@@ -118,7 +118,7 @@ def label_dataset(
         config: names of columns, what is added, actors.
 
     Returns:
-        A `ray.data.Dataset` with the columns of `textlstm.labelling.added_columns` too. It is
+        A `ray.data.Dataset` with the columns of `labelling.added_columns` too. It is
         computed when it is read.
 
     Raises:

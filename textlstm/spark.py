@@ -33,11 +33,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
 from textlstm.config import PredictionConfig
 from textlstm.engines import TorchEngine
 from textlstm.io.readers import Row
-from textlstm.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
 
 PredictFn = Callable[["np.ndarray | Sequence[Any]"], dict[str, np.ndarray]]
 COLUMNS = ("label", "score", ERROR_COLUMN)

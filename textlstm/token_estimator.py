@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from textlstm.classifier.model_bytes import pack, unpack
+from textlstm.classifier.predictor import predict_probabilities
 from textlstm.config import DataConfig, ModelConfig, TrainingConfig
 from textlstm.data.encoded import EncodedTexts
 from textlstm.estimator_base import LSTMEstimator, read_targets
-from textlstm.model_bytes import pack, unpack
 from textlstm.nn.device import pick_device
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.predictor import predict_probabilities
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
 
 _FIRST_ID = 2  # behind <pad> and <unk>

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import save as write_zip_archive
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
 from textlstm.errors import ExportError
 from textlstm.io.atomic import atomic_path
 from textlstm.nn.network import BiLSTMClassifier, combine

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
+from textlstm.classifier.predictor import predict_probabilities
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
 from textlstm.evaluation.thresholds import best_thresholds
-from textlstm.predictor import predict_probabilities
 from textlstm.training import fit as fitting
 from textlstm.training.fit import TrainingInterrupted, fit_model
 from textlstm.training.trainer import Observer, Trainer

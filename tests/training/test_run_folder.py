@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from textlstm.classifier.model_folder import write_config
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
-from textlstm.persistence import write_config
 from textlstm.training.run_folder import RunFolder, RunRequest, resumed_settings
 
 SETTINGS = TrainSettings.from_options(epochs=3, text_column=["a", "b"])

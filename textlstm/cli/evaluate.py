@@ -16,7 +16,7 @@ from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
 if TYPE_CHECKING:
-    from textlstm.classifier import TextClassifier
+    from textlstm.classifier.classifier import TextClassifier
     from textlstm.data.corpus import Split
 
 DATA_OPTIONS = (

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; give the exit code."""
-    from textlstm.card import format_description
+    from textlstm.classifier.model_card import format_description
 
     description = load_model(arguments).describe()
     if arguments.json:

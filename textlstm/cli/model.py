@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from textlstm.classifier import TextClassifier
+    from textlstm.classifier.classifier import TextClassifier
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def load_model(
     arguments: argparse.Namespace, *, device: str = "cpu", precision: str = "fp32"
 ) -> TextClassifier:
     """Load MODEL, fetched from the Hub if there is no such folder."""
-    from textlstm.classifier import TextClassifier
+    from textlstm.classifier.classifier import TextClassifier
 
     return TextClassifier.from_pretrained(
         arguments.model, revision=arguments.revision, device=device, precision=precision

@@ -19,7 +19,7 @@ from textlstm.errors import ConfigError
 from textlstm.options import add_flags, build, names_of
 
 if TYPE_CHECKING:
-    from textlstm.labelling import Summary
+    from textlstm.classifier.labelling import Summary
 
 _DESCRIPTION = """\
 Label rows, or the lines of stdin.

@@ -15,12 +15,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from textlstm.classifier.model_folder import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.loss import make_loss, prior_logits
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.persistence import FILES
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.fit_ngrams import fit_ngrams
 from textlstm.training.pretrained import Pretrained, begin_with

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textlstm.classifier.model_folder import FILES, read_config
 from textlstm.config import TRAIN_PARTS, TrainSettings, with_preset
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.io.atomic import write_text
 from textlstm.options import names_of
-from textlstm.persistence import FILES, read_config
 
 try:
     import fcntl

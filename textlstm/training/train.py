@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.model_folder import FILES, RunRecord
 from textlstm.config import TrainSettings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.nn.loss import make_loss
-from textlstm.persistence import FILES, RunRecord
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.training.distributed import ALONE, World, join

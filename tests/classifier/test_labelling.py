@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from textlstm.classifier.labelling import Labeller, added_columns, choose_texts, shortest
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.readers import Row
-from textlstm.labelling import Labeller, added_columns, choose_texts, shortest
 
 LABELS = ("bad", "good", "so so")
 

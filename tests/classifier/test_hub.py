@@ -13,11 +13,11 @@ from huggingface_hub import constants
 from tiny_classifier import texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
-from textlstm import hub
-from textlstm.classifier import TextClassifier
+from textlstm.classifier import hub
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.hub import find_model, upload_model
+from textlstm.classifier.model_folder import FILES
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
-from textlstm.hub import find_model, upload_model
-from textlstm.persistence import FILES
 
 CLASSIFIER = tiny_classifier()
 OURS = {name for name in vars(FILES).values() if name != FILES.checkpoint}

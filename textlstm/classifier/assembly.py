@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
+from textlstm.classifier.model_folder import FILES, ModelFolder, fit_thresholds
 from textlstm.config import TrainSettings
 from textlstm.errors import ModelFolderError
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.persistence import FILES, ModelFolder, fit_thresholds
 from textlstm.text.tokenizer import TextTokenizer
 
 

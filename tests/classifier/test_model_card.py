@@ -8,8 +8,8 @@ import yaml
 from huggingface_hub import ModelCard
 from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier
 
-from textlstm.card import format_description, model_card
-from textlstm.persistence import RunRecord
+from textlstm.classifier.model_card import format_description, model_card
+from textlstm.classifier.model_folder import RunRecord
 
 
 @pytest.fixture(scope="module")

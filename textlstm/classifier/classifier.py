@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from textlstm.assembly import build_model, misfit
-from textlstm.card import model_card
+from textlstm.classifier.assembly import build_model, misfit
+from textlstm.classifier.fingerprint import model_hash
+from textlstm.classifier.hub import find_model, upload_model
+from textlstm.classifier.model_bytes import PackedModel, pack, unpack
+from textlstm.classifier.model_card import model_card
+from textlstm.classifier.model_folder import ModelFolder, RunRecord, read_folder, write_folder
+from textlstm.classifier.predictor import BATCH_SIZE, stream_probabilities
+from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
-from textlstm.hub import find_model, upload_model
-from textlstm.identity import model_hash
-from textlstm.model_bytes import PackedModel, pack, unpack
 from textlstm.nn.device import pick_device, pick_precision
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import judgements
 from textlstm.options import build, reject_unknown
-from textlstm.persistence import ModelFolder, RunRecord, read_folder, write_folder
-from textlstm.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
-from textlstm.text_inputs import checked_texts, in_batches, iterate
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -372,14 +372,14 @@ class TextClassifier:
 
         Returns:
             The dataset with the columns `label`, `score` and `error` too, and more with some
-            options (see `textlstm.labelling.added_columns`). A row without a usable text has no
+            options (see `labelling.added_columns`). A row without a usable text has no
             label, and the reason in `error`.
 
         Raises:
             ConfigError: an option is bad, or a new column has the name of another.
             DataError: it is no dataset, or it is not clear which column holds the text.
         """
-        from textlstm.dataset_labels import label_dataset  # the library is slow to import
+        from textlstm.classifier.datasets import label_dataset  # the library is slow to import
 
         reject_unknown(options, DATASET_OPTIONS)
         config = build(PredictionConfig, options)
@@ -413,7 +413,7 @@ class TextClassifier:
             ConfigError: an option is bad, a new column has the name of another, or it is no batch.
             DataError: it is not clear which column holds the text.
         """
-        from textlstm.dataset_labels import label_batch  # the library is slow to import
+        from textlstm.classifier.datasets import label_batch  # the library is slow to import
 
         reject_unknown(options, DATASET_OPTIONS)
         config = build(PredictionConfig, options)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny_classifier import LABELS, tiny_classifier, tiny_tagger
 
-from textlstm.assembly import build_model, misfit
+from textlstm.classifier.assembly import build_model, misfit
+from textlstm.classifier.model_folder import ModelFolder, RunRecord
 from textlstm.config import ModelConfig
 from textlstm.errors import ModelFolderError
-from textlstm.persistence import ModelFolder, RunRecord
 
 CLASSIFIER = tiny_classifier()
 

@@ -9,10 +9,9 @@ from safetensors import safe_open
 from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
 
 import textlstm
-from textlstm import persistence
-from textlstm.classifier import TextClassifier
-from textlstm.errors import ModelFolderError, OutputError
-from textlstm.persistence import (
+from textlstm.classifier import model_folder as persistence
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.model_folder import (
     FILES,
     RUN,
     load_weights,
@@ -21,6 +20,7 @@ from textlstm.persistence import (
     save_weights,
     write_config,
 )
+from textlstm.errors import ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder
 
 NAMES = {

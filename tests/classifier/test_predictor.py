@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_classifier import texts, tiny_classifier
 
-from textlstm import predictor
+from textlstm.classifier import predictor
+from textlstm.classifier.predictor import predict_probabilities, stream_probabilities
 from textlstm.data.encoded import EncodedTexts
 from textlstm.nn.probabilities import to_probabilities
-from textlstm.predictor import predict_probabilities, stream_probabilities
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from tiny_classifier import texts, tiny_classifier, tiny_tagger
 from tiny_estimator import modules_in
 from tiny_training import equal
 
+from textlstm.classifier.model_bytes import pack, unpack
 from textlstm.config import POOLINGS
-from textlstm.model_bytes import pack, unpack
 
 
 def test_a_network_comes_back_as_it_went():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
-from textlstm.classifier import TextClassifier
+from textlstm.classifier.classifier import TextClassifier
 from textlstm.errors import ConfigError, DataError
 from textlstm.training.train import train
 
@@ -255,5 +255,5 @@ if __name__ == "__main__":
 
 def test_map_may_use_several_processes_after_torch_used_several_threads():
     subprocess.run(
-        [sys.executable, "-c", FORKING], cwd=Path(__file__).parent, check=True, timeout=240
+        [sys.executable, "-c", FORKING], cwd=Path(__file__).parents[1], check=True, timeout=240
     )

@@ -9,10 +9,10 @@ import torch
 from tiny_classifier import LABELS, METRICS, RECORD, texts, tiny_classifier, tiny_tagger
 
 from textlstm import TextClassifier as ExportedName
-from textlstm.classifier import Prediction, TextClassifier
+from textlstm.classifier.classifier import Prediction, TextClassifier
+from textlstm.classifier.model_folder import FILES
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, DataError, ModelFolderError
-from textlstm.persistence import FILES
 
 TEXTS = [*texts(40), "", "never-seen words, zzz"]
 

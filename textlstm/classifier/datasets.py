@@ -14,11 +14,11 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
+from textlstm.classifier.labelling import ERROR_COLUMN, Labeller, choose_texts, require_new_names
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.hub_datasets import quiet
 from textlstm.io.readers import Row
-from textlstm.labelling import ERROR_COLUMN, Labeller, choose_texts, require_new_names
 
 _BATCH_ROWS = 4096  # texts that are sorted by length together
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.errors import ConfigError
-from textlstm.text_inputs import checked_texts, in_batches, iterate
 
 
 @pytest.mark.parametrize("wrong", ["one text", b"bytes", {"a": 1}, 3, None])

@@ -1,0 +1,16 @@
+"""The trained classifier: its folder, its card, the Hub, prediction in memory.
+
+- `classifier`: `TextClassifier`: texts to labels, folder to memory and back
+- `model_folder`: the model folder: written whole, checked when read
+- `assembly`: whether a classifier's parts fit; the network from its weights
+- `model_card`: the model card and the lines of `inspect`
+- `hub`: model folders on the Hugging Face Hub
+- `fingerprint`: a hash of everything that results depend on
+- `model_bytes`: a network as plain bytes, for pickles without torch
+- `predictor`: encoded texts to probabilities, as a stream
+- `texts`: texts as callers pass them: checked, in batches
+- `labelling`: which column is read, what is added, why a row has no label
+- `datasets`: labels as new columns of a dataset
+
+May import: `evaluation`, `nn`, `data`, `text`, `io` and the root modules.
+"""
