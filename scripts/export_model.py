@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from textlstm import TextClassifier, TextLSTMError
-from textlstm.export import export_model
+from textlstm.export.formats import export_model
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from textlstm.cli import main
 from textlstm.cli.console import clock
 from textlstm.cli.progress import Progress
 from textlstm.evaluation.metrics import evaluate_probabilities
-from textlstm.export import FORMATS
+from textlstm.export.formats import FORMATS
 from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [

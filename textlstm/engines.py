@@ -98,9 +98,9 @@ class OnnxEngine:
     """
 
     def __init__(self, classifier: TextClassifier, batch_size: int, *, int8: bool) -> None:
-        from textlstm.onnx_graph import build_graph
-        from textlstm.onnx_session import OnnxSession
-        from textlstm.parity import plain_copy
+        from textlstm.export.onnx_graph import build_graph
+        from textlstm.export.onnx_session import OnnxSession
+        from textlstm.export.parity import plain_copy
 
         self._threads = torch.get_num_threads()
         graph = build_graph(plain_copy(classifier.model), int8=int8)

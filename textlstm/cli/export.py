@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_free(arguments.out, overwrite=arguments.overwrite)
     if arguments.quantize is not None and arguments.data is None:
         raise ConfigError("--quantize changes results a little: pass --data to measure how much")
-    from textlstm.export import export_model
+    from textlstm.export.formats import export_model
 
     split, name = None, ""
     with messages():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from textlstm.export.onnx_nodes import FLOAT, Graph, as_numpy
 from textlstm.nn.ngrams import NgramLinear
-from textlstm.onnx_nodes import FLOAT, Graph, as_numpy
 
 
 def add_ngrams(graph: Graph, ngrams: NgramLinear, scale: float, *, int8: bool) -> str:

@@ -6,8 +6,8 @@ from tiny_classifier import tiny_classifier
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from textlstm.onnx_card import Judged, OnnxReport, onnx_card
-from textlstm.parity import Parity
+from textlstm.export.onnx_card import Judged, OnnxReport, onnx_card
+from textlstm.export.parity import Parity
 
 PARITY = Parity(41, 1234, 2.3e-6, 4.5e-7)
 FLOAT32 = Judged(0.91234, 0.90004, 1000.0, 12_345_678)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from textlstm.classifier.model_folder import current_versions
-from textlstm.parity import Parity
+from textlstm.export.parity import Parity
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK, UNK_ID
 

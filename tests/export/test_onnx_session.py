@@ -11,8 +11,8 @@ from textlstm.errors import ModelFolderError
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from textlstm.onnx_graph import build_graph
-from textlstm.onnx_session import OnnxSession
+from textlstm.export.onnx_graph import build_graph
+from textlstm.export.onnx_session import OnnxSession
 
 IDS, LENGTHS = np.array([[2, 3, 4], [5, 0, 0]]), np.array([3, 1])
 

@@ -5,7 +5,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from textlstm.onnx_nodes import Graph  # noqa: E402
+from textlstm.export.onnx_nodes import Graph  # noqa: E402
 
 
 def test_a_graph_is_finished_with_the_promised_inputs_and_outputs():

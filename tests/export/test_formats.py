@@ -11,7 +11,7 @@ from torch import nn
 
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, MissingDependencyError, OutputError
-from textlstm.export import FORMATS, export_model, export_safetensors, export_vocabulary
+from textlstm.export.formats import FORMATS, export_model, export_safetensors, export_vocabulary
 from textlstm.text.vocabulary import Vocabulary
 
 TEXTS = [*texts(20), "", "unseen"]

@@ -6,7 +6,7 @@ import torch
 from tiny_classifier import tiny_classifier, tiny_tagger
 
 from textlstm.errors import ExportError
-from textlstm.parity import Parity, compare, plain_copy, random_batches, require_parity
+from textlstm.export.parity import Parity, compare, plain_copy, random_batches, require_parity
 
 BATCHES = list(random_batches(50, 20_000))
 

@@ -20,12 +20,18 @@ from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
+from textlstm.export.onnx_card import Judged, OnnxReport, onnx_card
+from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph
+from textlstm.export.onnx_session import OnnxSession
+from textlstm.export.parity import (
+    LARGEST_DIFFERENCE,
+    compare,
+    plain_copy,
+    random_batches,
+    require_parity,
+)
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
 from textlstm.nn.probabilities import answers
-from textlstm.onnx_card import Judged, OnnxReport, onnx_card
-from textlstm.onnx_graph import QUANTIZATIONS, build_graph
-from textlstm.onnx_session import OnnxSession
-from textlstm.parity import LARGEST_DIFFERENCE, compare, plain_copy, random_batches, require_parity
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from textlstm.classifier.classifier import LabelledSplit, TextClassifier
 from textlstm.classifier.model_folder import save_weights
 from textlstm.errors import ConfigError
+from textlstm.export.torch_export import export_program, export_torch
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
-from textlstm.torch_export import export_program, export_torch
 from textlstm.version import __version__
 
 _POOLING_RULES = {
@@ -67,7 +67,7 @@ def export_model(
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"format = {format!r}: must be one of {', '.join(FORMATS)}{hint}")
     if format == "onnx":
-        from textlstm.onnx_export import export_onnx  # needs the extra packages
+        from textlstm.export.onnx_export import export_onnx  # needs the extra packages
 
         if Path(path).suffix == ".onnx":
             raise ConfigError(f"{path}: the onnx export is a folder: give a name without .onnx")

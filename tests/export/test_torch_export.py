@@ -9,9 +9,9 @@ import torch
 from tiny_classifier import LABELS, tiny_classifier, tiny_tagger
 from torch import nn
 
-from textlstm import torch_export
 from textlstm.errors import ExportError, OutputError
-from textlstm.torch_export import export_program, export_torch
+from textlstm.export import torch_export
+from textlstm.export.torch_export import export_program, export_torch
 
 pytest.importorskip("torch._higher_order_ops.scan", reason="this torch has no scan")
 

@@ -17,10 +17,10 @@ from torch.serialization import save as write_zip_archive
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.errors import ExportError
+from textlstm.export.parity import compare, plain_copy, require_parity
 from textlstm.io.atomic import atomic_path
 from textlstm.nn.network import BiLSTMClassifier, combine
 from textlstm.nn.probabilities import probabilities_of
-from textlstm.parity import compare, plain_copy, require_parity
 from textlstm.version import __version__
 
 _GATE_TOKENS = 5000  # some seconds with the default settings

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from textlstm.export.onnx_ngrams import add_ngrams
+from textlstm.export.onnx_nodes import FLOAT, INT32, Array, Graph, ModelProto, as_numpy
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.onnx_ngrams import add_ngrams
-from textlstm.onnx_nodes import FLOAT, INT32, Array, Graph, ModelProto, as_numpy
 
 QUANTIZATIONS = ("int8",)
 

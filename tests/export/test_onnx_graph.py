@@ -7,14 +7,14 @@ from tiny_classifier import tiny_classifier
 
 from textlstm import errors
 from textlstm.config import POOLINGS
-from textlstm.parity import compare, plain_copy
+from textlstm.export.parity import compare, plain_copy
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from textlstm import onnx_nodes  # noqa: E402
-from textlstm.onnx_graph import build_graph  # noqa: E402
-from textlstm.onnx_session import OnnxSession  # noqa: E402
+from textlstm.export import onnx_nodes  # noqa: E402
+from textlstm.export.onnx_graph import build_graph  # noqa: E402
+from textlstm.export.onnx_session import OnnxSession  # noqa: E402
 
 
 def network(**options):

@@ -7,9 +7,9 @@ import torch
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
+from textlstm.export.onnx_ngrams import add_ngrams  # noqa: E402
+from textlstm.export.onnx_nodes import Graph  # noqa: E402
 from textlstm.nn.ngrams import NgramLinear  # noqa: E402
-from textlstm.onnx_ngrams import add_ngrams  # noqa: E402
-from textlstm.onnx_nodes import Graph  # noqa: E402
 
 
 def logits(model, ids, lengths, *, scale=1.0, int8=False):

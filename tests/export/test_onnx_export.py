@@ -19,10 +19,10 @@ from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from textlstm import onnx_export, onnx_graph
-from textlstm.onnx_export import FILES, export_onnx, require_independence
-from textlstm.onnx_graph import build_graph
-from textlstm.onnx_session import OnnxSession
+from textlstm.export import onnx_export, onnx_graph
+from textlstm.export.onnx_export import FILES, export_onnx, require_independence
+from textlstm.export.onnx_graph import build_graph
+from textlstm.export.onnx_session import OnnxSession
 
 LONG = " ".join(WORDS * 5)
 TEXTS = ["a bright film", "", " \t\n", "unseen", LONG, "The  FILM, naïve!", "<br />", "<pad> 映画"]
