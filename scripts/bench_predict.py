@@ -284,9 +284,9 @@ def stages(model: Path, source: Path, out: Path) -> None:
     from textlstm import TextClassifier
     from textlstm.classifier.labelling import Labeller
     from textlstm.config import PredictionConfig
-    from textlstm.engines import make_engine
     from textlstm.io.input import CHUNK_CHARACTERS, Place, chunks, find_input
     from textlstm.io.writers import CsvEncoder
+    from textlstm.prediction.engines import make_engine
 
     config = PredictionConfig()
     engine = make_engine(TextClassifier.load(model), config)

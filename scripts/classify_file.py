@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from textlstm import TextClassifier, TextLSTMError
-from textlstm.classify import classify_file
 from textlstm.config import PredictionConfig
+from textlstm.prediction.files import classify_file
 
 
 def main() -> None:

@@ -55,10 +55,22 @@ def test_folders_import_only_from_folders_before_them():
         if (home := room(path)) not in ROOMS:
             continue
         allowed = set(ROOMS[: ROOMS.index(home) + 1]) - {b for a, b in APART if a == home}
-        allowed |= {path.stem for path in PACKAGE.glob("*.py")}  # those that have not moved yet
         allowed |= ROOT_MODULES | ({"estimator"} if home == "cli" else set())
         wrong += [f"{path.relative_to(ROOT)}: {name}" for name in rooms_used(path) - allowed]
     assert not wrong
+
+
+def test_every_module_lies_in_a_known_folder():
+    folders = {room(path) for path in FILES} - {None}
+    assert folders <= set(ROOMS)
+    root = {path.stem for path in FILES if room(path) is None}
+    assert root - ROOT_MODULES == {
+        "__init__",
+        "__main__",
+        "estimator",
+        "estimator_base",
+        "token_estimator",
+    }
 
 
 def test_the_network_knows_tensors_only():

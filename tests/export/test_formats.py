@@ -191,7 +191,7 @@ def test_options_of_onnx_go_with_no_other_format(tmp_path, option):
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
     for name in ("onnx_export", "onnx_graph", "onnx_ngrams", "onnx_nodes", "onnx_session"):
-        monkeypatch.delitem(sys.modules, f"textlstm.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"textlstm.export.{name}", raising=False)
     for name in ("onnx", "onnxruntime"):
         with monkeypatch.context() as patched:
             patched.setitem(sys.modules, name, None)

@@ -608,7 +608,8 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_end(tmp_path):
     straight.run()
     folder = tmp_path / "killed"
     # a process of its own: forking one that has computed with several threads may hang
-    helpers = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = [str(Path(__file__).parents[1]), *sys.path]
+    helpers = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     subprocess.run([sys.executable, __file__, str(folder)], check=True, timeout=120, env=helpers)
     again = trainer(folder)
     again.resume()

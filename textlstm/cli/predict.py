@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--resume cannot {stream}: name a file")
     names = names_of(PredictionConfig)
     config = build(PredictionConfig, {k: v for k, v in vars(arguments).items() if k in names})
-    from textlstm.classify import unfinished
+    from textlstm.prediction.files import unfinished
 
     try:
         with messages(), _term_as_interrupt():
@@ -98,8 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig) -> Summary:
-    from textlstm.classify import classify_file, classify_lines
     from textlstm.nn.device import cpu_threads
+    from textlstm.prediction.files import classify_file, classify_lines
 
     here = config.engine == "torch"  # other engines take the weights from this model
     with cpu_threads(config.threads):

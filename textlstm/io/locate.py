@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import datasets
+from typing import TYPE_CHECKING
 
 from textlstm.errors import DataError
 from textlstm.io.formats import first_line
-from textlstm.io.hub_datasets import quiet
+
+if TYPE_CHECKING:
+    import datasets
 
 SPLIT_NAMES = {
     "train": "train",
@@ -32,6 +33,10 @@ def load_saved(folder: Path) -> datasets.Dataset | datasets.DatasetDict:
     Raises:
         DataError: it can't be read.
     """
+    import datasets  # takes a second, and not every source needs it
+
+    from textlstm.io.hub_datasets import quiet
+
     try:
         with quiet():
             return datasets.load_from_disk(str(folder), keep_in_memory=False)

@@ -27,13 +27,13 @@ from textlstm.classifier.labelling import (
     require_new_names,
 )
 from textlstm.config import PredictionConfig
-from textlstm.engines import Engine, make_engine
 from textlstm.errors import ConfigError, OutputError
 from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.work_folder import WorkFolder, differences
 from textlstm.io.writers import Encoder, JsonEncoder
-from textlstm.row_stream import Done, Sink, run, run_lines
+from textlstm.prediction.engines import Engine, make_engine
+from textlstm.prediction.stream import Done, Sink, run, run_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -91,7 +91,7 @@ def classify_file(
     def go(sink: Sink, summary: Summary, start: Place) -> Summary:
         tell = _Teller(rows, summary, progress)
         if config.engine == "ray":
-            from textlstm.ray_data import run_on_ray  # an optional library
+            from textlstm.prediction.ray import run_on_ray  # an optional library
 
             run_on_ray(classifier, labeller, rows, start, sink, summary, tell)
         else:

@@ -3,7 +3,7 @@
     from functools import partial
     from pyspark.ml.functions import predict_batch_udf
     from pyspark.sql.types import DoubleType, StringType, StructField, StructType
-    from textlstm.spark import make_predict_fn
+    from textlstm.prediction.spark import make_predict_fn
 
     classify = predict_batch_udf(
         partial(make_predict_fn, "/shared/my-model"),
@@ -36,8 +36,8 @@ import torch
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
 from textlstm.config import PredictionConfig
-from textlstm.engines import TorchEngine
 from textlstm.io.readers import Row
+from textlstm.prediction.engines import TorchEngine
 
 PredictFn = Callable[["np.ndarray | Sequence[Any]"], dict[str, np.ndarray]]
 COLUMNS = ("label", "score", ERROR_COLUMN)

@@ -27,14 +27,14 @@ import torch
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelling import Labeller, Summary, choose_texts, require_new_names
 from textlstm.config import PredictionConfig
-from textlstm.engines import TorchEngine
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
 from textlstm.io.arrow import batch_values
 from textlstm.io.formats import first_line
 from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
-from textlstm.row_stream import Sink, finish_chunk, keep
+from textlstm.prediction.engines import TorchEngine
+from textlstm.prediction.stream import Sink, finish_chunk, keep
 
 try:
     import ray
@@ -60,7 +60,7 @@ def run_on_ray(
     summary: Summary,
     tell: Callable[[float], None],
 ) -> None:
-    """Classify an input on a Ray cluster; see `textlstm.row_stream.run`.
+    """Classify an input on a Ray cluster; see `textlstm.prediction.stream.run`.
 
     Args:
         classifier: the model.

@@ -11,7 +11,7 @@ from textlstm.config import PredictionConfig
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row
 from textlstm.io.writers import JsonEncoder
-from textlstm.row_stream import run
+from textlstm.prediction.stream import run
 
 LABELS = ("even", "odd")
 
@@ -121,7 +121,7 @@ def test_stages_overlap():
 def test_freed_memory_is_given_back_after_each_chunk(monkeypatch):
     """Threads of every chunk leave holes of their own, which would add up."""
     given = []
-    monkeypatch.setattr("textlstm.row_stream.release_excess", lambda: given.append(1))
+    monkeypatch.setattr("textlstm.prediction.stream.release_excess", lambda: given.append(1))
     classify(chunk(n) for n in range(5))
     assert len(given) == 5
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from textlstm.stages import Behind, ahead
+from textlstm.prediction.stages import Behind, ahead
 
 
 def no_threads_left():

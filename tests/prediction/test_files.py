@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_classifier import tiny_classifier, tiny_tagger
 
-from textlstm.classify import classify_file, classify_lines
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.data.corpus import load_split
 from textlstm.errors import ConfigError, DataError, OutputError, TextLSTMError
 from textlstm.io.readers import read_rows
+from textlstm.prediction.files import classify_file, classify_lines
 
 LABELS = ("bad", "good", "so so")
 TEXTS = [
@@ -315,7 +315,7 @@ def test_a_line_is_answered_before_the_next_one_comes(classifier):
 CLASSIFY = """
 import sys
 from textlstm import TextClassifier
-from textlstm.classify import classify_file
+from textlstm.prediction.files import classify_file
 from textlstm.config import PredictionConfig
 classify_file(TextClassifier.load(sys.argv[1]), sys.argv[2], sys.argv[3], PredictionConfig())
 print(*sys.modules)
@@ -382,7 +382,7 @@ def test_the_mark_between_labels_can_be_chosen_and_reads_back(tagger, tmp_path):
 def test_a_run_with_another_mark_is_another_run(tagger, tmp_path, monkeypatch):
     source, out = write_input(tmp_path / "in.csv"), tmp_path / "out.csv"
     with monkeypatch.context() as patched:
-        patched.setattr("textlstm.classify.RowOutput.finish", lambda *_, **__: 1 / 0)
+        patched.setattr("textlstm.prediction.files.RowOutput.finish", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             classify_file(tagger, source, out, PredictionConfig())
     with pytest.raises(ConfigError, match="label_separator"):

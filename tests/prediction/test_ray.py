@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
-from textlstm.classify import classify_file
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.nn.device import cpu_threads
+from textlstm.prediction.files import classify_file
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'textlstm[ray]'")
 
-from textlstm.ray_data import label_dataset  # noqa: E402
+from textlstm.prediction.ray import label_dataset  # noqa: E402
 
 OPTIONS = {"chunk_rows": 40, "top_k": 2}
 
@@ -100,7 +100,7 @@ def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_pa
 
     class Mortal:  # defined here, it travels to the actors as it is
         def __init__(self, *arguments):
-            from textlstm import ray_data
+            from textlstm.prediction import ray as ray_data
 
             self.judge = ray_data._ChunkJudge(*arguments)
 
@@ -113,7 +113,7 @@ def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_pa
                 os.kill(os.getpid(), signal.SIGKILL)
             return self.judge(batch)
 
-    monkeypatch.setattr("textlstm.ray_data._ChunkJudge", Mortal)
+    monkeypatch.setattr("textlstm.prediction.ray._ChunkJudge", Mortal)
     classify(classifier, source, tmp_path / "out.csv", workers=1)
     judged = [line.split() for line in journal.read_text().splitlines()]
     ends = [(int(group), int(row)) for group, row, _ in judged]
@@ -194,8 +194,8 @@ def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):
     find = row_input.find_input(source, PredictionConfig(), "csv")
     source.unlink()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("textlstm.classify.find_input", lambda *_: find)
-        patched.setattr("textlstm.classify._require_apart", lambda *_: None)
+        patched.setattr("textlstm.prediction.files.find_input", lambda *_: find)
+        patched.setattr("textlstm.prediction.files._require_apart", lambda *_: None)
         patched.setattr(row_input.FileRows, "fingerprint", lambda self: {"in.csv": "gone"})
         with pytest.raises(DataError, match=r"^no such file: .*in\.csv$"):
             classify(classifier, source, tmp_path / "out.csv", progress=vanish)

@@ -6,8 +6,8 @@ import torch
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm.config import PredictionConfig
-from textlstm.engines import TorchEngine, make_engine
 from textlstm.errors import ConfigError
+from textlstm.prediction.engines import TorchEngine, make_engine
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_classifier import texts, tiny_classifier
 
-from textlstm.classify import unfinished
 from textlstm.cli import main
 from textlstm.io.work_folder import WorkFolder
+from textlstm.prediction.files import unfinished
 
 ROWS = int(os.environ.get("TEXTLSTM_CRASH_ROWS", "900"))
 KILLS = int(os.environ.get("TEXTLSTM_CRASH_KILLS", "4"))
@@ -28,7 +28,7 @@ OPTIONS = ["--chunk-rows", "60", "--threads", "1", "--top-k", "2"]
 SERVER = """
 import json, os, sys
 import pyarrow.parquet
-import textlstm.classify
+import textlstm.prediction.files
 from textlstm.cli import main
 main(json.loads(sys.argv[1]))
 for line in sys.stdin:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from tiny_classifier import texts, tiny_classifier, tiny_tagger
 
-from textlstm import spark
 from textlstm.errors import ModelFolderError
-from textlstm.spark import make_predict_fn
+from textlstm.prediction import spark
+from textlstm.prediction.spark import make_predict_fn
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from typing import BinaryIO, Protocol, cast
 import numpy as np
 
 from textlstm.classifier.labelling import TEXT_COLUMN, FoundTexts, Labeller, Summary
-from textlstm.engines import Engine, Tokens
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
 from textlstm.nn.memory import release_excess
-from textlstm.stages import Behind, ahead
+from textlstm.prediction.engines import Engine, Tokens
+from textlstm.prediction.stages import Behind, ahead
 
 _BLOCK = 2**18  # bytes read at once from a stream
 
