@@ -1,12 +1,14 @@
 """An interrupted write leaves the old file, and nothing beside it."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.io.atomic import atomic_folder, atomic_path, write_text
+from textlstm.io.atomic import atomic_folder, atomic_path, sync, write_text
 
 
 def test_the_file_appears_under_its_name_when_it_is_whole(tmp_path):
@@ -158,3 +160,63 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path):
         export(tmp_path / "file", "1", replaceable=["file"])
     with pytest.raises(OutputError, match="cannot write"):
         export(tmp_path / "file" / "folder", "1")
+
+
+def test_the_umask_of_the_process_is_never_changed(tmp_path, monkeypatch):
+    """For a moment, files that other threads create could be written to by everyone."""
+
+    def refuse(mask):
+        raise AssertionError("os.umask was called")
+
+    monkeypatch.setattr(os, "umask", refuse)
+    write_text(tmp_path / "a.txt", "x")
+    export(tmp_path / "folder", "x")
+
+
+def test_a_library_that_keeps_others_from_reading_does_not_have_its_way(tmp_path):
+    with atomic_path(tmp_path / "a.txt") as path:
+        path.unlink()
+        path.touch(0o600)  # as safetensors does
+    (tmp_path / "b.txt").touch()
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "b.txt")}
+    assert len(modes) == 1
+
+
+@pytest.fixture
+def windows_files(monkeypatch):
+    """Folders can't be opened, and only files opened for writing can be synced."""
+    opened = {}
+    real_open, real_fsync = os.open, os.fsync
+
+    def open_file(path, flags, *rest, **options):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        descriptor = real_open(path, flags, *rest, **options)
+        opened[descriptor] = flags
+        return descriptor
+
+    def fsync(descriptor):
+        if not opened.get(descriptor, os.O_RDWR) & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.usefixtures("windows_files")
+def test_files_and_folders_are_written_where_folders_cannot_be_synced(tmp_path):
+    write_text(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").read_text() == "x"
+    export(tmp_path / "folder", "x")
+    assert contents(tmp_path / "folder") == {"a.txt": "x"}
+
+
+def test_a_file_that_cannot_be_synced_is_an_error(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    sync(tmp_path)
+    with pytest.raises(OutputError, match=r"a\.txt: Input/output error"):
+        write_text(tmp_path / "a.txt", "x")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from textlstm.errors import OutputError, TextLSTMError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is synced and renamed to `path`.
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
     Args:
-        path: where the finished file shall lie; its folder is made if it is missing.
+        path: the file to write; its folder is created if it is missing.
 
     Yields:
         The path to write to, in the same folder and with the same suffix.
@@ -26,18 +26,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder can't be written to, or the disk is full.
     """
     target = Path(path)
+    temporary = target.parent / f".{target.stem}-{secrets.token_hex(4)}{target.suffix}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-        )
-        os.close(handle)
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode  # what the umask allows
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp and safetensors keep others from reading
+        temporary.chmod(mode)  # a library may have written a new file that others can't read
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
@@ -53,11 +51,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_folder(
     path: str | os.PathLike[str], *, replaceable: Collection[str] = ()
 ) -> Iterator[Path]:
-    """Give a new folder beside `path`; on success it is synced and renamed to `path`.
+    """Yield a new folder beside `path`; on success it is synced and renamed to `path`.
 
     Args:
-        path: where the finished folder shall stand. A folder that is there is replaced as a
-            whole, and only if it is empty or holds nothing but what may be replaced.
+        path: the folder to write. An existing folder is replaced as a whole, and only if it is
+            empty or holds nothing but replaceable files.
         replaceable: names of files that may be replaced.
 
     Yields:
@@ -71,13 +69,13 @@ def atomic_folder(
     require_replaceable(target, replaceable)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+        temporary = target.parent / f".{target.name}-{secrets.token_hex(4)}"
+        temporary.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         for file in sorted(temporary.iterdir()):
             sync(file)
         sync(temporary)
@@ -119,18 +117,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the file or folder on the disk before going on (fsync)."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file or folder is on the disk (fsync)."""
+    is_folder = path.is_dir()
     try:
-        os.fsync(descriptor)
+        # Windows syncs only what was opened for writing
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError:
-        if not path.is_dir():  # some file systems refuse fsync on folders
+        if not is_folder:  # Windows can't open folders, and some file systems can't sync them
             raise
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
