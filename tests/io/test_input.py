@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,6 +164,23 @@ def test_the_share_grows_from_chunk_to_chunk_to_all(tmp_path):
 def test_the_total_is_known_of_parquet_and_json_lines(tmp_path):
     assert find(write(tmp_path / "a.parquet", ["1", "2"])).total == 2
     assert find(write(tmp_path / "a.jsonl", ["1", "2"])).total == 2
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones cannot be set here")
+def test_the_fingerprint_is_the_same_in_every_time_zone(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("text\na\n")
+    os.utime(path, ns=(0, 1_700_000_000_123456789))
+    found = []
+    try:
+        for zone in ("UTC", "Asia/Tokyo", "XYZ+5"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            found += find(path).fingerprint().values()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert set(found) == {"7 bytes, 2023-11-14 22:13:20.123456789 UTC"}
 
 
 def test_the_fingerprint_tells_a_changed_file(tmp_path):

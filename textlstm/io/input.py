@@ -280,8 +280,9 @@ class FileRows:
 
 def _stamp(file: Path) -> str:
     status = file.stat()
-    changed = datetime.datetime.fromtimestamp(status.st_mtime_ns // 10**9)
-    return f"{status.st_size:,} bytes, {changed:%Y-%m-%d %H:%M:%S}.{status.st_mtime_ns % 10**9:09}"
+    seconds, rest = divmod(status.st_mtime_ns, 10**9)
+    changed = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return f"{status.st_size:,} bytes, {changed:%Y-%m-%d %H:%M:%S}.{rest:09} UTC"
 
 
 def _data_files(folder: Path) -> list[Path]:
