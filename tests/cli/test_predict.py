@@ -47,7 +47,7 @@ def fails(capsys, *arguments):
 
 def break_off(monkeypatch, *arguments, rows=20):
     """Run a command that gets Ctrl-C after some rows."""
-    keep = WorkFolder.keep
+    keep = WorkFolder.write_state
 
     def stop(self, state):
         keep(self, state)
@@ -55,7 +55,7 @@ def break_off(monkeypatch, *arguments, rows=20):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(WorkFolder, "keep", stop)
+        patched.setattr(WorkFolder, "write_state", stop)
         assert run(*arguments, "--chunk-rows", 5) == 130
 
 

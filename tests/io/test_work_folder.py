@@ -2,12 +2,15 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from textlstm.errors import OutputError
+from textlstm.io import work_folder
 from textlstm.io.work_folder import DATA, WorkFolder, differences
 
 JOB = {"input": {"a.csv": "10 bytes"}}
@@ -40,7 +43,7 @@ def test_what_the_state_does_not_count_is_cut_off(tmp_path):
     with WorkFolder(tmp_path / "out.csv") as work:
         work.reopen(4)
         work.append(b" one")
-        work.keep({"bytes": 8})
+        work.write_state({"bytes": 8})
         work.append(b" lost")
     with WorkFolder(tmp_path / "out.csv") as work:
         work.reopen(work.state()["bytes"])
@@ -52,7 +55,7 @@ def test_data_that_is_shorter_than_the_state_says_is_refused(tmp_path):
     begun(tmp_path / "out.csv")
     with (
         WorkFolder(tmp_path / "out.csv") as work,
-        pytest.raises(OutputError, match=r"has 4 bytes and should have 5.*--overwrite"),
+        pytest.raises(OutputError, match=r"has 4 bytes instead of 5.*--overwrite"),
     ):
         work.reopen(5)
 
@@ -119,7 +122,7 @@ def test_a_full_disk_is_told_in_one_line_and_costs_only_what_did_not_fit(tmp_pat
                 raise OSError(errno.ENOSPC, "No space left on device")
 
         work._data = Full()
-        with pytest.raises(OutputError, match=r"out\.csv: No space left.*is kept.*--resume"):
+        with pytest.raises(OutputError, match=r"out\.csv: No space left.*are kept.*--resume"):
             work.append(b" more")
     assert (work.path / DATA).read_bytes() == b"head"
     assert work.state() == {"bytes": 4}
@@ -134,6 +137,127 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 def test_removing_leaves_nothing(tmp_path):
     begun(tmp_path / "out.csv")
     with WorkFolder(tmp_path / "out.csv") as work:
+        work.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def killed_at(monkeypatch):
+    """Run something that is killed before it removes its n-th file; return whether it was."""
+
+    def run(action, count):
+        left = [count]
+
+        def limited(remove):
+            def call(*arguments, **options):
+                if not left[0]:
+                    raise Killed
+                left[0] -= 1
+                return remove(*arguments, **options)
+
+            return call
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", limited(Path.unlink))
+            patched.setattr(shutil, "rmtree", limited(shutil.rmtree))
+            try:
+                action()
+            except Killed:
+                return True
+        return False
+
+    return run
+
+
+@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_kill_while_a_run_begins_anew_leaves_no_state_without_its_data(
+    tmp_path, monkeypatch, killed_at, count, reverse
+):
+    target = tmp_path / "out.csv"
+    begun(target, b"the old data")
+    entries = Path.iterdir
+
+    def in_some_order(self):
+        return iter(sorted(entries(self), reverse=reverse))
+
+    monkeypatch.setattr(Path, "iterdir", in_some_order)
+    killed_at(lambda: begun(target, b"new"), count)
+    folder = WorkFolder(target)
+    if folder.is_begun():
+        assert (folder.path / DATA).stat().st_size == folder.state()["bytes"]
+        assert folder.job() == JOB
+
+
+@pytest.mark.parametrize("begin", [True, False])
+def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, begin):
+    """Or another run could begin in the folder, and lose its files."""
+    pytest.importorskip("fcntl", reason="there are no such locks on this system")
+    target = tmp_path / "out.csv"
+    removed = []
+
+    def watched(remove):
+        def call(self, *arguments, **options):
+            removed.append(self.name)
+            if self.name != "lock":
+                with pytest.raises(OutputError, match="another process"):
+                    WorkFolder(target).take()
+            remove(self, *arguments, **options)
+
+        return call
+
+    with WorkFolder(target) as work:
+        if begin:
+            work.begin(JOB, {"bytes": 4}, b"head")
+        monkeypatch.setattr(Path, "unlink", watched(Path.unlink))
+        if begin:
+            work.remove()
+    assert removed[-1] == "lock"
+    assert not work.path.exists()
+
+
+def test_a_lock_whose_folder_was_removed_meanwhile_is_not_taken(tmp_path, monkeypatch):
+    """Another process may remove the folder between the opening of the lock and its taking."""
+    fcntl = pytest.importorskip("fcntl", reason="there are no such locks on this system")
+    target = tmp_path / "out.csv"
+    gone = []
+    real = fcntl.flock
+
+    def flock(file, how):
+        if not gone:
+            gone.append(True)
+            shutil.rmtree(target.parent / ".out.csv.partial")
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with WorkFolder(target) as work:
+        work.begin(JOB, {"bytes": 4}, b"head")
+        with pytest.raises(OutputError, match="another process"):
+            WorkFolder(target).take()
+
+
+def test_an_output_can_be_written_where_there_are_no_such_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(work_folder, "fcntl", None)
+    opened = []
+    real_open = Path.open
+
+    def remember(self, *arguments, **options):
+        opened.append(real_open(self, *arguments, **options))
+        return opened[-1]
+
+    def unlink(self, *arguments, **options):  # Windows removes no file that is open
+        assert not any(file.name == str(self) and not file.closed for file in opened)
+        real_unlink(self, *arguments, **options)
+
+    real_unlink = Path.unlink
+    monkeypatch.setattr(Path, "open", remember)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with WorkFolder(tmp_path / "out.csv") as work:
+        work.begin(JOB, {"bytes": 4}, b"head")
         work.remove()
     assert list(tmp_path.iterdir()) == []
 

@@ -150,7 +150,7 @@ def test_a_stopped_run_ends_in_order_and_says_how_to_go_on(
 ):
     out = tmp_path / "an output.csv"
     words = ["predict", str(model), str(source), "--out", str(out), *OPTIONS]
-    keep = WorkFolder.keep
+    keep = WorkFolder.write_state
 
     def stop(self, state):
         keep(self, state)
@@ -159,7 +159,7 @@ def test_a_stopped_run_ends_in_order_and_says_how_to_go_on(
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs of a shell ignore it
     with monkeypatch.context() as patched:
-        patched.setattr(WorkFolder, "keep", stop)
+        patched.setattr(WorkFolder, "write_state", stop)
         assert main(words) == code
     signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err.splitlines()
@@ -200,7 +200,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     assert main([*words, "--out", str(out)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"textlstm: error: cannot write {out}: No space left on device")
-    assert "what is done is kept" in line
+    assert "finished rows are kept" in line
     assert not out.exists()
     assert main([*words, "--out", str(out), "--resume"]) == 2  # there still is no room
     filler.unlink()

@@ -144,7 +144,7 @@ class RowOutput:
         self._work.append(data)
         self._size += len(data)
         self._rows += rows
-        self._work.keep(self._state(state))
+        self._work.write_state(self._state(state))
         if self._target.is_folder and self._rows >= PART_ROWS:
             self._close_part(state)
 
@@ -163,7 +163,7 @@ class RowOutput:
                 self._close_part(state)
             elif self._target.kind == "parquet":
                 self._write_parquet(self._work.path / _WHOLE)
-            self._work.keep(self._state(state, whole=True))
+            self._work.write_state(self._state(state, whole=True))
         made = self._work.path / (
             _PARTS if self._target.is_folder else _WHOLE if self._is_parquet else DATA
         )
@@ -188,6 +188,7 @@ class RowOutput:
 
     def _put_in_place(self, made: Path) -> None:
         path = self._target.path
+        self._work.close_data()  # Windows can't move an open file
         if self._target.is_folder and path.is_dir():
             old = self._work.path / "old"
             shutil.rmtree(old, ignore_errors=True)
@@ -210,7 +211,7 @@ class RowOutput:
         folder.mkdir(exist_ok=True)
         self._write_parquet(folder / f"part-{self._parts:05}.parquet")
         self._parts, self._size, self._rows = self._parts + 1, 0, 0
-        self._work.keep(self._state(state))
+        self._work.write_state(self._state(state))
         self._work.cut(0)
 
     def _write_parquet(self, path: Path) -> None:

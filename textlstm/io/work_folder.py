@@ -1,9 +1,9 @@
-"""An output that grows in a folder beside it, so that a crash costs only what was not yet kept.
+"""An output that grows in a folder beside it, so that a crash loses only the last chunk.
 
-The work folder of `out.csv` is `.out.csv.partial`. It holds `job.json`, what the run was asked
-for; `data`, which only ever grows; and `state.json`, which tells how many bytes of `data` count.
-Data is on the disk before the state that counts it, and the state changes in one step, so what
-the state says is true after a kill, a full disk or a power cut.
+The work folder of `out.csv` is `.out.csv.partial`. It holds `job.json`, which says what the run
+was asked for; `data`, which only ever grows; and `state.json`, which says how many bytes of
+`data` count. Data is on the disk before the state that counts it, and the state is replaced in
+one step, so the state is true after a kill, a full disk or a power cut.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 from textlstm.errors import OutputError
@@ -32,10 +31,10 @@ _JOB, _STATE, _LOCK = "job.json", "state.json", "lock"
 
 
 class WorkFolder:
-    """The work folder of one output, held by one process at a time.
+    """The work folder of one output, locked by one process at a time.
 
-    To be used in a `with` block, which lets go of the folder; it stays where it is unless
-    `remove` is called.
+    Use it in a `with` block, which locks and releases it. A folder with a run stays afterwards
+    unless `remove` was called.
 
     Args:
         target: the output.
@@ -48,20 +47,31 @@ class WorkFolder:
         self._data: io.FileIO | None = None
 
     def is_begun(self) -> bool:
-        """Tell whether a run has begun here that can be gone on with."""
+        """Whether the folder holds a run that can be resumed."""
         return (self.path / _STATE).is_file() and (self.path / _JOB).is_file()
 
+    def __enter__(self) -> WorkFolder:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_begun():
+            self.release()
+        else:
+            self.remove()
+
     def take(self) -> None:
-        """Make the folder if it isn't there, and keep other processes out of it.
+        """Create the folder if it is missing, and lock it.
 
         Raises:
-            OutputError: another process is at work in it, or it can't be made.
+            OutputError: another process has locked it, or it can't be created.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open("ab")
-            if fcntl is not None:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while fcntl is not None and self._lock is None:
+                with contextlib.suppress(FileNotFoundError):  # another process removed the folder
+                    self._lock = self._locked()
+                self.path.mkdir(exist_ok=True)
         except BlockingIOError as error:
             raise OutputError(
                 f"another process is writing {self.target}: wait for it, or stop it"
@@ -69,60 +79,69 @@ class WorkFolder:
         except OSError as error:
             raise self.failed(error) from error
 
+    def _locked(self) -> BinaryIO:
+        path = self.path / _LOCK
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(path.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise FileNotFoundError(path)
+            stack.pop_all()
+        return file
+
     def begin(self, job: Mapping[str, Any], state: Mapping[str, Any], data: bytes) -> None:
-        """Begin anew: forget what is there and keep the first data.
+        """Start a run; what an earlier one left is removed.
 
         Args:
             job: what the run is asked for, fit for JSON.
-            state: the first state, `bytes` included.
+            state: the first state, fit for JSON.
             data: the first bytes of the data.
         """
         try:
-            for old in self.path.iterdir():
-                if old.name == _LOCK:
-                    continue
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+            # the state goes first: without it, nothing of the earlier run counts
+            _delete([self.path / _STATE])
+            sync(self.path)
+            _delete([*self._files(), self.path / _JOB])
             write_text(self.path / _JOB, _json({"format_version": FORMAT_VERSION, **job}, indent=1))
             self._data = (self.path / DATA).open("wb", buffering=0)
             sync(self.path)
         except OSError as error:
             raise self.failed(error) from error
         self.append(data)
-        self.keep(state)
+        self.write_state(state)
 
     def job(self) -> dict[str, Any]:
-        """Read what the run that is here was asked for."""
+        """Return what the run in the folder was asked for."""
         job = self._read(_JOB)
         if job.get("format_version") != FORMAT_VERSION:
             raise OutputError(
-                f"{self.path} is of another version of textlstm: pass --overwrite to begin anew"
+                f"{self.path} is of another version of textlstm: pass --overwrite to start over"
             )
         del job["format_version"]
         return job
 
     def state(self) -> dict[str, Any]:
-        """Read the last state that was kept."""
+        """Return the last state that was written."""
         return self._read(_STATE)
 
     def reopen(self, size: int) -> None:
-        """Go on with the data, which counts up to `size` bytes."""
+        """Open the data to append to its first `size` bytes; any others are cut off."""
         try:
-            # 'r+b' would not make a file that is missing, 'ab' can't be cut
+            # 'r+b' does not create a missing file, 'ab' can't be cut
             self._data = (self.path / DATA).open("r+b", buffering=0)
             have = self._data.seek(0, os.SEEK_END)
-            if have < size:
-                raise OutputError(
-                    f"{self.path / DATA} has {have:,} bytes and should have {size:,}: it is "
-                    "damaged; pass --overwrite to begin anew"
-                )
-            self.cut(size)
-        except OutputError:
-            raise
+            if have >= size:
+                self.cut(size)
+                return
         except OSError as error:
             raise self.failed(error) from error
+        raise OutputError(
+            f"{self.path / DATA} has {have:,} bytes instead of {size:,}: it is damaged; pass "
+            "--overwrite to start over"
+        )
 
     def append(self, data: bytes) -> None:
-        """Write bytes at the end of the data; they count when a state that says so is kept."""
+        """Append bytes to the data; they count once a state that says so is written."""
         assert self._data is not None
         end = self._data.tell()
         try:
@@ -131,63 +150,58 @@ class WorkFolder:
                 rest = rest[self._data.write(rest) :]
             os.fsync(self._data.fileno())
         except OSError as error:
-            with contextlib.suppress(OSError):  # gives back the room that the rest would take
+            with contextlib.suppress(OSError):  # frees the space that the part takes
                 self.cut(end)
             raise self.failed(error) from error
 
     def cut(self, size: int) -> None:
-        """Forget what stands behind `size` bytes."""
+        """Cut the data off after `size` bytes."""
         assert self._data is not None
         self._data.seek(size)
         self._data.truncate()
 
-    def keep(self, state: Mapping[str, Any]) -> None:
+    def write_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
         try:
             write_text(self.path / _STATE, _json(state))
         except OSError as error:
             raise self.failed(error) from error
 
+    def close_data(self) -> None:
+        """Close the data, because Windows can't move or remove an open file."""
+        if self._data is not None:
+            self._data.close()
+            self._data = None
+
     def remove(self) -> None:
-        """Remove the folder with all that is in it, the state last: a kill finds it or nothing."""
-        self.release()
-        last = (self.path / _STATE, self.path / _JOB)
+        """Remove the folder and release the lock.
+
+        The state goes last, so that after a kill there is a whole run or none; the lock is held
+        until then, so that no other process starts a run in a folder that is being removed.
+        """
+        self.close_data()
         with contextlib.suppress(OSError):
-            for entry in sorted(self.path.iterdir()):
-                if entry not in last:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            for file in last:
-                file.unlink(missing_ok=True)
+            _delete([*self._files(), *(self.path / name for name in (_STATE, _JOB, _LOCK))])
             self.path.rmdir()
+        self.release()
 
     def release(self) -> None:
-        """Close what is open."""
-        for file in (self._data, self._lock):
-            if file is not None:
-                file.close()
-        self._data = self._lock = None
-
-    def __enter__(self) -> WorkFolder:
-        self.take()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        begun = self.is_begun()
-        self.release()
-        if not begun and self.path.is_dir():
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Close the data and release the lock."""
+        self.close_data()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def failed(self, error: OSError) -> OutputError:
-        """Give the error to raise when writing fails."""
+        """Return the error to raise when writing fails."""
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         reason = cause.strerror or str(cause)
-        kept = "; what is done is kept: mend that and pass --resume" if self.is_begun() else ""
+        kept = "; finished rows are kept: fix that and pass --resume" if self.is_begun() else ""
         return OutputError(f"cannot write {self.target}: {reason}{kept}")
+
+    def _files(self) -> list[Path]:
+        """Return everything in the folder but the state, the job and the lock."""
+        return [path for path in self.path.iterdir() if path.name not in (_STATE, _JOB, _LOCK)]
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -195,11 +209,21 @@ class WorkFolder:
             value = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(
-                f"{path} cannot be read ({error}): pass --overwrite to begin anew"
+                f"{path} cannot be read ({error}): pass --overwrite to start over"
             ) from error
         if not isinstance(value, dict):
-            raise OutputError(f"{path} is not ours: remove it, or choose another output")
+            raise OutputError(
+                f"{path} was not written by textlstm: remove it, or choose another output"
+            )
         return value
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _json(value: Any, indent: int | None = None) -> str:
@@ -207,19 +231,19 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Say in what two jobs differ.
+    """Compare two jobs.
 
     Args:
-        there: the job of the run that is there.
-        here: the one that is asked for; both have a mapping for each part.
+        there: the job of the run in the folder.
+        here: the job asked for. Both have a mapping for each part.
 
     Returns:
         One phrase for each difference, such as 'batch_size is 64 there and 32 here'.
     """
     found = []
-    for part in [*there, *(part for part in here if part not in there)]:
+    for part in dict.fromkeys([*there, *here]):
         old, new = there.get(part, {}), here.get(part, {})
-        for name in [*old, *(name for name in new if name not in old)]:
+        for name in dict.fromkeys([*old, *new]):
             if old.get(name) != new.get(name):
                 found.append(
                     f"{name} is {_shown(old.get(name))} there and {_shown(new.get(name))} here"
