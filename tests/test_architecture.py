@@ -64,13 +64,7 @@ def test_every_module_lies_in_a_known_folder():
     folders = {room(path) for path in FILES} - {None}
     assert folders <= set(ROOMS)
     root = {path.stem for path in FILES if room(path) is None}
-    assert root - ROOT_MODULES == {
-        "__init__",
-        "__main__",
-        "estimator",
-        "estimator_base",
-        "token_estimator",
-    }
+    assert root - ROOT_MODULES == {"__init__", "__main__", "estimator"}
 
 
 def test_the_network_knows_tensors_only():

@@ -17,19 +17,12 @@ from sklearn.utils import get_tags
 from tiny_corpus import rows
 from tiny_estimator import SMALL, modules_in
 
-from textlstm import TextClassifier, TextLSTMClassifier, TokenIdClassifier
-from textlstm.config import TRAIN_OPTIONS, TrainingConfig, TrainSettings
+from textlstm import TextClassifier, TextLSTMClassifier
+from textlstm.config import TRAIN_OPTIONS, DataConfig, TrainingConfig, TrainSettings
 from textlstm.errors import ConfigError, TextLSTMError
 from textlstm.estimator import read_texts
+from textlstm.options import names_of
 
-NO_PARAMETERS = {  # of training from data files, and of runs that can be resumed
-    *("text_column", "label_column", "label_separator", "dataset_config", "dataset_revision"),
-    "checkpoint_minutes",
-}
-OF_TEXTS = {
-    *("tokenizer", "vocab", "vocab_size", "min_frequency", "extend_vocab", "max_length"),
-    *("truncation", "vectors", "freeze_vectors", "vector_rate"),
-}
 X, Y = map(list, zip(*rows(120), strict=True))
 X_NEW, Y_NEW = map(list, zip(*rows(40, seed=9), strict=True))
 
@@ -43,24 +36,19 @@ def fitted():
     return small().fit(X, Y)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "absent"),
-    [(TextLSTMClassifier, NO_PARAMETERS), (TokenIdClassifier, NO_PARAMETERS | OF_TEXTS)],
-)
-def test_the_parameters_are_the_options_of_training(estimator, absent):
+def test_the_parameters_are_the_options_of_training():
     found = {
         name: parameter.default
-        for name, parameter in inspect.signature(estimator).parameters.items()
+        for name, parameter in inspect.signature(TextLSTMClassifier).parameters.items()
     }
-    seed = found.pop("random_state")
-    assert seed == TrainingConfig.seed
-    wanted = [name for name in TRAIN_OPTIONS if name not in absent and name != "seed"]
-    assert set(found) == set(wanted)
+    assert found.pop("random_state") == TrainingConfig.seed
+    of_files = {*names_of(DataConfig), "checkpoint_minutes"} - {"validation_fraction"}
+    assert set(found) == set(TRAIN_OPTIONS) - of_files - {"seed"}
     settings = TrainSettings()
     for name, default in found.items():
         part = next(p for p in vars(settings).values() if hasattr(p, name))
         assert default == getattr(part, name), name
-    assert set(estimator().get_params()) == {*found, "random_state"}
+    assert set(TextLSTMClassifier().get_params()) == {*found, "random_state"}
 
 
 def test_init_only_stores_and_fit_complains():

@@ -18,7 +18,6 @@ _HOMES = {
     "TextLSTMClassifier": "estimator",
     "TextLSTMError": "errors",
     "TextTokenizer": "text.tokenizer",
-    "TokenIdClassifier": "token_estimator",
     "TrainSettings": "config",
     "Vocabulary": "text.vocabulary",
     "cross_validate": "training.crossval",
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from textlstm.nn.network import BiLSTMClassifier as BiLSTMClassifier
     from textlstm.text.tokenizer import TextTokenizer as TextTokenizer
     from textlstm.text.vocabulary import Vocabulary as Vocabulary
-    from textlstm.token_estimator import TokenIdClassifier as TokenIdClassifier
     from textlstm.training.crossval import CrossValidation as CrossValidation
     from textlstm.training.crossval import cross_validate as cross_validate
     from textlstm.training.train import train as train

@@ -5,36 +5,74 @@ Shapes: N texts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+import inspect
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_array, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.classifier.texts import checked_texts, in_batches
-from textlstm.config import DataConfig, ModelConfig, TokenizerConfig, TrainingConfig
-from textlstm.data.encoded import EncodedTexts
-from textlstm.errors import ConfigError
-from textlstm.estimator_base import LSTMEstimator, read_targets
+from textlstm.config import TRAIN_PARTS, DataConfig, TrainSettings
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.labels import is_list, label_name
+from textlstm.data.stratify import stratified_part
+from textlstm.errors import ConfigError, DataError
+from textlstm.nn.device import pick_device
+from textlstm.options import names_of
 from textlstm.text.tokenizer import TextTokenizer
-from textlstm.training.pretrained import read_pretrained
+from textlstm.training.fit import Fitted, fit_model
+from textlstm.training.pretrained import Pretrained, read_pretrained, settings_with_vectors
+from textlstm.training.schedule import MOST_EPOCHS
+
+_LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
+_SEEDS = 2**31 - 1
+_OF_FILES = {*names_of(DataConfig), "checkpoint_minutes"} - {"validation_fraction"}
+
+# The options of training that are parameters here, with their fields.
+_OPTIONS = {
+    "random_state" if field.name == "seed" else field.name: field
+    for part in TRAIN_PARTS.values()
+    for field in dataclasses.fields(part)  # type: ignore[arg-type]
+    if field.name not in _OF_FILES
+}
+_SIGNATURE = inspect.Signature(
+    [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        *(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+            )
+            for name, field in _OPTIONS.items()
+        ),
+    ]
+)
 
 
-class TextLSTMClassifier(LSTMEstimator):
+# scikit-learn has no types, so its classes are Any to mypy
+class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A BiLSTM text classifier for scikit-learn: raw texts in, classes out.
 
-    The parameters are the options of `textlstm train`, by name and with the same defaults
-    (`textlstm train --help` tells what each does), without those of data files and checkpoints.
-    These differ:
+    The parameters are the options of `textlstm train`, with the same names and defaults
+    (`textlstm train --help` explains each), without those of data files and checkpoints. These
+    differ:
 
     Args:
-        random_state: what elsewhere is `seed`. A whole number gives the same model every time;
-            None takes a seed from numpy's global generator, a `RandomState` one from itself.
-        validation_fraction: share of the rows, of each class alike, that is kept back to pick
-            the best epoch and to stop early. Where that would be fewer than 20 rows, all rows
-            are learned from, for all epochs.
+        random_state: called `seed` elsewhere. A whole number gives the same model every time;
+            None draws a seed from numpy's global generator, a `RandomState` from itself.
+        validation_fraction: share of the rows, stratified by class, that is held out to pick the
+            best epoch and to stop early. Where that would be fewer than 20 rows, all rows are
+            learned from, for all epochs.
         embedding_size: with `vectors` that of the file, unless it is set.
 
     Attributes:
@@ -43,94 +81,17 @@ class TextLSTMClassifier(LSTMEstimator):
         n_iter_: epochs trained.
     """
 
+    classes_: np.ndarray
     classifier_: TextClassifier
+    n_iter_: int
 
-    def __init__(
-        self,
-        *,
-        validation_fraction: float = DataConfig.validation_fraction,
-        tokenizer: str = TokenizerConfig.tokenizer,
-        vocab: str | None = TokenizerConfig.vocab,
-        vocab_size: int = TokenizerConfig.vocab_size,
-        min_frequency: int = TokenizerConfig.min_frequency,
-        extend_vocab: int | None = TokenizerConfig.extend_vocab,
-        max_length: int = TokenizerConfig.max_length,
-        truncation: str = TokenizerConfig.truncation,
-        embedding_size: int = ModelConfig.embedding_size,
-        hidden_size: int = ModelConfig.hidden_size,
-        num_layers: int = ModelConfig.num_layers,
-        bidirectional: bool = ModelConfig.bidirectional,
-        pooling: str = ModelConfig.pooling,
-        ngrams: int = ModelConfig.ngrams,
-        ngram_buckets: int = ModelConfig.ngram_buckets,
-        word_dropout: float = ModelConfig.word_dropout,
-        embedding_dropout: float = ModelConfig.embedding_dropout,
-        dropout: float = ModelConfig.dropout,
-        output_dropout: float = ModelConfig.output_dropout,
-        epochs: int | None = TrainingConfig.epochs,
-        total_tokens: int = TrainingConfig.total_tokens,
-        batch_size: int = TrainingConfig.batch_size,
-        batch_tokens: int = TrainingConfig.batch_tokens,
-        learning_rate: float = TrainingConfig.learning_rate,
-        weight_decay: float = TrainingConfig.weight_decay,
-        clip_norm: float = TrainingConfig.clip_norm,
-        schedule: str = TrainingConfig.schedule,
-        monitor: str = TrainingConfig.monitor,
-        patience: int = TrainingConfig.patience,
-        vectors: str | None = TrainingConfig.vectors,
-        freeze_vectors: int = TrainingConfig.freeze_vectors,
-        class_weights: tuple[str, ...] = TrainingConfig.class_weights,
-        calibrate: bool = TrainingConfig.calibrate,
-        label_smoothing: float = TrainingConfig.label_smoothing,
-        adversarial: float | None = TrainingConfig.adversarial,
-        vector_rate: float = TrainingConfig.vector_rate,
-        max_minutes: float | None = TrainingConfig.max_minutes,
-        precision: str = TrainingConfig.precision,
-        random_state: int | np.random.RandomState | None = TrainingConfig.seed,
-        threads: int | None = TrainingConfig.threads,
-        device: str = TrainingConfig.device,
-    ) -> None:
-        self.validation_fraction = validation_fraction
-        self.tokenizer = tokenizer
-        self.vocab = vocab
-        self.vocab_size = vocab_size
-        self.min_frequency = min_frequency
-        self.extend_vocab = extend_vocab
-        self.max_length = max_length
-        self.truncation = truncation
-        self.embedding_size = embedding_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.ngrams = ngrams
-        self.ngram_buckets = ngram_buckets
-        self.word_dropout = word_dropout
-        self.embedding_dropout = embedding_dropout
-        self.dropout = dropout
-        self.output_dropout = output_dropout
-        self.epochs = epochs
-        self.total_tokens = total_tokens
-        self.batch_size = batch_size
-        self.batch_tokens = batch_tokens
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.schedule = schedule
-        self.monitor = monitor
-        self.patience = patience
-        self.vectors = vectors
-        self.freeze_vectors = freeze_vectors
-        self.class_weights = class_weights
-        self.calibrate = calibrate
-        self.label_smoothing = label_smoothing
-        self.adversarial = adversarial
-        self.vector_rate = vector_rate
-        self.max_minutes = max_minutes
-        self.precision = precision
-        self.random_state = random_state
-        self.threads = threads
-        self.device = device
+    def __init__(self, **parameters: Any) -> None:
+        given = _SIGNATURE.bind(self, **parameters)
+        given.apply_defaults()
+        del given.arguments["self"]
+        self.__dict__.update(given.arguments)
+
+    __init__.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
 
     def fit(
         self,
@@ -151,8 +112,8 @@ class TextLSTMClassifier(LSTMEstimator):
             The estimator itself.
 
         Raises:
-            ConfigError: a parameter is no good, or X is not a list of strings.
-            DataError: y or sample_weight is no good.
+            ConfigError: a parameter is invalid, or X is not a list of strings.
+            DataError: y or sample_weight is invalid.
         """
         settings = self._settings()
         texts = read_texts(X)
@@ -166,13 +127,8 @@ class TextLSTMClassifier(LSTMEstimator):
             name: EncodedTexts.from_batches(map(tokenizer.encode_batch, in_batches(part)))
             for name, part in parts.items()
         }
-        fitted = self._train(
-            targets,
-            encoded,
-            settings,
-            vocab_size=len(tokenizer.vocabulary),
-            pretrained=pretrained,
-        )
+        size = len(tokenizer.vocabulary)
+        fitted = self._train(targets, encoded, settings, vocab_size=size, pretrained=pretrained)
         record = RunRecord(
             rows={name: len(part) for name, part in parts.items()},
             training={**fitted.course(), **fitted.facts},
@@ -190,7 +146,7 @@ class TextLSTMClassifier(LSTMEstimator):
         return self
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:  # noqa: N803
-        """Give the probability of each class.
+        """Return the probability of each class.
 
         Args:
             X: N texts.
@@ -204,6 +160,19 @@ class TextLSTMClassifier(LSTMEstimator):
         check_is_fitted(self)
         return self.classifier_.predict_proba(read_texts(X))
 
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the most probable class of each row.
+
+        Args:
+            X: N rows, as for `fit`.
+
+        Returns:
+            Values of `classes_`, [N].
+        """
+        check_is_fitted(self)
+        best: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return best
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.one_d_array = True
@@ -211,9 +180,94 @@ class TextLSTMClassifier(LSTMEstimator):
         tags.input_tags.string = True
         return tags
 
+    def _settings(self) -> TrainSettings:
+        """Make settings of the parameters; those at their defaults count as not given."""
+        options = {}
+        for name, value in self.get_params(deep=False).items():
+            plain = value.item() if isinstance(value, np.generic) else value  # of a search's grid
+            if name == "random_state":
+                options["seed"] = _seed(plain)
+            elif plain != _OPTIONS[name].default:
+                options[name] = plain
+        return settings_with_vectors(options)
+
+    def _train(
+        self,
+        targets: Targets,
+        encoded: Mapping[str, EncodedTexts],
+        settings: TrainSettings,
+        *,
+        vocab_size: int,
+        pretrained: Pretrained | None = None,
+    ) -> Fitted:
+        """Train on encoded rows; set `classes_` and `n_iter_`."""
+        weights = targets.weights
+        texts = {
+            name: LabelledTexts(
+                encoded[name], targets.ids[rows], None if weights is None else weights[rows]
+            )
+            for name, rows in targets.parts().items()
+        }
+        training = settings.training
+        validated = "validation" in texts
+        if not validated:
+            # nothing says when to stop: all epochs count, the best one by the loss on train,
+            texts["validation"] = texts["train"]
+            # and no scales, which would take the certainty about train for certainty
+            patience = training.epochs or MOST_EPOCHS
+            training = dataclasses.replace(
+                training, monitor="loss", patience=patience, calibrate=False
+            )
+        device = pick_device(training.device)
+        with (
+            tempfile.TemporaryDirectory(prefix="textlstm-") as cache,
+            # the caller's random state stays as it was
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        ):
+            fitted = fit_model(
+                texts,
+                targets.names,
+                dataclasses.replace(settings, training=training),
+                vocab_size=vocab_size,
+                cache=Path(cache),
+                pretrained=pretrained,
+            )
+        self.classes_ = targets.classes
+        self.n_iter_ = len(fitted.result.history)
+        return fitted if validated else dataclasses.replace(fitted, metrics={})
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The class and weight of each row, and the part it belongs to.
+
+    Args:
+        classes: the classes, sorted, [C].
+        ids: index into `classes`, int64 [N].
+        weights: how much each row counts, float64 [N]; None where all count the same.
+        train: rows to learn from, int64; none of them has weight 0.
+        validation: rows that pick the best epoch, int64; empty where there are too few.
+    """
+
+    classes: np.ndarray
+    ids: np.ndarray
+    weights: np.ndarray | None
+    train: np.ndarray
+    validation: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes as label names."""
+        return tuple(label_name(value) or str(value) for value in self.classes.tolist())
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the rows of train and, if there are any, of validation."""
+        parts = {"train": self.train, "validation": self.validation}
+        return {name: rows for name, rows in parts.items() if len(rows)}
+
 
 def read_texts(texts: Any) -> list[str]:
-    """Give the texts of a list, an array, a Series or a table of one column.
+    """Return the texts of a list, an array, a Series or a table of one column.
 
     Args:
         texts: N strings, [N] or [N, 1].
@@ -230,3 +284,78 @@ def read_texts(texts: Any) -> list[str]:
     if hasattr(texts, "shape"):
         texts = np.asarray(texts).ravel().tolist()
     return checked_texts(texts)
+
+
+def read_targets(X: Any, y: Any, sample_weight: Any, settings: TrainSettings) -> Targets:  # noqa: N803
+    """Check classes and weights, and hold out a stratified validation part.
+
+    Args:
+        X: N rows.
+        y: their classes, [N].
+        sample_weight: how much each counts, 0 or more, [N]; None for all the same. A row of
+            weight 0 is left out, as if it had not been passed.
+        settings: share of validation, and seed.
+
+    Returns:
+        Classes, weights and the rows of train and validation.
+
+    Raises:
+        DataError: fewer than two classes have a row, a row has several, or a weight is invalid.
+        ValueError: y has another length, is not one-dimensional, or has values that are no
+            classes; in scikit-learn's words.
+    """
+    if y is None:
+        raise DataError("requires y to be passed, but the target y is None: pass the classes")
+    _refuse_several(y)
+    y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+    check_consistent_length(X, y)
+    check_classification_targets(y)
+    classes, ids = np.unique(y, return_inverse=True)
+    weights = _read_weights(sample_weight, len(y))
+    rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
+    present = np.unique(ids[rows])
+    if len(present) < 2:
+        where = "" if weights is None else " where sample_weight is above 0,"
+        raise DataError(
+            f"y has only 1 class, {classes.tolist()[present[0]]!r},{where} fit needs 2 or more"
+        )
+    share = settings.data.validation_fraction
+    held = np.zeros(0, np.int64)
+    if round(share * len(rows)) >= _LEAST_VALIDATION:
+        held = stratified_part(ids[rows], share, settings.training.seed)
+    return Targets(classes, ids.astype(np.int64), weights, np.delete(rows, held), rows[held])
+
+
+def _refuse_several(y: Any) -> None:
+    """Raise a `DataError` if rows have several classes, as a table of 0 and 1 or as lists."""
+    shape: tuple[int, ...] = getattr(y, "shape", ())
+    table = len(shape) == 2 and shape[1] > 1
+    lists = isinstance(y, list | tuple) and any(is_list(row) and len(row) != 1 for row in y)
+    if table or lists:
+        found = f"has the shape {tuple(shape)}" if table else "holds lists"
+        raise DataError(
+            f"y {found}: y should be a 1d array, one class for each row, here; texts with several "
+            "labels are learned by textlstm.train({'train': (texts, lists)}), and by these "
+            "estimators inside sklearn.multiclass.OneVsRestClassifier"
+        )
+
+
+def _read_weights(sample_weight: Any, count: int) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    weights: np.ndarray = check_array(
+        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if weights.shape != (count,):
+        raise DataError(f"sample_weight has the shape {weights.shape}: must be ({count},), as y")
+    if weights.min() < 0:
+        raise DataError(f"sample_weight = {weights.min():g}: must be 0 or more")
+    if not weights.any():
+        raise DataError("sample_weight is zero for every row: at least one weight must be above 0")
+    return None if (weights == weights[0]).all() else weights
+
+
+def _seed(random_state: Any) -> Any:
+    if isinstance(random_state, int):
+        return random_state
+    return int(check_random_state(random_state).randint(_SEEDS))

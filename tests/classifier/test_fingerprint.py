@@ -1,9 +1,16 @@
-"""Equal classifiers have equal hashes, and whatever changes results changes the hash."""
+"""Equal classifiers have equal hashes and bytes; whatever changes results changes the hash."""
+
+import copy
+import pickle
 
 import torch
-from tiny_classifier import tiny_classifier
+from tiny_classifier import texts, tiny_classifier, tiny_tagger
+from tiny_estimator import modules_in
+from tiny_training import equal
 
 from textlstm import TextClassifier
+from textlstm.classifier.fingerprint import pack, unpack
+from textlstm.config import POOLINGS
 
 
 def test_the_hash_is_that_of_the_same_classifier_anywhere(tmp_path):
@@ -32,3 +39,45 @@ def test_the_hash_changes_with_anything_that_changes_results():
 def test_the_hash_does_not_change_with_what_changes_no_result():
     known = tiny_classifier().fingerprint()
     assert tiny_classifier(epochs=7, batch_size=3).fingerprint() == known
+
+
+def test_a_network_comes_back_as_it_went():
+    for pooling in POOLINGS:
+        model = tiny_classifier(pooling=pooling, bidirectional=pooling != "max").model
+        again = unpack(pack(model))
+        assert again.config == model.config
+        assert equal(again.state_dict(), model.state_dict())
+        assert not again.training
+
+
+def test_equal_networks_give_equal_bytes():
+    one, same, other = (tiny_classifier(seed=seed).model for seed in (1, 1, 2))
+    assert pack(one) == pack(same)
+    assert pack(one) != pack(other)
+
+
+def test_what_comes_back_has_memory_of_its_own():
+    packed = pack(tiny_classifier().model)
+    one, other = unpack(packed), unpack(packed)
+    with torch.no_grad():
+        one.linear.weight.zero_()
+    assert other.linear.weight.abs().sum() > 0
+
+
+def test_a_classifier_is_pickled_and_copied_without_torch():
+    classifier = tiny_classifier()
+    pickled = pickle.dumps(classifier)
+    assert "torch" not in modules_in(pickled)
+    expected = classifier.predict(texts(10))
+    for again in (pickle.loads(pickled), copy.deepcopy(classifier)):
+        assert again.predict(texts(10)) == expected
+        assert again.describe() == classifier.describe()
+        assert again.model.compute_dtype == torch.float32
+        assert again.device.type == "cpu"
+    classifier.model.compute_dtype = torch.bfloat16
+    assert copy.deepcopy(classifier).model.compute_dtype == torch.bfloat16
+
+
+def test_a_network_of_several_labels_stays_one():
+    assert unpack(pack(tiny_tagger().model)).multi_label
+    assert not unpack(pack(tiny_classifier().model)).multi_label

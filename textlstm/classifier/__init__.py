@@ -5,8 +5,7 @@
 - `assembly`: whether a classifier's parts fit; the network from its weights
 - `model_card`: the model card and the lines of `inspect`
 - `hub`: model folders on the Hugging Face Hub
-- `fingerprint`: a hash of everything that results depend on
-- `model_bytes`: a network as plain bytes, for pickles without torch
+- `fingerprint`: a network as plain bytes; the hash of everything that results depend on
 - `predictor`: encoded texts to probabilities, as a stream
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 
 from textlstm.classifier.assembly import build_model, misfit
-from textlstm.classifier.fingerprint import model_hash
+from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
-from textlstm.classifier.model_bytes import PackedModel, pack, unpack
 from textlstm.classifier.model_card import model_card
 from textlstm.classifier.model_folder import ModelFolder, RunRecord, read_folder, write_folder
 from textlstm.classifier.predictor import BATCH_SIZE, stream_probabilities

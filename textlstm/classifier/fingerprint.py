@@ -1,4 +1,4 @@
-"""A hash by which two classifiers with the same results are known to be the same."""
+"""A network as plain bytes, for pickles without torch, and the hash of a classifier."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from textlstm.config import TrainSettings
+import torch
+from safetensors.torch import load, save
+
+from textlstm.config import ModelConfig, TrainSettings
+from textlstm.nn.device import mind_fork
 from textlstm.nn.network import BiLSTMClassifier
+from textlstm.options import build
 from textlstm.text.tokenizer import TextTokenizer
+
+PackedModel = tuple[dict[str, Any], bool, bytes]
+"""The shape of a network as options, whether it is multi-label, and its weights as safetensors."""
 
 _LETTERS = 16
 
@@ -48,3 +56,25 @@ def model_hash(
         tokenizer.save(path)
         digest.update(path.read_bytes())
     return digest.hexdigest()[:_LETTERS]
+
+
+def pack(model: BiLSTMClassifier) -> PackedModel:
+    """Return a network as a dictionary and bytes; equal networks give equal bytes."""
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return model.config.to_dict(), model.multi_label, save(weights)
+
+
+def unpack(packed: PackedModel) -> BiLSTMClassifier:
+    """Rebuild the network, on the CPU and in evaluation mode."""
+    mind_fork()  # making a network computes
+    config, multi_label, data = packed
+    weights = load(data)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        model = BiLSTMClassifier(
+            build(ModelConfig, config),
+            vocab_size=len(weights["embedding.weight"]),
+            num_classes=len(weights["linear.weight"]),
+            multi_label=multi_label,
+        )
+    model.load_state_dict(weights)
+    return model.eval()

@@ -1,4 +1,4 @@
-"""Classes, weights and the validation part, as the estimators read them."""
+"""Classes, weights and the validation part, as the estimator reads them."""
 
 import dataclasses
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.multiclass import OneVsRestClassifier
 from tiny_estimator import SMALL
+from tiny_token_estimator import TokenIdClassifier
 
-from textlstm import TokenIdClassifier
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError
-from textlstm.estimator_base import read_targets
+from textlstm.estimator import read_targets
 
 SETTINGS = TrainSettings.from_options()
 

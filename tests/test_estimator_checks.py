@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of an estimator, for real: on rows of token ids."""
+"""scikit-learn's own checks of the estimator, on rows of token ids instead of texts."""
 
 import pickle
 
@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from tiny_estimator import SMALL, modules_in
-
-from textlstm import TokenIdClassifier
+from tiny_token_estimator import TokenIdClassifier
 
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "a row repeated k times meets other rows in "
     "k different batches, and each meeting is a step of its own, so the weights of the network "
     "differ from those of one row that counts k times; a weight of 0 is exactly a row left out "
-    "(test_estimator_base.py)",
+    "(test_estimator_targets.py)",
 }
 
 
