@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import pytest
 
 from textlstm.errors import ConfigError
-from textlstm.options import Settings, add_flags, build, names_of, option, reject_unknown
+from textlstm.options import (
+    Settings,
+    add_flags,
+    build,
+    differences,
+    names_of,
+    option,
+    reject_unknown,
+    resumable_names,
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class Kitchen(Settings):
     hood: bool = option(True, "draw the smoke off")
     cook: str | None = option(None, "who cooks", metavar="NAME")
     dishes: tuple[str, ...] = option((), "what is cooked", metavar="DISH")
-    hours: float | None = option(None, "how long", low=0)
+    hours: float | None = option(None, "how long", low=0, resumable=True)
 
 
 def parse(*arguments):
@@ -128,3 +137,25 @@ def test_to_dict_gives_what_build_reads_back():
     kitchen = Kitchen(burners=2, dishes=("soup",))
     assert kitchen.to_dict()["dishes"] == ["soup"]
     assert build(Kitchen, kitchen.to_dict()) == kitchen
+
+
+def test_options_that_may_change_on_resume_are_marked():
+    assert resumable_names(Kitchen) == {"hours"}
+
+
+def test_each_difference_is_one_phrase():
+    begun = {"input": {"a.csv": "10 bytes"}, "options": {"burners": 4, "heat": 0.5}, "dishes": []}
+    asked = {"input": {"b.csv": "10 bytes"}, "options": {"burners": 2, "heat": 0.5}, "dishes": []}
+    assert differences(begun, begun) == []
+    assert differences(begun, asked) == [
+        "a.csv was 10 bytes and is now absent",
+        "b.csv was absent and is now 10 bytes",
+        "burners was 4 and is now 2",
+    ]
+    assert differences({}, {"options": {"burners": 2}}) == ["burners was absent and is now 2"]
+    assert differences({"dishes": []}, {"dishes": ["soup", "rice"]}) == [
+        "dishes was absent and is now soup, rice"
+    ]
+    assert differences(begun, asked, ignore={"burners", "a.csv", "b.csv"}) == []
+    (long,) = differences({"cook": "x" * 200}, {"cook": None})
+    assert long == f"cook was {'x' * 79}… and is now absent"

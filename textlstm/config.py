@@ -133,7 +133,9 @@ class TrainingConfig(Settings):
     monitor: str = option(
         "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
     )
-    patience: int = option(6, "epochs without a better figure before stopping", low=1)
+    patience: int = option(
+        6, "epochs without a better figure before stopping", low=1, resumable=True
+    )
     vectors: str | None = option(
         None,
         "pretrained word vectors to begin with: GloVe, word2vec or fastText .vec",
@@ -160,14 +162,20 @@ class TrainingConfig(Settings):
         True, "fit on validation how sure the model is, and how much each branch counts"
     )
     label_smoothing: float = option(0.0, "share of a label given to all labels", low=0, high=0.9)
-    max_minutes: float | None = option(None, "stop in good order after this many minutes", low=0)
-    checkpoint_minutes: float = option(5.0, "minutes between checkpoints in an epoch", low=0)
+    max_minutes: float | None = option(
+        None, "stop in good order after this many minutes", low=0, resumable=True
+    )
+    checkpoint_minutes: float = option(
+        5.0, "minutes between checkpoints in an epoch", low=0, resumable=True
+    )
     precision: str = option(
         "auto", "numbers that the LSTM computes with; auto is bf16 where native", choices=PRECISIONS
     )
     seed: int = option(1, "seed of everything random", low=0, high=2**31 - 1)
-    threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
-    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
+    threads: int | None = option(
+        None, "CPU threads; the machine's cores if not given", low=1, resumable=True
+    )
+    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
 
 @dataclass(frozen=True)
@@ -195,18 +203,23 @@ class PredictionConfig(Settings):
     chunk_rows: int = option(4096, "most rows that are kept and written together", low=1)
     engine: str = option("torch", "what computes; ray on a cluster", choices=ENGINES)
     address: str | None = option(
-        None, "Ray cluster to join; one is started on this machine if not given"
+        None, "Ray cluster to join; one is started on this machine if not given", resumable=True
     )
     workers: int | None = option(
-        None, "actors of the engine ray; as many as the cluster has room for if not given", low=1
+        None,
+        "actors of the engine ray; as many as the cluster has room for if not given",
+        low=1,
+        resumable=True,
     )
     precision: str = option(
         "fp32",
         "numbers that the LSTM computes with; int8 is for the engine onnx",
         choices=(*PRECISIONS, "int8"),
     )
-    threads: int | None = option(None, "CPU threads; the machine's cores if not given", low=1)
-    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE")
+    threads: int | None = option(
+        None, "CPU threads; the machine's cores if not given", low=1, resumable=True
+    )
+    device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -288,12 +301,16 @@ class TrainSettings:
         return cls(**parts)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Give the settings for JSON, one table per part."""
+        """Return the settings for JSON, one table per part."""
         return {part: getattr(self, part).to_dict() for part in TRAIN_PARTS}
+
+    def to_options(self) -> dict[str, Any]:
+        """Return the settings by flat name, as `from_options` takes them."""
+        return {name: value for part in self.to_dict().values() for name, value in part.items()}
 
     @classmethod
     def from_dict(cls, tables: dict[str, dict[str, Any]]) -> TrainSettings:
-        """Make settings from what `to_dict` gave; raises `ConfigError` for unknown names."""
+        """Make settings from what `to_dict` returned; raises `ConfigError` for unknown names."""
         reject_unknown(tables, TRAIN_PARTS)
         for part, table in tables.items():
             if not isinstance(table, dict):

@@ -28,6 +28,7 @@ def option(
     low: float | None = None,
     high: float | None = None,
     metavar: str | None = None,
+    resumable: bool = False,
 ) -> Any:
     """Declare a field of a settings class.
 
@@ -38,12 +39,13 @@ def option(
         low: the least number allowed.
         high: the greatest number allowed.
         metavar: how `--help` names the value.
+        resumable: whether a run that is resumed may be given another value.
 
     Returns:
         A dataclass field that carries all of this.
     """
     metadata = {"help": help, "choices": choices, "low": low, "high": high, "metavar": metavar}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "resumable": resumable})
 
 
 class Settings:
@@ -57,7 +59,7 @@ class Settings:
             _check_range(field, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the settings as plain values for JSON (tuples become lists)."""
+        """Return the settings as plain values for JSON (tuples become lists)."""
         return {
             field.name: list(value) if isinstance(value, tuple) else value
             for field in _fields(self)
@@ -66,8 +68,45 @@ class Settings:
 
 
 def names_of(*classes: type[Settings]) -> list[str]:
-    """Give the names of all options of `classes`, in the order of their definition."""
-    return [field.name for cls in classes for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    """Return the names of all options of `classes`, in the order of their definition."""
+    return [field.name for cls in classes for field in _fields(cls)]
+
+
+def resumable_names(*classes: type[Settings]) -> frozenset[str]:
+    """Return the options that may change when a run is resumed."""
+    return frozenset(
+        field.name for cls in classes for field in _fields(cls) if field.metadata["resumable"]
+    )
+
+
+def differences(
+    begun: Mapping[str, Any], asked: Mapping[str, Any], ignore: Collection[str] = ()
+) -> list[str]:
+    """Compare what a run was begun with to what is asked for now.
+
+    Args:
+        begun: names and values; a value may be a table of such.
+        asked: the same for the run that is asked for.
+        ignore: names that may differ.
+
+    Returns:
+        One phrase per difference, such as 'batch_size was 64 and is now 32'.
+    """
+    found = []
+    for name in {**begun, **asked}:
+        old, new = begun.get(name), asked.get(name)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            found += differences(old or {}, new or {}, ignore)
+        elif old != new and name not in ignore:
+            found.append(f"{name} was {_shown(old)} and is now {_shown(new)}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == [] or value == ():
+        return "absent"
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -116,7 +155,7 @@ def add_flags(
     """
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in _fields(cls):
         if only is not None and field.name not in only:
             continue
         kind, many = _base_type(hints[field.name])
@@ -161,12 +200,12 @@ def _default_text(field: dataclasses.Field[Any]) -> str:
     return f"default: {default}"
 
 
-def _fields(settings: Settings) -> tuple[dataclasses.Field[Any], ...]:
+def _fields(settings: Settings | type[Settings]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(settings)  # type: ignore[arg-type]
 
 
 def _base_type(hint: Any) -> tuple[type, bool]:
-    """Give (element type, whether it is a tuple of them); `X | None` counts as `X`."""
+    """Return (element type, whether it is a tuple of them); `X | None` counts as `X`."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple:
@@ -175,7 +214,7 @@ def _base_type(hint: Any) -> tuple[type, bool]:
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """Bring a value from TOML, JSON or Python to the declared type, or say what is wrong."""
+    """Convert a value from TOML, JSON or Python to the declared type, or say what is wrong."""
     kind, many = _base_type(hint)
     optional = type(None) in typing.get_args(hint)
     if value is None and optional:

@@ -278,7 +278,7 @@ def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
 def test_an_existing_model_needs_resume_or_overwrite(capsys, data, model):
     assert "--overwrite" in fails(capsys, "train", data, "--out", model, *flags())
     line = fails(capsys, "train", "--resume", "--out", model, "--hidden-size", 9)
-    assert "hidden_size is 4 there and 9 here" in line
+    assert "hidden_size was 4 and is now 9" in line
 
 
 def test_evaluate_shows_a_table_and_writes_json(capsys, data, model, tmp_path):

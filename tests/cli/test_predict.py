@@ -121,11 +121,11 @@ def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--top-k", 2], "top_k is 1 there and 2 here"),
-        (["--batch-size", 3], "batch_size is 64 there and 3 here"),
-        (["--label-column", "l"], "label_column is label there and l here"),
-        (["--precision", "bf16"], "precision is fp32 there and bf16 here"),
-        ([], "chunk_rows is 5 there and 4096 here"),
+        (["--top-k", 2], "top_k was 1 and is now 2"),
+        (["--batch-size", 3], "batch_size was 64 and is now 3"),
+        (["--label-column", "l"], "label_column was label and is now l"),
+        (["--precision", "bf16"], "precision was fp32 and is now bf16"),
+        ([], "chunk_rows was 5 and is now 4096"),
     ],
 )
 def test_a_run_is_resumed_only_by_its_own_command(
@@ -144,10 +144,10 @@ def test_a_changed_input_or_model_is_noticed(model, source, tmp_path, monkeypatc
     break_off(monkeypatch, model, source, "--out", out)
     again = ["--out", out, "--resume", "--chunk-rows", 5]
     tiny_classifier(labels=("bad", "good"), seed=2).save(tmp_path / "other")
-    assert "model is" in fails(capsys, tmp_path / "other", source, *again)
+    assert "model was" in fails(capsys, tmp_path / "other", source, *again)
     status = source.stat()
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
-    assert f"{source} is" in fails(capsys, model, source, *again)
+    assert f"{source} was" in fails(capsys, model, source, *again)
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert run(model, source, *again) == 0
 

@@ -1,7 +1,6 @@
 """What the state says is true, whatever happens, and two runs never share an output."""
 
 import errno
-import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 
 from textlstm.errors import OutputError
 from textlstm.io import work_folder
-from textlstm.io.work_folder import DATA, WorkFolder, differences
+from textlstm.io.work_folder import DATA, WorkFolder
 
 JOB = {"input": {"a.csv": "10 bytes"}}
 
@@ -260,15 +259,3 @@ def test_an_output_can_be_written_where_there_are_no_such_locks(tmp_path, monkey
         work.begin(JOB, {"bytes": 4}, b"head")
         work.remove()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_differences_are_told_by_name():
-    there = {"input": {"a.csv": "10 bytes"}, "options": {"batch_size": 64, "top_k": 1}}
-    here = {"input": {"b.csv": "10 bytes"}, "options": {"batch_size": 32, "top_k": 1}}
-    assert differences(there, json.loads(json.dumps(there))) == []
-    assert differences(there, here) == [
-        "a.csv is 10 bytes there and absent here",
-        "b.csv is absent there and 10 bytes here",
-        "batch_size is 64 there and 32 here",
-    ]
-    assert differences({}, {"options": {"top_k": 2}}) == ["top_k is absent there and 2 here"]

@@ -5,14 +5,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from textlstm.errors import ModelFolderError, OutputError, TrainingError
+from textlstm.errors import ModelFolderError, OutputError
 from textlstm.io import atomic as files
 from textlstm.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     optimizer_tensors,
     random_states,
-    require_same,
     restore_optimizer,
     restore_random_states,
     save_checkpoint,
@@ -98,12 +97,6 @@ def test_a_file_that_is_no_checkpoint_of_this_version_is_refused(tmp_path, metad
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(ModelFolderError, match=r"no checkpoint .*gone\.safetensors"):
         load_checkpoint(tmp_path / "gone.safetensors")
-
-
-def test_every_difference_is_named(tmp_path):
-    require_same(tmp_path, {"rows": 3, "seed": 1}, {"seed": 1, "rows": 3})
-    with pytest.raises(TrainingError, match="rows was 3 and is 4; only was 2 and is None; seed"):
-        require_same(tmp_path, {"rows": 3, "only": 2}, {"rows": 4, "seed": 1})
 
 
 def stepped(model, optimizer, times):

@@ -136,7 +136,7 @@ def test_folds_that_are_done_are_not_trained_again(data, whole):
 
 def test_folds_of_other_data_or_settings_are_not_gone_on_with(data, whole, tmp_path):
     done = whole[1][2]
-    with pytest.raises(ConfigError, match=r"folds was 3 and is 4; epochs was 1 and is 2"):
+    with pytest.raises(ConfigError, match=r"folds was 3 and is now 4; epochs was 1 and is now 2"):
         cross_validate(data, folds=4, done=done, **{**FAST, "epochs": 2})
     other = write_csv(tmp_path / "x.csv", 42)
     with pytest.raises(DataError, match=r"of other data than .*x\.csv"):

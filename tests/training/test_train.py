@@ -273,7 +273,7 @@ def test_resume_without_data_and_without_a_run_is_an_error(tmp_path):
 def test_options_unlike_those_of_the_resumed_run_are_named(data, straight, tmp_path):
     interrupt(data, tmp_path / "model")
     for folder in (tmp_path / "model", straight):
-        with pytest.raises(ConfigError, match=r"hidden_size is 4 there and 5 here"):
+        with pytest.raises(ConfigError, match=r"hidden_size was 4 and is now 5"):
             train(None, folder, resume=True, hidden_size=5)
     train(None, tmp_path / "model", resume=True, hidden_size=4)
 

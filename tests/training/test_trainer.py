@@ -461,12 +461,12 @@ def test_validation_figures_that_are_not_finite_stop_too():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"learning_rate": 0.01}, "learning_rate was 0.05 and is 0.01"),
-        ({"seed": 2}, "seed was 1 and is 2"),
-        ({"epochs": 5}, "epochs was 4 and is 5"),
-        ({"train": texts(45, seed=1)}, "train texts was 44 and is 45"),
-        ({"names": ("good", "bad")}, r"labels was \['bad', 'good'\] and is \['good', 'bad'\]"),
-        ({"model": TinyModel(21)}, r"weight embedding.weight was \[20, 4\] and is \[21, 4\]"),
+        ({"learning_rate": 0.01}, "learning_rate was 0.05 and is now 0.01"),
+        ({"seed": 2}, "seed was 1 and is now 2"),
+        ({"epochs": 5}, "epochs was 4 and is now 5"),
+        ({"train": texts(45, seed=1)}, "train texts was 44 and is now 45"),
+        ({"names": ("good", "bad")}, "labels was bad, good and is now good, bad"),
+        ({"model": TinyModel(21)}, "weight embedding.weight was 20, 4 and is now 21, 4"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path, changed, message):

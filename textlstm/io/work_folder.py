@@ -228,28 +228,3 @@ def _delete(paths: Iterable[Path]) -> None:
 
 def _json(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=True, indent=indent) + "\n"
-
-
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Compare two jobs.
-
-    Args:
-        there: the job of the run in the folder.
-        here: the job asked for. Both have a mapping for each part.
-
-    Returns:
-        One phrase for each difference, such as 'batch_size is 64 there and 32 here'.
-    """
-    found = []
-    for part in dict.fromkeys([*there, *here]):
-        old, new = there.get(part, {}), here.get(part, {})
-        for name in dict.fromkeys([*old, *new]):
-            if old.get(name) != new.get(name):
-                found.append(
-                    f"{name} is {_shown(old.get(name))} there and {_shown(new.get(name))} here"
-                )
-    return found
-
-
-def _shown(value: Any) -> str:
-    return "absent" if value is None else str(value)

@@ -30,16 +30,14 @@ from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, OutputError
 from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
 from textlstm.io.output import RowOutput, Target
-from textlstm.io.work_folder import WorkFolder, differences
+from textlstm.io.work_folder import WorkFolder
 from textlstm.io.writers import Encoder, JsonEncoder
+from textlstm.options import differences, resumable_names
 from textlstm.prediction.engines import Engine, make_engine
 from textlstm.prediction.stream import Done, Sink, run, run_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-# What is computed in another way, but not what is computed:
-_NOT_COMPARED = ("threads", "device", "address", "workers")
 
 Progress = Callable[[int, "int | None", int], None]
 """Told the rows done, the rows there seem to be (if known), and those done by earlier runs."""
@@ -268,7 +266,7 @@ def _job(
     """Describe all that the bytes of the output depend on."""
     options = labeller.config.to_dict()
     options |= {"text_column": list(labeller.text_columns), "label_separator": labeller.separator}
-    for name in _NOT_COMPARED:  # the engine's facts have what they came to
+    for name in resumable_names(PredictionConfig):  # the engine's facts have what they came to
         del options[name]
     job = {
         "input": rows.fingerprint(),

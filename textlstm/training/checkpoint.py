@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from textlstm.errors import ModelFolderError, TrainingError
+from textlstm.errors import ModelFolderError
 from textlstm.io.atomic import atomic_path
 
 FORMAT = "textlstm checkpoint 1"
@@ -73,7 +73,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ModelFolderError: the file is missing, cut short or not a checkpoint of this version.
     """
     if not path.is_file():
-        raise ModelFolderError(f"no checkpoint {path}: there is nothing to resume; train anew")
+        raise ModelFolderError(f"no checkpoint {path}: start the run again with --overwrite")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -81,12 +81,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
             flat = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFolderError(
-            f"{path} is damaged ({error}): train anew with --overwrite"
+            f"{path} is damaged ({error}): start over with --overwrite"
         ) from error
     if metadata.get("format") != FORMAT:
         raise ModelFolderError(
             f"{path} is not a checkpoint of this version (its format is "
-            f"{metadata.get('format')!r}, not {FORMAT!r}): train anew with --overwrite"
+            f"{metadata.get('format')!r}, not {FORMAT!r}): start over with --overwrite"
         )
     tensors: dict[str, dict[str, Tensor]] = {group: {} for group in _GROUPS}
     for key, tensor in flat.items():
@@ -95,41 +95,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(tensors, json.loads(metadata["state"]))
 
 
-def require_same(path: Path, saved: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Check that a run goes on as it began.
-
-    Args:
-        path: the checkpoint, for the message.
-        saved: what the run was made of when it was saved.
-        here: the same now.
-
-    Raises:
-        TrainingError: some differ; each is named.
-    """
-    differ = [
-        f"{name} was {_brief(saved.get(name))} and is {_brief(here.get(name))}"
-        for name in {**saved, **here}
-        if saved.get(name) != here.get(name)
-    ]
-    if differ:
-        raise TrainingError(
-            f"{path} can't be resumed: {'; '.join(differ)}; "
-            "use the same settings and data, or train anew with --overwrite"
-        )
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
 def shapes_of(model: nn.Module) -> dict[str, Any]:
-    """Give 'weight NAME' -> shape for every tensor of a model, for `require_same`."""
+    """Return 'weight NAME' -> shape for every tensor of a model."""
     return {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Give an optimizer's state as 'parameter number.key' -> tensor."""
+    """Return an optimizer's state as 'parameter number.key' -> tensor."""
     return {
         f"{number}.{key}": value
         for number, state in optimizer.state_dict()["state"].items()
@@ -138,7 +110,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Take over what `optimizer_tensors` gave; settings such as the rate stay as they are."""
+    """Restore what `optimizer_tensors` returned; settings such as the rate stay as they are."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
@@ -148,7 +120,7 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Give the state of torch's generators: the CPU's, and that of the GPU in use."""
+    """Return the state of torch's generators: the CPU's, and that of the GPU in use."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -156,7 +128,7 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Take over what `random_states` gave."""
+    """Restore what `random_states` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

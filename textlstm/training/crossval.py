@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.config import CrossvalConfig, TrainSettings
+from textlstm.config import CrossvalConfig, TrainingConfig, TrainSettings
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.metrics import FIGURES
+from textlstm.options import differences, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.pretrained import settings_with_vectors, with_whole_path
@@ -27,7 +28,7 @@ from textlstm.training.train import train_on
 logger = logging.getLogger(__name__)
 
 # Settings that may differ where folds are added to others, since no figure depends on them.
-_FREE = ("checkpoint_minutes", "threads", "device")
+_FREE = resumable_names(TrainingConfig) - {"patience", "max_minutes"}
 _SHOWN = ("accuracy", "macro_f1", "log_loss")  # of each fold, on a terminal
 
 
@@ -194,21 +195,13 @@ def _require_same(done: CrossValidation, asked: CrossValidation) -> None:
             f"the folds that are done are of other data than {asked.source}: bring it back as it "
             "was, or begin anew"
         )
-    old, new = ({"folds": each.folds, **_flat(each.settings)} for each in (done, asked))
-    differ = [
-        f"{name} was {old[name]} and is {value}"
-        for name, value in new.items()
-        if name not in _FREE and old[name] != value
-    ]
-    if differ:
+    old, new = ({"folds": each.folds, **each.settings.to_dict()} for each in (done, asked))
+    found = differences(old, new, ignore=_FREE)
+    if found:
         raise ConfigError(
-            f"the folds that are done are of other settings: {'; '.join(differ)}: take the same, "
-            "or begin anew"
+            f"the finished folds were trained with other settings: {'; '.join(found)}: use the "
+            "same, or start over"
         )
-
-
-def _flat(settings: TrainSettings) -> dict[str, Any]:
-    return {name: value for part in settings.to_dict().values() for name, value in part.items()}
 
 
 def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.classifier.model_folder import FILES, read_config
-from textlstm.config import TRAIN_PARTS, TrainSettings, with_preset
+from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.io.atomic import write_text
-from textlstm.options import names_of
+from textlstm.options import differences, resumable_names
 
 try:
     import fcntl
@@ -32,9 +32,6 @@ except ImportError:  # Windows: a folder is not kept from a second process there
 
 RUN = "run.json"
 CACHE = ".cache"  # the encoded texts; made again from data and tokenizer where it is missing
-
-# Options that a resumed run may be given anew, since the model does not depend on them.
-FREE_OPTIONS = ("max_minutes", "checkpoint_minutes", "threads", "device")
 
 # In the order in which they are removed: config.json first, since a folder without it is no model.
 _OURS = tuple(dataclasses.asdict(FILES).values())
@@ -264,7 +261,7 @@ class RunFolder:
 def resumed_settings(
     folder: Path, begun: TrainSettings, options: Mapping[str, Any]
 ) -> TrainSettings:
-    """Give the settings with which a run goes on.
+    """Return the settings with which a run is resumed.
 
     Args:
         folder: of the run, for the message.
@@ -272,30 +269,20 @@ def resumed_settings(
         options: those given now, by flat name.
 
     Returns:
-        `begun`, with what `options` has of `FREE_OPTIONS`.
+        `begun`, with the values of `options` that may change on resume.
 
     Raises:
-        ConfigError: another option is unlike the run's; each is named.
+        ConfigError: another option differs from the run's; each is named.
     """
-    options = with_preset(options) if "preset" in options else options
-    given = TrainSettings.from_options(**options)
-    differ = []
-    for part, kind in TRAIN_PARTS.items():
-        old, new = getattr(begun, part), getattr(given, part)
-        for name in names_of(kind):
-            if (
-                name in options
-                and name not in FREE_OPTIONS
-                and getattr(old, name) != getattr(new, name)
-            ):
-                differ.append(f"{name} is {_shown(old, name)} there and {_shown(new, name)} here")
-    if differ:
+    asked = TrainSettings.from_options(**{**begun.to_options(), **with_preset(options)})
+    free = resumable_names(TrainingConfig)
+    found = differences(begun.to_dict(), asked.to_dict(), ignore=free)
+    if found:
         raise ConfigError(
-            f"the run in {folder} goes on with its own settings, but {'; '.join(differ)}: leave "
-            "these options out, or train anew with --overwrite"
+            f"the run in {folder} keeps its settings, but {'; '.join(found)}: leave these options "
+            "out, or start over with --overwrite"
         )
-    free = {name: getattr(given.training, name) for name in FREE_OPTIONS if name in options}
-    return dataclasses.replace(begun, training=dataclasses.replace(begun.training, **free))
+    return asked
 
 
 @contextlib.contextmanager
@@ -324,11 +311,6 @@ def _locked(folder: Path) -> int:
     except OSError:  # a file system without locks: the run goes on without one
         pass
     return descriptor
-
-
-def _shown(part: Any, name: str) -> str:
-    value = getattr(part, name)
-    return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
 def _some(names: list[str]) -> str:

@@ -32,12 +32,12 @@ from textlstm.nn.loss import make_loss
 from textlstm.nn.memory import keep_freed_memory, release_excess
 from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
+from textlstm.options import differences, resumable_names
 from textlstm.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     optimizer_tensors,
     random_states,
-    require_same,
     restore_optimizer,
     restore_random_states,
     save_checkpoint,
@@ -53,9 +53,6 @@ from textlstm.training.validation import judge
 __all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
 
 logger = logging.getLogger(__name__)
-
-# Settings that a resumed run may change, since the course of the weights does not depend on them.
-_FREE = {"patience", "max_minutes", "checkpoint_minutes", "threads", "device"}
 
 _STREAM = 1_000_003  # from one process's random seed to the next one's
 
@@ -167,7 +164,12 @@ class Trainer:
         """
         assert self._checkpoint is not None
         saved = load_checkpoint(self._checkpoint)
-        require_same(self._checkpoint, saved.state["made_of"], self._made_of)
+        found = differences(saved.state["made_of"], self._made_of)
+        if found:
+            raise TrainingError(
+                f"{self._checkpoint} can't be resumed: {'; '.join(found)}; use the same settings "
+                "and data, or start over with --overwrite"
+            )
         self.model.load_state_dict(saved.tensors["model"])
         restore_optimizer(self._optimizer, saved.tensors["optimizer"])
         self._random = self._own_random(saved)
@@ -460,8 +462,8 @@ class Trainer:
 
     def _describe(self) -> dict[str, Any]:
         """Give what the course of the weights depends on."""
-        settings = self.config.to_dict()
-        made_of = {name: value for name, value in settings.items() if name not in _FREE}
+        free = resumable_names(TrainingConfig)
+        made_of = {k: value for k, value in self.config.to_dict().items() if k not in free}
         for name, part in (("train", self.train), ("validation", self.validation)):
             made_of[f"{name} texts"] = len(part)
             made_of[f"{name} tokens"] = len(part.texts.ids)
