@@ -190,8 +190,18 @@ class PredictionConfig(Settings):
     dataset_revision: str | None = option(
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
     )
-    label_column: str = option("label", "name of the added label column", metavar="COLUMN")
-    score_column: str = option("score", "name of the added score column", metavar="COLUMN")
+    output_column: str | None = option(
+        None,
+        "name of the added column of labels; if not given, label, or predicted_label where the "
+        "input has a column label",
+        metavar="COLUMN",
+    )
+    score_column: str | None = option(
+        None,
+        "name of the added column of scores; if not given, score, or predicted_score where the "
+        "input has a column score",
+        metavar="COLUMN",
+    )
     label_separator: str | None = option(
         None,
         "what stands between several labels in csv and tsv; that of the training, else ;",

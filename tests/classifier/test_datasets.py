@@ -59,7 +59,7 @@ def test_all_columns_stay_as_they_were(classifier):
 
 def test_options_rename_and_add_columns(classifier):
     labelled = classifier.classify_dataset(
-        dataset(), label_column="l", score_column="s", top_k=2, probabilities=True, batch_size=7
+        dataset(), output_column="l", score_column="s", top_k=2, probabilities=True, batch_size=7
     )
     added = labelled.column_names[3:]
     assert added[:4] == ["l", "s", "l_2", "s_2"]
@@ -101,7 +101,7 @@ def test_the_same_work_is_found_in_the_cache_and_other_work_is_not(classifier, t
     again = classifier.classify_dataset(saved)
     assert first.cache_files == again.cache_files
     other = tiny_classifier(seed=2).classify_dataset(saved)
-    renamed = classifier.classify_dataset(saved, label_column="l")
+    renamed = classifier.classify_dataset(saved, output_column="l")
     files = [result.cache_files[0]["filename"] for result in (first, other, renamed)]
     assert len(set(files)) == 3
     assert other["label"][:] != first["label"][:]
@@ -119,7 +119,7 @@ def test_an_empty_dataset_gets_the_columns_too(classifier):
         (lambda: [1], {}, "dataset of type list: must be a datasets.Dataset"),
         (lambda: datasets.DatasetDict(a=dataset()), {}, "of type DatasetDict"),
         (dataset, {"text_column": "txet"}, "column 'txet' is not in the dataset"),
-        (dataset, {"label_column": "truth"}, "the dataset already has a column 'truth'"),
+        (dataset, {"output_column": "truth"}, "the dataset already has a column 'truth'"),
         (dataset, {"engine": "onnx"}, "unknown option 'engine'"),
         (dataset, {"top_k": 9}, "top_k = 9: the model has 3 labels"),
         (lambda: dataset().rename_column("text", "words"), {}, "which column of the dataset holds"),
@@ -206,7 +206,7 @@ def test_map_labels_streams_and_dictionaries_of_datasets(classifier):
 
 
 def test_map_passes_options(classifier):
-    options = {"label_column": "l", "score_column": "s", "top_k": 2, "text_column": "text"}
+    options = {"output_column": "l", "score_column": "s", "top_k": 2, "text_column": "text"}
     mapped = dataset().map(classifier.classify_batch, batched=True, fn_kwargs=options)
     expected = classifier.classify_dataset(dataset(), **options).remove_columns("error")
     assert mapped[:] == expected[:]
@@ -229,7 +229,7 @@ def test_map_finds_the_same_work_in_the_cache_and_other_work_not(classifier, tmp
     [
         ({"text": "one"}, {}, "column 'text' of the batch is one string: map with batched=True"),
         (["one"], {}, "batch of type list: must be columns by name"),
-        ({"text": ["one"], "label": [1]}, {}, "the batch already has a column 'label'"),
+        ({"text": ["one"], "l": [1]}, {"output_column": "l"}, "the batch already has a column 'l'"),
         ({"a": ["one"], "b": ["two"]}, {}, "which column of the batch holds the text"),
         ({"text": ["one"]}, {"engine": "onnx"}, "unknown option 'engine'"),
     ],
@@ -237,6 +237,13 @@ def test_map_finds_the_same_work_in_the_cache_and_other_work_not(classifier, tmp
 def test_what_is_no_batch_of_columns_is_refused(classifier, batch, options, said):
     with pytest.raises((ConfigError, DataError), match=said):
         classifier.classify_batch(batch, **options)
+
+
+def test_labels_that_are_there_already_stay(classifier):
+    batch = {"text": ["one"], "label": [1]}
+    assert list(classifier.classify_batch(batch)) == ["predicted_label", "score"]
+    labelled = classifier.classify_dataset(dataset().rename_column("truth", "label"))
+    assert labelled.column_names == ["id", "text", "label", "predicted_label", "score", "error"]
 
 
 FORKING = """

@@ -51,7 +51,7 @@ def test_a_row_of_several_files_names_its_own():
 
 def test_ranks_and_probabilities_are_added_as_asked_and_equals_keep_their_order():
     found = labeller().read([Row(1, {"text": "a"})])
-    (out,) = labeller(sparse=True, top_k=3, probabilities=True, label_column="l").label(
+    (out,) = labeller(sparse=True, top_k=3, probabilities=True, output_column="l").label(
         found, np.array([[0.25, 0.5, 0.25]], np.float32)
     )
     assert out.added == {

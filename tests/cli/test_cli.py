@@ -340,7 +340,7 @@ def test_predict_labels_a_file(capsys, model, tmp_path):
     assert [row["id"] for row in labelled] == ["1", "2"]
     assert list(labelled[0]) == ["id", "text", "label", "score", "label_2", "score_2"]
     assert "exists" in fails(capsys, "predict", model, source, "--out", tmp_path / "out.jsonl")
-    again = ["--out", tmp_path / "out.jsonl", "--overwrite", "--label-column", "verdict"]
+    again = ["--out", tmp_path / "out.jsonl", "--overwrite", "--output-column", "verdict"]
     assert run("predict", model, source, *again) == 0
 
 
@@ -370,11 +370,13 @@ def test_a_terminal_without_a_letter_shows_its_code(model, data, monkeypatch):
 
 
 def test_predict_writes_a_file_to_stdout_if_asked(capsys, model, data):
-    line = fails(capsys, "predict", model, data / "test.csv", "--out", "-")
-    assert "already has a column 'label'" in line
-    options = ["--out", "-", "--label-column", "guess"]
+    assert run("predict", model, data / "test.csv", "--out", "-") == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert list(first) == ["text", "label", "predicted_label", "score"]
+    options = ["--out", "-", "--output-column", "guess"]
     assert run("predict", model, data / "test.csv", *options) == 0
     out, _ = capsys.readouterr()
+    assert "guess" in json.loads(out.splitlines()[0])
     assert [json.loads(line)["text"] for line in out.splitlines()] == [t for t, _ in rows(16, 2)]
 
 

@@ -123,7 +123,7 @@ def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
     [
         (["--top-k", 2], "top_k was 1 and is now 2"),
         (["--batch-size", 3], "batch_size was 64 and is now 3"),
-        (["--label-column", "l"], "label_column was label and is now l"),
+        (["--output-column", "l"], "output_column was label and is now l"),
         (["--precision", "bf16"], "precision was fp32 and is now bf16"),
         ([], "chunk_rows was 5 and is now 4096"),
     ],

@@ -139,6 +139,11 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
         ('{"a": 1, "a": 2}', '{"a": 1, "a": 2, "label": "good"}'),
         ('{"a": NaN}', '{"a": null, "label": "good"}'),
         ('{"a": "NaN"}', '{"a": "NaN", "label": "good"}'),
+        (
+            '{"a":1.0,  "b": "to \\"Infinity\\" NaN"}',
+            '{"a":1.0,  "b": "to \\"Infinity\\" NaN", "label": "good"}',
+        ),
+        ('{"a": "\\\\", "b": -Infinity}', '{"a": "\\\\", "b": null, "label": "good"}'),
     ],
 )
 def test_json_that_was_read_is_written_as_it_was(tmp_path, line, expected):

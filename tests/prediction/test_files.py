@@ -91,7 +91,7 @@ def test_added_columns_follow_those_of_the_input(classifier, tmp_path):
         tmp_path / "out2.csv",
         top_k=2,
         probabilities=True,
-        label_column="l",
+        output_column="l",
         score_column="s",
     )
     assert list(rows[0]) == [
@@ -196,13 +196,13 @@ def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
-        (("text", "label"), {}, r"already has a column 'label'.*--label-column"),
-        (("text", "score"), {}, r"already has a column 'score'.*--score-column"),
+        (("text", "x"), {"score_column": "x"}, r"already has a column 'x'.*--score-column"),
         (("text", "error"), {}, r"already has a column 'error'.*rename it"),
         (("text", "label_2"), {"top_k": 2}, r"already has a column 'label_2'"),
         (("text", "probability_bad"), {"probabilities": True}, r"'probability_bad'"),
-        (("text", "x"), {"label_column": "x"}, r"already has a column 'x'"),
-        (("text",), {"label_column": "a", "score_column": "a"}, r"two added .* named 'a'"),
+        (("text", "x"), {"output_column": "x"}, r"already has a column 'x'.*--output-column"),
+        (("text", "label", "predicted_label"), {}, r"already has a column 'predicted_label'"),
+        (("text",), {"output_column": "a", "score_column": "a"}, r"two added .* named 'a'"),
         (("text",), {"top_k": 4}, r"top_k = 4: the model has 3 labels"),
         (("a", "b"), {}, r"which column of .*in\.csv holds the text.* a, b: pass --text-column"),
         (("a", "b"), {"text_column": ("c",)}, r"column 'c' is not in .*its columns are a, b"),
@@ -218,11 +218,27 @@ def test_clashes_and_missing_columns_are_errors_before_any_work(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_clash_in_a_later_json_row_is_found(classifier, tmp_path):
+def test_a_labelled_test_file_keeps_its_labels(classifier, tmp_path):
+    row = {"text": "dull", "label": "x", "score": 3}
+    source = write_input(tmp_path / "in.csv", [row], list(row))
+    _, (row,) = classified(classifier, source, tmp_path / "out.csv", top_k=2)
+    added = ["predicted_label", "predicted_score", "predicted_label_2", "predicted_score_2"]
+    assert list(row) == ["text", "label", "score", *added, "error"]
+    assert (row["label"], row["score"]) == ("x", "3")
+    assert {row["predicted_label"], row["predicted_label_2"]} < set(LABELS)
+    _, (row,) = classified(
+        classifier, source, tmp_path / "named.csv", output_column="l", score_column="s"
+    )
+    assert list(row) == ["text", "label", "score", "l", "s", "error"]
+
+
+def test_a_label_in_a_later_json_row_is_kept(classifier, tmp_path):
     path = tmp_path / "in.jsonl"
-    path.write_text('{"text": "dull"}\n{"text": "dull", "label": "mine"}\n')
-    with pytest.raises(ConfigError, match="already has a column 'label'"):
-        classified(classifier, path, tmp_path / "out.jsonl")
+    path.write_text('{"text": "dull"}\n{"text": null, "label": "mine"}\n')
+    _, rows = classified(classifier, path, tmp_path / "out.jsonl")
+    assert list(rows[0]) == ["text", "predicted_label", "score"]
+    assert rows[1]["label"] == "mine"
+    assert rows[1]["predicted_label"] is None
 
 
 def test_the_input_is_never_the_output(classifier, tmp_path):

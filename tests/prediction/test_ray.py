@@ -162,7 +162,7 @@ def test_a_ray_dataset_gets_the_columns_and_keeps_its_own(cluster, classifier):
     scores = [item.score for item in predictions]
     np.testing.assert_allclose([row["score"] for row in rows[:-1]], scores, atol=1e-6)
     assert (rows[-1]["label"], rows[-1]["error"]) == (None, "null")
-    with pytest.raises(ConfigError, match="the dataset already has a column 'label'"):
+    with pytest.raises(ConfigError, match="the dataset already has a column 'error'"):
         label_dataset(labelled, classifier)
 
 

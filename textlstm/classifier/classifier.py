@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 DATASET_OPTIONS = (
-    *("text_column", "label_column", "score_column"),
+    *("text_column", "output_column", "score_column"),
     *("top_k", "probabilities", "batch_size"),
 )
 

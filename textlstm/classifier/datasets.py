@@ -14,7 +14,13 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from textlstm.classifier.labelling import ERROR_COLUMN, Labeller, choose_texts, require_new_names
+from textlstm.classifier.labelling import (
+    ERROR_COLUMN,
+    Labeller,
+    choose_texts,
+    name_columns,
+    require_new_names,
+)
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.hub_datasets import quiet
@@ -62,6 +68,7 @@ def label_dataset(
             "DatasetDict, one split)"
         )
     texts = choose_texts("the dataset", dataset.column_names, config.text_column, trained_columns)
+    config = name_columns(config, dataset.column_names)
     labeller = Labeller(labels, texts, config, thresholds=thresholds)
     added = labeller.added_columns()
     require_new_names(dataset.column_names, added, source="the dataset")
@@ -126,6 +133,7 @@ def label_batch(
     single = [name for name in texts if isinstance(batch[name], str)]
     if single:
         raise ConfigError(f"column {single[0]!r} of the batch is one string: map with batched=True")
+    config = name_columns(config, list(batch))
     labeller = Labeller(labels, texts, config, thresholds=thresholds)
     added = [name for name in labeller.added_columns() if name != ERROR_COLUMN]
     require_new_names(list(batch), added, source="the batch")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +106,7 @@ class Labeller:
             All rows in their order.
         """
         judged = iter(self._judgements(probabilities))
-        failed = dict.fromkeys([self.config.label_column, self.config.score_column])
+        failed = dict.fromkeys(_names(self.config))
         rows = []
         for row, reason in zip(found.rows, found.reasons, strict=True):
             if reason is None:
@@ -125,17 +125,18 @@ class Labeller:
         names: list[str] = []
         columns: list[Sequence[object]] = []
         several = self.thresholds is not None
+        label_column, score_column = _names(self.config)
         if several:
-            names += [self.config.label_column, self.config.score_column]
+            names += [label_column, score_column]
             judged = judgements(probabilities, self.labels, self.thresholds)
             columns.append([self._joined(labels) for labels, _ in judged])
             columns.append(shortest(np.array([score for _, score in judged], np.float32)))
         order = np.argsort(-probabilities, axis=1, kind="stable")  # of equals, the first
         for place in places(self.config.top_k, multi_label=several):
             best = order[:, place - 1]
-            names += [ranked(self.config.label_column, place, multi_label=several)]
+            names += [ranked(label_column, place, multi_label=several)]
             columns.append([self.labels[label] for label in best])
-            names += [ranked(self.config.score_column, place, multi_label=several)]
+            names += [ranked(score_column, place, multi_label=several)]
             columns.append(shortest(np.take_along_axis(probabilities, best[:, None], 1)[:, 0]))
         if self.config.probabilities:
             names += [f"probability_{label}" for label in self.labels]
@@ -181,6 +182,7 @@ def added_columns(
     if config.top_k > len(labels):
         raise ConfigError(f"top_k = {config.top_k}: the model has {len(labels)} labels")
     columns = []
+    label_column, score_column = _names(config)
     if multi_label:
         torn = [label for label in labels if separator is not None and separator in label]
         if torn:
@@ -189,12 +191,9 @@ def added_columns(
                 "pass another --label-separator, or write json lines or parquet"
             )
         several = pa.list_(pa.string()) if separator is None else pa.string()
-        columns = [(config.label_column, several), (config.score_column, pa.float64())]
+        columns = [(label_column, several), (score_column, pa.float64())]
     for place in places(config.top_k, multi_label=multi_label):
-        for name, kind in (
-            (config.label_column, pa.string()),
-            (config.score_column, pa.float64()),
-        ):
+        for name, kind in ((label_column, pa.string()), (score_column, pa.float64())):
             columns.append((ranked(name, place, multi_label=multi_label), kind))
     if config.probabilities:
         columns.extend((f"probability_{label}", pa.float64()) for label in labels)
@@ -203,9 +202,30 @@ def added_columns(
     if twice:
         raise ConfigError(
             f"two added columns would be named {twice[0]!r}: "
-            "choose other names with --label-column and --score-column"
+            "choose other names with --output-column and --score-column"
         )
     return dict(columns)
+
+
+def name_columns(config: PredictionConfig, columns: Sequence[str]) -> PredictionConfig:
+    """Return `config` with the names of the added columns.
+
+    Args:
+        config: what is added; names that were asked for stay.
+        columns: those of the input: where one is `label` or `score`, as in a labelled test file,
+            the added one is `predicted_label` or `predicted_score`.
+    """
+    label, score = (f"predicted_{name}" if name in columns else name for name in ("label", "score"))
+    return replace(
+        config,
+        output_column=config.output_column or label,
+        score_column=config.score_column or score,
+    )
+
+
+def _names(config: PredictionConfig) -> tuple[str, str]:
+    named = name_columns(config, ())
+    return str(named.output_column), str(named.score_column)
 
 
 def places(top_k: int, *, multi_label: bool) -> range:
@@ -222,7 +242,7 @@ def require_new_names(columns: Sequence[str], added: Iterable[str], *, source: s
     """Raise a `ConfigError` if a column of the input would get lost."""
     taken = [name for name in added if name in columns]
     if taken:
-        other = "give other names with --label-column and --score-column"
+        other = "choose other names with --output-column and --score-column"
         remedy = "rename it" if taken == [ERROR_COLUMN] else other
         raise ConfigError(
             f"{source} already has a column {taken[0]!r}, which is to be added: {remedy}"

@@ -27,6 +27,7 @@ _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those that do not stand for a byte
 _NO_NUMBER = re.compile("NaN|Infinity")  # Python reads them, JSON has no such thing
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +204,14 @@ def _packed(data: bytes, compression: str) -> bytes:
 def _json_line(row: OutRow) -> str:
     added = _json(row.added)
     raw = row.raw
-    if raw is None or _NO_NUMBER.search(raw) or _SURROGATE.search(raw):
+    if raw is None or _SURROGATE.search(raw) or _has_no_number(raw):
         return _json({**row.values, **row.added}) + "\n"
     return f"{raw[:-1].rstrip()}{', ' if row.values else ''}{added[1:]}\n"
+
+
+def _has_no_number(raw: str) -> bool:
+    """Whether a JSON object holds NaN or Infinity as a value, rather than in a string."""
+    return bool(_NO_NUMBER.search(raw)) and bool(_NO_NUMBER.search(_STRING.sub("", raw)))
 
 
 def _json(value: Any) -> str:

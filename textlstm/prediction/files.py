@@ -24,6 +24,7 @@ from textlstm.classifier.labelling import (
     Labeller,
     Summary,
     choose_texts,
+    name_columns,
     require_new_names,
 )
 from textlstm.config import PredictionConfig
@@ -83,6 +84,7 @@ def classify_file(
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
     texts = choose_texts(rows.name, rows.columns.names, config.text_column, engine.trained_columns)
+    config = name_columns(config, rows.columns.names)
     labeller = _labeller(classifier, texts, config, kind)
     columns = _output_columns(rows.columns, labeller, source=rows.name)
 

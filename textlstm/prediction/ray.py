@@ -25,7 +25,13 @@ import pyarrow as pa
 import torch
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.labelling import Labeller, Summary, choose_texts, require_new_names
+from textlstm.classifier.labelling import (
+    Labeller,
+    Summary,
+    choose_texts,
+    name_columns,
+    require_new_names,
+)
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
 from textlstm.io.arrow import batch_values
@@ -130,6 +136,7 @@ def label_dataset(
     texts = choose_texts(
         "the dataset", names, config.text_column, classifier.settings.data.text_column
     )
+    config = name_columns(config, names)
     labeller = Labeller(classifier.labels, texts, config, thresholds=classifier.thresholds)
     require_new_names(names, labeller.added_columns(), source="the dataset")
     return dataset.map_batches(
