@@ -2,6 +2,7 @@ import hashlib
 import itertools
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,17 +10,17 @@ from safetensors import safe_open
 from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
 
 import textlstm
-from textlstm.classifier import model_folder as persistence
+from textlstm.classifier import model_folder
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import (
     FILES,
     RUN,
-    load_weights,
     read_config,
     read_folder,
-    save_weights,
     write_config,
 )
+from textlstm.classifier.weights import load_weights
+from textlstm.cli import main
 from textlstm.errors import ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder
 
@@ -80,9 +81,10 @@ def test_weights_are_float32_whatever_the_model_is_in(tmp_path):
     classifier = tiny_classifier()
     classifier.model.half()
     classifier.save(tmp_path)
-    tensors, metadata = load_weights(tmp_path / FILES.weights)
+    tensors = load_weights(tmp_path / FILES.weights)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
-    assert metadata == {"format": "pt"}
+    with safe_open(tmp_path / FILES.weights, framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}
 
 
 def test_other_files_in_the_folder_are_left_alone(folder):
@@ -105,10 +107,58 @@ def test_a_save_that_fails_leaves_the_old_model_whole(folder, monkeypatch, broke
     def fail(path, *_):
         raise OutputError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(persistence, broken, fail)
+    monkeypatch.setattr(model_folder, broken, fail)
     with pytest.raises(OutputError, match=r"^cannot write [^:]+: No space left on device$"):
         tiny_classifier(seed=2).save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_model_is_replaced_as_a_whole(folder, monkeypatch):
+    """After every rename the old model or the new one is there, under its name or beside it."""
+    replace = type(folder).replace
+    old = {path.name: path.read_bytes() for path in folder.iterdir()}
+    seen = []
+
+    def spy(self, target):
+        done = replace(self, target)
+        place = folder if folder.exists() else next(folder.parent.glob(".model-*-old"))
+        seen.append({path.name: path.read_bytes() for path in place.iterdir()})
+        return done
+
+    monkeypatch.setattr(type(folder), "replace", spy)
+    tiny_classifier(seed=2).save(folder)
+    monkeypatch.undo()
+    assert TextClassifier.load(folder).fingerprint() == tiny_classifier(seed=2).fingerprint()
+    new = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert new.keys() == old.keys()
+    assert len(seen) > len(NAMES)
+    assert all(files in (old, new) for files in seen)
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_other_files_and_folders_survive_the_swap(folder):
+    (folder / "notes").mkdir()
+    (folder / "notes" / FILES.config).write_text("mine")
+    (folder / "link").symlink_to("notes")
+    tiny_classifier(seed=2).save(folder)
+    assert (folder / "notes" / FILES.config).read_text() == "mine"
+    assert (folder / "link").readlink() == Path("notes")
+    assert {path.name for path in folder.iterdir()} == {*NAMES, "notes", "link"}
+
+
+def test_a_link_to_a_folder_stays_a_link(folder):
+    link = folder.parent / "current"
+    link.symlink_to("model")
+    tiny_classifier(seed=2).save(link)
+    assert link.is_symlink()
+    assert TextClassifier.load(folder).fingerprint() == tiny_classifier(seed=2).fingerprint()
+
+
+def test_the_working_folder_is_written_file_by_file(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    tiny_classifier(seed=2).save(".")
+    assert Path.cwd() == folder
+    assert TextClassifier.load(".").fingerprint() == tiny_classifier(seed=2).fingerprint()
 
 
 def test_the_configuration_takes_its_place_last(tmp_path, monkeypatch):
@@ -268,6 +318,8 @@ def test_a_newer_format_asks_for_an_upgrade(folder):
         ({"sha256": "abc"}, "sha256 = 'abc'"),
         ({"training": 3}, "training = 3"),
         ({"versions": 3}, "versions = 3"),
+        ({"versions": {"torch": 2}}, "versions = {'torch': 2} must be an object of strings"),
+        ({"labels": 3, "multi_label": True, "thresholds": [1]}, "labels = 3"),
     ],
 )
 def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
@@ -276,63 +328,72 @@ def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
         read_config(folder)
 
 
-def test_results_that_are_no_results_are_named(folder):
-    (folder / FILES.metrics).write_text('{"test": 3}')
-    with pytest.raises(ModelFolderError, match=r"metrics\.json.*'test'"):
+@pytest.mark.parametrize(
+    ("figures", "fault"),
+    [
+        (3, "'test' = 3 must be an object of figures"),
+        ({"accuracy": "high"}, "test.accuracy = 'high' must be a number"),
+        ({"n": None}, "test.n = None must be a number"),
+        ({"macro_f1": [1]}, r"test.macro_f1 = \[1\] must be a number"),
+        ({"per_label": [1]}, "test.per_label must hold precision, recall, f1 and support"),
+        ({"per_label": {"bad": 3}}, "test.per_label must hold"),
+        ({"per_label": {"bad": {"precision": 1}}}, "test.per_label must hold"),
+        (
+            {"per_label": {"bad": {**METRICS["per_label"]["bad"], "threshold": "x"}}},
+            "test.per_label",
+        ),
+    ],
+)
+def test_results_that_are_no_results_are_named(folder, figures, fault):
+    (folder / FILES.metrics).write_text(json.dumps({"test": figures}))
+    with pytest.raises(ModelFolderError, match=r"metrics\.json: " + fault):
         read_folder(folder)
+
+
+def test_results_with_fewer_figures_are_shown_as_they_are(folder, capsys):
+    (folder / FILES.metrics).write_text('{"validation": {"accuracy": 0.5}, "test": {}}')
+    assert main(["inspect", str(folder)]) == 0
+    assert "accuracy 0.5000" in capsys.readouterr().out
+    TextClassifier.load(folder).save(folder.parent / "again")
+    assert "| accuracy | 0.5000 |  |" in (folder.parent / "again" / FILES.card).read_text()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden_size": 10**9},
+        {"embedding_size": 16_000_000},
+        {"embedding_size": 2**63},
+        {"num_layers": 100_000},
+        {"num_layers": 1},
+        {"ngram_buckets": 2**28},
+        {"pooling": "attention"},
+        {"bidirectional": False},
+        {"ngrams": 0},
+    ],
+)
+def test_sizes_that_are_not_those_of_the_weights_are_refused_at_once(folder, monkeypatch, sizes):
+    def refuse(*_, **__):
+        raise AssertionError("the network was allocated")
+
+    settings = json.loads((folder / FILES.config).read_text())["settings"]
+    settings["model"] |= sizes
+    change_config(folder, settings=settings)
+    monkeypatch.setattr(model_folder, "BiLSTMClassifier", refuse)
+    with pytest.raises(ModelFolderError, match=r"model\.safetensors: .*config\.json .* ask for"):
+        TextClassifier.load(folder)
+
+
+def test_labels_that_were_edited_are_noticed(folder):
+    change_config(folder, labels=["good", "bad", "other"])
+    with pytest.raises(ModelFolderError, match=r"the labels in .*config\.json were edited"):
+        TextClassifier.load(folder)
 
 
 def test_a_configuration_reads_back(tmp_path):
     write_config(tmp_path / FILES.config, {"labels": ["\udc80", "é"]})
     text = (tmp_path / FILES.config).read_text(encoding="utf-8")
     assert json.loads(text)["labels"] == ["\udc80", "é"]
-
-
-# weights
-
-
-def test_weights_read_back_equal(tmp_path):
-    tensors = {
-        "a": torch.arange(6.0).reshape(2, 3),
-        "view": torch.arange(12).reshape(3, 4).T,
-        "state": torch.tensor([1, 2], dtype=torch.uint8),
-        "empty": torch.zeros(0, 3),
-    }
-    save_weights(tmp_path / "w.safetensors", tensors, {"é": '"quoted"\n\x7f'})
-    found, metadata = load_weights(tmp_path / "w.safetensors")
-    assert metadata == {"é": '"quoted"\n\x7f'}
-    assert found.keys() == tensors.keys()
-    for name, tensor in tensors.items():
-        assert torch.equal(found[name], tensor)
-        assert found[name].dtype == tensor.dtype
-
-
-def test_equal_weights_are_equal_bytes(tmp_path):
-    metadata = {f"key {i}": "\t\\/é\x01" * i for i in range(9)}
-    tensors = {"b": torch.ones(3), "a": torch.zeros(2, 2)}
-    for name in "123":
-        save_weights(tmp_path / name, tensors, metadata)
-    assert len({(tmp_path / name).read_bytes() for name in "123"}) == 1
-    with safe_open(tmp_path / "1", framework="pt") as file:
-        assert file.metadata() == metadata
-        assert torch.equal(file.get_tensor("b"), torch.ones(3))
-
-
-@pytest.mark.parametrize("data", [b"", b"short", b"\xff" * 100, b"\2\0\0\0\0\0\0\0{}trailing"])
-def test_what_is_no_safetensors_file_is_named(tmp_path, data):
-    (tmp_path / "w.safetensors").write_bytes(data)
-    with pytest.raises(ModelFolderError, match=r"w\.safetensors is truncated, damaged or no"):
-        load_weights(tmp_path / "w.safetensors")
-
-
-def test_a_disk_that_is_full_is_an_output_error(tmp_path, monkeypatch):
-    def fail(*_):
-        raise persistence.SafetensorError("No space left on device (os error 28)")
-
-    monkeypatch.setattr(persistence, "save_file", fail)
-    with pytest.raises(OutputError, match=r"cannot write .*w\.safetensors.*No space left"):
-        save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {})
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_a_model_folder_needs_pickle(folder, monkeypatch):

@@ -9,6 +9,7 @@ from torch import nn
 
 from textlstm import BiLSTMClassifier
 from textlstm.config import ModelConfig
+from textlstm.nn.network import parameter_shapes
 
 POOLINGS = ("final", "max", "mean", "attention")
 SMALL = {"embedding_size": 8, "hidden_size": 6}
@@ -233,3 +234,11 @@ def test_word_dropout_leaves_the_ngrams_as_they_are():
     second = model.branches(ids, lengths)
     assert not torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("two_way", "ngrams"), [(True, 2), (False, 0), (True, 1)])
+def test_the_shapes_of_a_network_are_known_without_it(pooling, two_way, ngrams):
+    model = make(pooling=pooling, bidirectional=two_way, ngrams=ngrams, ngram_buckets=7)
+    shapes = dict(parameter_shapes(model.config, vocab_size=30, num_classes=3))
+    assert shapes == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

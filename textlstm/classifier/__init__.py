@@ -2,7 +2,7 @@
 
 - `classifier`: `TextClassifier`: texts to labels, folder to memory and back
 - `model_folder`: the model folder: written whole, checked when read
-- `assembly`: whether a classifier's parts fit; the network from its weights
+- `weights`: safetensors files, compared with the expected shapes before they are read
 - `model_card`: the model card and the lines of `inspect`
 - `hub`: model folders on the Hugging Face Hub
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on

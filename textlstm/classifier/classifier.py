@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from textlstm.classifier.assembly import build_model, misfit
 from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.model_card import model_card
-from textlstm.classifier.model_folder import ModelFolder, RunRecord, read_folder, write_folder
+from textlstm.classifier.model_folder import (
+    ModelFolder,
+    RunRecord,
+    check_compatible,
+    read_folder,
+    write_folder,
+)
 from textlstm.classifier.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.config import PredictionConfig, TrainSettings
@@ -103,16 +108,16 @@ class TextClassifier:
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
-        fault = misfit(model, tokenizer, labels, settings, thresholds)
-        if fault:
-            raise ConfigError(fault)
+        self.record = record or RunRecord()
+        check_compatible(
+            ModelFolder(labels, settings, tokenizer, model, self.record, thresholds)  # type: ignore[arg-type]
+        )
         self.model = model.to(pick_device(device)).eval()
         self.model.compute_dtype = pick_precision(precision, self.device)
         self.tokenizer = tokenizer
         self.labels = tuple(labels)
         self.settings = settings
         self.thresholds = None if thresholds is None else tuple(thresholds)
-        self.record = record or RunRecord()
 
     @classmethod
     def load(
@@ -135,9 +140,8 @@ class TextClassifier:
         """
         pick_device(device)  # a wrong name shall not cost the time to load
         contents = read_folder(folder)
-        model = build_model(contents, Path(folder))
         return cls(
-            model,
+            contents.model,
             contents.tokenizer,
             contents.labels,
             contents.settings,
@@ -240,7 +244,7 @@ class TextClassifier:
             self.labels,
             self.settings,
             self.tokenizer,
-            self.model.state_dict(),
+            self.model,
             self.record,
             self.thresholds,
         )

@@ -11,21 +11,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-Description = Mapping[str, Any]
+from textlstm.evaluation.figures import FIGURES
 
-FIGURES = {
-    "n": "texts",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "hamming_loss": "hamming loss",
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-    "weighted_f1": "weighted F1",
-    "samples_f1": "samples F1",
-    "log_loss": "log loss",
-    "ece": "calibration error (ECE)",
-}
-"""Overall figures of an evaluation, with the words for them."""
+Description = Mapping[str, Any]
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}  # not strings if bare

@@ -1,8 +1,9 @@
 """The model folder: which files it has, how they are written whole and checked when read.
 
-JSON, text and safetensors only; nothing is pickled. `config.json` takes its place last and
-holds the SHA-256 of the files that must fit each other, so a folder without it is unfinished
-and one that was mixed up from two models is refused.
+JSON, text and safetensors only; nothing is pickled. In a new folder `config.json` is written
+last, so a folder without it is unfinished; over an older model the whole folder is swapped.
+`config.json` holds the SHA-256 of the files that belong together, so a folder mixed up from two
+models is refused.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+import torch
 
+from textlstm.classifier.weights import load_weights, save_weights
 from textlstm.config import TrainSettings
-from textlstm.errors import ConfigError, ModelFolderError, OutputError, VocabularyError
-from textlstm.io.atomic import atomic_path, write_text
+from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
+from textlstm.evaluation.figures import FIGURES
+from textlstm.io.atomic import atomic_folder, atomic_path, write_text
+from textlstm.nn.network import BiLSTMClassifier, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.version import __version__
@@ -48,12 +51,13 @@ class ModelFiles:
 
 
 FILES = ModelFiles()
-RUN = "run.json"  # what a run under way was asked for; it goes when the model is whole
+RUN = "run.json"  # what an unfinished run was asked for; removed when the model is whole
 _SEALED = (FILES.weights, FILES.tokenizer, FILES.vocabulary)
+_WRITTEN = (FILES.config, FILES.card, FILES.history, FILES.metrics, *_SEALED)
 
 
 def current_versions() -> dict[str, str]:
-    """Give the versions of Python and of the libraries that shape a result."""
+    """Return the versions of Python and of the libraries that results depend on."""
     versions = {LIBRARY: __version__, "python": platform.python_version()}
     for name in ("torch", "tokenizers", "numpy"):
         with contextlib.suppress(PackageNotFoundError):
@@ -63,16 +67,16 @@ def current_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of the run that made a classifier; the model card is written from it.
+    """The facts of the run that made a classifier; the model card is written from it.
 
     Args:
-        source: the data, as it was asked for; '' if unknown.
+        source: the data, as it was named; '' if unknown.
         fingerprint: hash of the data; '' if unknown.
-        dataset_id: the name on the Hub of a dataset that is from there.
+        dataset_id: the name of a Hub dataset; '' for other data.
         rows: rows used per split.
-        notes: what was guessed, dropped or cut in the data.
+        notes: what was inferred, dropped or truncated in the data.
         training: facts of the run for JSON, such as `best_epoch`, `steps`, `minutes`.
-        metrics: what `evaluate_probabilities` gave, per split.
+        metrics: the result of `evaluate_probabilities` per split.
         history: one record per epoch.
         versions: versions of Python and the libraries.
     """
@@ -90,44 +94,115 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """The checked contents of a model folder.
+    """The contents of a model folder.
 
     Args:
         labels: label names, index = id.
         settings: everything the model was trained with.
         tokenizer: text to ids.
-        weights: the model's state dict, on the CPU.
-        record: what is known of the run.
-        thresholds: the least probability of each label, where a text may have several; None
+        model: the network.
+        record: the facts of the run.
+        thresholds: the decision threshold of each label, where a text may have several; None
             where it has one.
     """
 
     labels: tuple[str, ...]
     settings: TrainSettings
     tokenizer: TextTokenizer
-    weights: dict[str, Tensor]
+    model: BiLSTMClassifier
     record: RunRecord
     thresholds: tuple[float, ...] | None = None
 
 
+def check_compatible(contents: ModelFolder) -> None:
+    """Raise a `ConfigError` if the parts of a classifier don't belong together."""
+    labels, thresholds, settings = contents.labels, contents.thresholds, contents.settings
+    model, tokenizer = contents.model, contents.tokenizer
+    rows, outputs = model.embedding.num_embeddings, model.linear.out_features
+    least = 1 if model.multi_label else 2
+    lengths = (settings.tokenizer.max_length, settings.tokenizer.truncation)
+    if not _strings(labels):
+        fault = f"labels = {labels!r}: must be a list of strings"
+    elif len(labels) != outputs or len(set(labels)) < max(outputs, least):
+        fault = f"labels = {labels!r}: must be {outputs} different names, one per logit, at least "
+        fault += str(least)
+    elif (thresholds is not None) != model.multi_label:
+        fault = f"thresholds = {thresholds!r}: must be given for a multi-label network, and only "
+        fault += "for one"
+    elif thresholds is not None and not _are_thresholds(thresholds, outputs):
+        fault = f"thresholds = {thresholds!r}: must be {outputs} numbers from 0 to 1, one per label"
+    elif len(tokenizer.vocabulary) != rows:
+        fault = f"a vocabulary of {len(tokenizer.vocabulary)} entries: must have {rows}, one per "
+        fault += "row of the embedding"
+    elif settings.model != model.config:
+        fault = f"settings.model = {settings.model}: must be the network's, {model.config}"
+    elif lengths != (tokenizer.max_length, tokenizer.truncation):
+        fault = f"max_length, truncation = {lengths} in settings.tokenizer: must be the "
+        fault += f"tokenizer's, {(tokenizer.max_length, tokenizer.truncation)}"
+    else:
+        return
+    raise ConfigError(fault)
+
+
 def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> None:
-    """Write a model folder; files take their places only when all of them are written.
+    """Write a model folder, all or nothing.
+
+    Over an older model the new folder is written beside it and then renamed to its name; other
+    files in it are kept. That needs the right to write to the folder's parent. Without it, in a
+    folder that is a mount point or the working folder, and during a training run (which can be
+    resumed), each file is replaced by itself, once all are written, and `config.json` last.
 
     Args:
-        folder: where; other files in it are left alone.
+        folder: the folder; it is created if it is missing.
         contents: what to write; weights are stored as float32.
         card: text of the model card.
 
     Raises:
-        OutputError: the folder can't be written to; then none of its files has changed.
+        OutputError: the folder can't be written to; a model that was there is unchanged.
     """
     folder = Path(folder)
+    if not _is_swappable(folder):
+        return _write_files(folder, contents, card)
+    with atomic_folder(folder, replaceable=[p.name for p in folder.iterdir()]) as new:
+        _write_files(new, contents, card)
+        shutil.copytree(
+            folder,
+            new,
+            symlinks=True,
+            ignore=lambda where, _: _WRITTEN if Path(where) == folder else (),
+            copy_function=_link,
+            dirs_exist_ok=True,
+        )
+
+
+def _is_swappable(folder: Path) -> bool:
+    """Whether an older model is there that can be replaced as a whole."""
+    real = folder.resolve()
+    return (
+        (real / FILES.config).is_file()
+        and not (real / RUN).exists()
+        and not real.is_mount()
+        and real not in (Path.cwd(), *Path.cwd().parents)
+        and os.access(real.parent, os.W_OK)
+    )
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name; copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _write_files(folder: Path, contents: ModelFolder, card: str) -> None:
+    """Write the files beside their names; rename all of them once all are written."""
     record, tokenizer = contents.record, contents.tokenizer
     with contextlib.ExitStack() as stack:
-        # an ExitStack ends its parts in reverse order: config.json is put in place last
-        names = (FILES.config, FILES.card, FILES.history, FILES.metrics, *_SEALED)
-        paths = {name: stack.enter_context(atomic_path(folder / name)) for name in names}
-        weights = {name: tensor.detach().float() for name, tensor in contents.weights.items()}
+        # an ExitStack ends its parts in reverse order: config.json is renamed last
+        paths = {name: stack.enter_context(atomic_path(folder / name)) for name in _WRITTEN}
+        state = contents.model.state_dict()
+        weights = {name: tensor.detach().float() for name, tensor in state.items()}
         save_weights(paths[FILES.weights], weights, {"format": "pt"})
         tokenizer.save(paths[FILES.tokenizer])
         tokenizer.vocabulary.save(paths[FILES.vocabulary])
@@ -148,7 +223,10 @@ def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> Non
             },
             "training": dict(record.training),
             "versions": dict(record.versions),
-            "sha256": {name: _sha256(paths[name]) for name in _SEALED},
+            "sha256": {
+                **{name: _sha256(paths[name]) for name in _SEALED},
+                "labels": _labels_hash(contents.labels),
+            },
         }
         write_config(paths[FILES.config], config)
 
@@ -157,11 +235,10 @@ def read_folder(folder: str | Path) -> ModelFolder:
     """Read and check a model folder.
 
     Args:
-        folder: where it is.
+        folder: the folder.
 
     Returns:
-        Its contents, which fit each other; whether the weights fit the network is for the
-        caller to check.
+        Its contents, the network on the CPU.
 
     Raises:
         ModelFolderError: the folder or a file is missing, unfinished, damaged, foreign or from
@@ -177,20 +254,31 @@ def read_folder(folder: str | Path) -> ModelFolder:
                 f"{path} is not the file that {FILES.config} was saved with (truncated, edited or "
                 "from another model): copy the whole model folder again, or train it again"
             )
-    weights, _ = load_weights(folder / FILES.weights)
+    if config["sha256"].get("labels", found := _labels_hash(config["labels"])) != found:
+        raise ModelFolderError(
+            f"the labels in {folder / FILES.config} were edited after the model was saved: restore "
+            "the file; to rename labels, set `labels` of the loaded classifier and save it"
+        )
     try:
-        vocabulary = Vocabulary.load(folder / FILES.vocabulary)
         tokenizer = TextTokenizer.load(
             folder / FILES.tokenizer,
             max_length=settings.tokenizer.max_length,
             truncation=settings.tokenizer.truncation,
-            vocabulary=vocabulary,
+            vocabulary=Vocabulary.load(folder / FILES.vocabulary),
         )
     except VocabularyError as error:
         raise ModelFolderError(
             f"{FILES.tokenizer} and {FILES.vocabulary} of the model folder {folder} do not fit or "
             f"can't be read ({error}): copy the whole folder again, or train it again"
         ) from error
+    multi_label = config.get("multi_label", False)
+    sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
+    shapes = parameter_shapes(settings.model, **sizes)
+    weights = load_weights(folder / FILES.weights, shapes)
+    # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        model = BiLSTMClassifier(settings.model, **sizes, multi_label=multi_label)
+    model.load_state_dict(weights)
     data = config["data"]
     record = RunRecord(
         source=data["source"],
@@ -203,8 +291,8 @@ def read_folder(folder: str | Path) -> ModelFolder:
         metrics=_read_metrics(folder / FILES.metrics),
         history=tuple(_read_json_lines(folder / FILES.history)),
     )
-    thresholds = tuple(config["thresholds"]) if config.get("multi_label") else None
-    return ModelFolder(tuple(config["labels"]), settings, tokenizer, weights, record, thresholds)
+    thresholds = tuple(config["thresholds"]) if multi_label else None
+    return ModelFolder(tuple(config["labels"]), settings, tokenizer, model, record, thresholds)
 
 
 def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
@@ -275,81 +363,51 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return config
 
 
-def save_weights(
-    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
-) -> None:
-    """Write tensors as safetensors, all or nothing; equal contents give equal bytes.
-
-    Args:
-        path: the file.
-        tensors: name to tensor, of any kind and on any device.
-        metadata: strings that go with them.
-
-    Raises:
-        OutputError: the file can't be written.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(plain, temporary, dict(metadata))
-        except SafetensorError as error:  # a full disk, among others
-            raise OutputError(f"cannot write {path}: {error}") from error
-        _sort_metadata(temporary)
-
-
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The tensors by name, on the CPU, and the metadata.
-
-    Raises:
-        ModelFolderError: the file is missing, truncated or no safetensors file.
-    """
-    path = _existing(Path(path))
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFolderError(
-            f"{path} is truncated, damaged or no safetensors file ({error}): "
-            "copy it again, or train again"
-        ) from error
-
-
 def _config_fault(config: Mapping[str, Any]) -> str:
-    """Say what is wrong with the types in a configuration; '' if nothing is."""
-    if type(config.get("format_version")) is not int or config["format_version"] < 1:
-        return f"format_version = {config.get('format_version')!r} must be a whole number"
-    labels = config.get("labels")
+    """Return what is wrong with the types in a configuration; '' if nothing is."""
+    labels, thresholds = config.get("labels"), config.get("thresholds")
     multi_label = config.get("multi_label", False)  # folders of version 0.1.0 may lack it
-    if not isinstance(multi_label, bool):
-        return f"multi_label = {multi_label!r} must be true or false"
-    least = 1 if multi_label else 2
-    if not isinstance(labels, list) or len(labels) < least or not _strings(labels):
-        return f"labels = {labels!r} must be a list of at least {least} strings"
-    thresholds = config.get("thresholds")
-    if multi_label and not (
-        isinstance(thresholds, list) and fit_thresholds(thresholds, len(labels))
-    ):
-        return f"thresholds = {thresholds!r} must be a number from 0 to 1 for each label"
-    if len(set(labels)) < len(labels):
-        return f"labels = {labels!r} must differ from each other"
-    for name in ("settings", "data", "training", "versions", "sha256"):
-        if not isinstance(config.get(name), dict):
-            return f"{name} = {config.get(name)!r} must be an object"
-    data = config["data"]
-    for name, if_missing in (("source", None), ("fingerprint", None), ("dataset_id", "")):
-        if not isinstance(data.get(name, if_missing), str):
-            return f"data.{name} = {data.get(name)!r} must be a string"
-    rows, notes = data.get("rows"), data.get("notes")
-    if not isinstance(rows, dict) or not all(type(count) is int for count in rows.values()):
-        return f"data.rows = {rows!r} must be an object of whole numbers"
-    if not isinstance(notes, list) or not _strings(notes):
-        return f"data.notes = {notes!r} must be a list of strings"
+    least = 1 if multi_label is True else 2
+    data = config["data"] if isinstance(config.get("data"), dict) else {}
+    versions, rows, notes = config.get("versions"), data.get("rows"), data.get("notes")
+    version = config.get("format_version")
+    names = labels if isinstance(labels, list) and _strings(labels) else None
+    rules = [
+        ("format_version", version, "a whole number", type(version) is int and version > 0),
+        ("multi_label", multi_label, "true or false", isinstance(multi_label, bool)),
+        ("labels", labels, f"a list of at least {least} strings", len(names or ()) >= least),
+        ("labels", labels, "different names", len(set(names or ())) == len(names or ())),
+        (
+            "thresholds",
+            thresholds,
+            "a number from 0 to 1 for each label",
+            not multi_label or _are_thresholds(thresholds, len(names or ())),
+        ),
+        *(
+            (name, config.get(name), "an object", isinstance(config.get(name), dict))
+            for name in ("settings", "data", "training", "versions", "sha256")
+        ),
+        (
+            "versions",
+            versions,
+            "an object of strings",
+            isinstance(versions, dict) and _strings(versions.values()),
+        ),
+        *(
+            (f"data.{name}", data.get(name), "a string", isinstance(data.get(name, lacking), str))
+            for name, lacking in (("source", None), ("fingerprint", None), ("dataset_id", ""))
+        ),
+        (
+            "data.rows",
+            rows,
+            "an object of whole numbers",
+            isinstance(rows, dict) and all(type(count) is int for count in rows.values()),
+        ),
+        ("data.notes", notes, "a list of strings", isinstance(notes, list) and _strings(notes)),
+    ]
+    for name, value, rule, fits in rules:
+        if not fits:
+            return f"{name} = {value!r} must be {rule}"
     try:
         TrainSettings.from_dict(config["settings"])
     except ConfigError as error:
@@ -357,20 +415,23 @@ def _config_fault(config: Mapping[str, Any]) -> str:
     return ""
 
 
-def fit_thresholds(thresholds: Sequence[Any], count: int) -> bool:
-    """Tell whether thresholds are as many numbers from 0 to 1."""
-    return len(thresholds) == count and all(
-        type(value) in (int, float) and 0 <= value <= 1 for value in thresholds
+def _are_thresholds(thresholds: Any, count: int) -> bool:
+    return (
+        isinstance(thresholds, list | tuple)
+        and len(thresholds) == count
+        and all(_is_number(value) and 0 <= value <= 1 for value in thresholds)
     )
 
 
 def _strings(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
+    return not isinstance(values, str) and all(isinstance(value, str) for value in values)
 
 
 def _existing(path: Path) -> Path:
     if path.is_file() and not os.access(path, os.R_OK):
-        raise ModelFolderError(f"{path} can't be read: give yourself the right to read it")
+        raise ModelFolderError(
+            f"{path} can't be read: permission denied; check the file's permissions"
+        )
     if not path.is_file():
         raise ModelFolderError(
             f"{path} is missing: copy the whole model folder again, or train it again"
@@ -397,10 +458,28 @@ def _read_metrics(path: Path) -> dict[str, Any]:
     metrics = _read_json_object(path)
     for split, figures in metrics.items():
         if not isinstance(figures, dict):
-            raise ModelFolderError(
-                f"{path}: {split!r} = {figures!r} must be an object of figures: copy it again"
-            )
+            fault = f"{split!r} = {figures!r:.60} must be an object of figures"
+        elif wrong := [key for key in FIGURES if key in figures and not _is_number(figures[key])]:
+            fault = f"{split}.{wrong[0]} = {figures[wrong[0]]!r:.60} must be a number"
+        elif not _is_table(figures.get("per_label", {})):
+            fault = f"{split}.per_label must hold precision, recall, f1 and support of each label"
+        else:
+            continue
+        raise ModelFolderError(f"{path}: {fault}: copy it again, or train again")
     return metrics
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_table(per_label: Any) -> bool:
+    return isinstance(per_label, dict) and all(
+        isinstance(row, dict)
+        and all(_is_number(row.get(key)) for key in ("precision", "recall", "f1", "support"))
+        and _is_number(row.get("threshold", 0))
+        for row in per_label.values()
+    )
 
 
 def _read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -434,18 +513,5 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _sort_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file in order; its writer leaves that to chance.
-
-    The file opens with the header's length (8 bytes, little endian) and the header, JSON that
-    spaces may follow.
-    """
-    with path.open("r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        metadata = header.get("__metadata__", {})
-        header["__metadata__"] = {name: metadata[name] for name in sorted(metadata)}
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(text) <= size:  # always so, as the same strings are only moved about
-            file.seek(8)
-            file.write(text.ljust(size))
+def _labels_hash(labels: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(labels)).encode()).hexdigest()

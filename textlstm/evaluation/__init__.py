@@ -1,5 +1,6 @@
 """Probabilities to figures.
 
+- `figures`: the names of the figures
 - `metrics`: accuracy, F1 and others, by scikit-learn
 - `reports`: the same as scikit-learn's report and as flat dictionaries
 - `calibration`: how much each branch counts and how sure the model is, fitted on validation

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from textlstm.errors import DataError
+from textlstm.evaluation.figures import FIGURES
 from textlstm.nn.probabilities import answers
 
 ECE_BINS = 15
@@ -19,17 +20,6 @@ _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss take
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
-FIGURES = {  # in words
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "hamming_loss": "hamming loss",
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-    "weighted_f1": "weighted F1",
-    "samples_f1": "samples F1",
-    "log_loss": "log loss",
-    "ece": "calibration error",
-}
 
 
 def evaluate_probabilities(
@@ -237,9 +227,13 @@ def format_metrics(metrics: dict[str, Any]) -> str:
 
 
 def _overall(metrics: dict[str, Any]) -> str:
-    rows = [["texts", str(metrics["n"])]]
-    rows += [[words, f"{metrics[key]:.4f}"] for key, words in FIGURES.items() if key in metrics]
-    return _table(rows)
+    figures = {key: words for key, words in FIGURES.items() if key in metrics}
+    return _table(
+        [
+            [words, f"{metrics[key]:{'d' if key == 'n' else '.4f'}}"]
+            for key, words in figures.items()
+        ]
+    )
 
 
 def _per_label(metrics: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from textlstm.classifier.classifier import LabelledSplit, TextClassifier
-from textlstm.classifier.model_folder import save_weights
+from textlstm.classifier.weights import save_weights
 from textlstm.errors import ConfigError
 from textlstm.export.torch_export import export_program, export_torch
 from textlstm.text.vocabulary import PAD_ID, UNK_ID

@@ -6,6 +6,7 @@ V vocabulary, K branches.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -150,6 +151,39 @@ class BiLSTMClassifier(nn.Module):
 
     def _states(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
         return [self.lstm.read(x, lengths)]
+
+
+def parameter_shapes(
+    config: ModelConfig, *, vocab_size: int, num_classes: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the names and shapes of a network's state dict without making the network.
+
+    Args:
+        config: sizes and pooling.
+        vocab_size: entries of the vocabulary (V).
+        num_classes: labels (C).
+    """
+    hidden, size = config.hidden_size, config.embedding_size
+    ends = ("", "_reverse") if config.bidirectional else ("",)
+    features = hidden * len(ends)
+    yield "embedding.weight", (vocab_size, size)
+    for layer in range(config.num_layers):
+        for end in ends:
+            yield f"lstm.weight_ih_l{layer}{end}", (4 * hidden, features if layer else size)
+            yield f"lstm.weight_hh_l{layer}{end}", (4 * hidden, hidden)
+            yield f"lstm.bias_ih_l{layer}{end}", (4 * hidden,)
+            yield f"lstm.bias_hh_l{layer}{end}", (4 * hidden,)
+    if config.pooling == "attention":
+        yield "pooling.hidden.weight", (features, features)
+        yield "pooling.hidden.bias", (features,)
+        yield "pooling.score.weight", (1, features)
+    yield "linear.weight", (num_classes, features)
+    yield "linear.bias", (num_classes,)
+    if config.ngrams:
+        buckets = config.ngram_buckets if config.ngrams > 1 else 0
+        yield "ngrams.table", (vocab_size + buckets, num_classes)
+        yield "ngrams.bias", (num_classes,)
+    yield "scales", (2 if config.ngrams else 1,)
 
 
 def combine(logits: Tensor, scales: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from textlstm.config import CrossvalConfig, TrainingConfig, TrainSettings
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
-from textlstm.evaluation.metrics import FIGURES
+from textlstm.evaluation.figures import FIGURES
 from textlstm.options import differences, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
