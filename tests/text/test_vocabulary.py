@@ -97,7 +97,7 @@ def test_equal_by_tokens_and_counts(vocabulary):
     ("itos", "counts", "message"),
     [
         ([UNK, PAD], None, r"begins with <pad>, <unk>, this one with \['<unk>', '<pad>'\]"),
-        ([PAD, UNK, "a", "b", "a"], None, "'a' is there twice"),
+        ([PAD, UNK, "a", "b", "a"], None, "'a' occurs twice"),
         ([PAD, UNK, 3], None, "token 3 is not a string"),
         ([PAD, UNK, "\ud800"], None, r"'\\ud800' is not valid Unicode"),
         ([PAD, UNK], [1], "1 counts for 2 tokens"),
@@ -168,7 +168,7 @@ def test_a_plain_json_list_is_read():
         (b"a\t1\nb\tc\t1\n", "line 2: expected"),
         (b"a\t1\nb\t\xd9\xa3\n", "line 2: expected"),  # an Arabic digit
         (b"a\t" + b"9" * 19 + b"\n", "line 1: expected"),
-        (b"a\t1\n\\x\t1\n", r"line 2: '\\\\x' in '\\\\x' is no escape"),
+        (b"a\t1\n\\x\t1\n", r"line 2: '\\\\x' in '\\\\x' is not an escape"),
         (b"a\t1\nb\\\t1\n", r"line 2: '\\\\' in"),
         (b"a\t1\n\nb\t1\n", "line 2: expected"),
         (b"a\n\nb\n", "line 2 is empty"),
@@ -193,7 +193,7 @@ def test_a_malformed_text_file_names_file_and_line(tmp_path, content, message):
         ("3", "is not a vocabulary"),
         ('{"tokens": ["a"], "counts": 3}', "'counts' must be a list"),
         ('{"tokens": ["a"], "counts": [1, 2]}', "2 counts for 1 tokens"),
-        ('{"tokens": ["a", "a"]}', "'a' is there twice"),
+        ('{"tokens": ["a", "a"]}', "'a' occurs twice"),
         ('{"tokens": ["\\ud800"]}', "not valid Unicode"),
         ('{"tokens": [[]]}', r"token \[\] is not a string"),
         ('{"version": 2, "tokens": ["a"]}', "version 2, this textlstm reads 1"),

@@ -1,7 +1,7 @@
 """Tokens and their ids: an immutable list of tokens with counts, as text or JSON on disk.
 
-Two entries are fixed: `<pad>` is 0 (what a batch is filled up with) and `<unk>` is 1 (what
-every token outside the vocabulary reads as).
+Two entries are fixed: `<pad>` is 0 (it fills up the batches) and `<unk>` is 1 (every token
+outside the vocabulary becomes this id).
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ PAD, UNK = "<pad>", "<unk>"
 PAD_ID, UNK_ID = 0, 1
 JSON_VERSION = 1
 
-_COUNT_DIGITS = 18  # of a 64-bit number
-
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _ESCAPE_TABLE = str.maketrans(_ESCAPES)
 _UNESCAPES = {written: token for token, written in _ESCAPES.items()}
 _BACKSLASH = re.compile(r"\\(?s:.)|\\$")
+_COUNTED = re.compile(r"([^\t]*)\t([0-9]{1,18})")  # token<TAB>count; a count has 64 bits
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Vocabulary:
-    """An ordered set of tokens; a token's place is its id.
+    """An ordered set of tokens; the position of a token is its id.
 
     Args:
         itos: tokens in the order of their ids; the first two are `<pad>` and `<unk>`.
-        counts: how often each token was seen, in the same order; zeros if not known. The count
-            of `<unk>` is that of all tokens left out, so that the sum is what was read.
+        counts: how often each token occurred, in the same order; default: all 0. The count of
+            `<unk>` is that of all tokens outside the vocabulary, so that the sum is the number
+            of tokens counted.
 
     Raises:
-        VocabularyError: the specials are not in front, a token is there twice or can't be
-            written as UTF-8, or the counts don't fit.
+        VocabularyError: the specials are not the first two, a token occurs twice or can't be
+            written as UTF-8, or there are more or fewer counts than tokens.
     """
 
     __slots__ = ("_counts", "_default", "_itos", "_stoi")
@@ -51,10 +51,10 @@ class Vocabulary:
         _check_tokens(tokens)
         if tokens[:2] != (PAD, UNK):
             raise VocabularyError(
-                f"a vocabulary begins with {PAD}, {UNK}, this one with {list(tokens[:2])};"
-                " Vocabulary.from_itos puts them in front"
+                f"a vocabulary begins with {PAD}, {UNK}, this one with {list(tokens[:2])}:"
+                " use Vocabulary.from_itos, which inserts them"
             )
-        self._fill(tokens, _checked_counts(tokens, counts), UNK_ID)
+        self._fill(tokens, _check_counts(tokens, counts), UNK_ID)
 
     def _fill(self, tokens: tuple[str, ...], counts: tuple[int, ...], default: int | None) -> None:
         self._itos = tokens
@@ -69,68 +69,59 @@ class Vocabulary:
         """Make a vocabulary of the most frequent tokens: count descending, then token.
 
         Args:
-            counts: token to count. A `<pad>` or `<unk>` in it counts as an unknown token.
-            size: most entries, the two specials included; no limit if not given.
-            min_frequency: least count of an entry.
+            counts: token to count. A `<pad>` or `<unk>` among them counts as an unknown token.
+            size: maximum number of entries, including the two specials; default: no limit.
+            min_frequency: minimum count of an entry.
 
         Returns:
-            The vocabulary; a function of the counts alone, not of their order.
+            The vocabulary; the order of `counts` has no influence on it.
 
         Raises:
-            VocabularyError: `size` is below 2, or a token or count is no good.
+            VocabularyError: `size` is below 2, or a token or count is not valid.
         """
         if size is not None and size < 2:
             raise VocabularyError(f"size = {size}: must be at least 2, for {PAD} and {UNK}")
-        frequent = [
-            (token, count)
+        frequent = {
+            token: count
             for token, count in counts.items()
             if count >= min_frequency and token not in (PAD, UNK)
-        ]
-        frequent.sort(key=lambda entry: (-entry[1], entry[0]))
-        kept = frequent[: None if size is None else size - 2]
-        left_out = sum(counts.values()) - sum(count for _, count in kept)
-        return cls(
-            [PAD, UNK, *(token for token, _ in kept)],
-            [0, left_out, *(count for _, count in kept)],
-        )
+        }
+        order = sorted(frequent, key=lambda token: (-frequent[token], token))
+        kept = {token: frequent[token] for token in order[: None if size is None else size - 2]}
+        left_out = sum(counts.values()) - sum(kept.values())
+        return cls([PAD, UNK, *kept], [0, left_out, *kept.values()])
 
     @classmethod
     def from_itos(cls, itos: Sequence[str], counts: Sequence[int] | None = None) -> Vocabulary:
         """Make a vocabulary of a list of tokens in its order.
 
         Args:
-            itos: the tokens. Where the two specials are not in front, they are put there.
+            itos: the tokens. The two specials are inserted, or moved, to the front.
             counts: their counts, in the same order.
 
         Returns:
             The vocabulary.
 
         Raises:
-            VocabularyError: a token is there twice or is no string, or the counts don't fit.
+            VocabularyError: a token occurs twice or is not a string, or there are more or fewer
+                counts than tokens.
         """
-        tokens = list(itos)
-        numbers = list(_checked_counts(tokens, counts))
-        if tokens[:2] != [PAD, UNK]:
-            for place, special in enumerate((PAD, UNK)):
-                count = 0
-                if special in tokens:
-                    found = tokens.index(special)
-                    count = numbers.pop(found)
-                    del tokens[found]
-                tokens.insert(place, special)
-                numbers.insert(place, count)
-        return cls(tokens, numbers)
+        tokens = tuple(itos)
+        _check_tokens(tokens)
+        entries = dict(zip(tokens, _check_counts(tokens, counts), strict=True))
+        entries = {PAD: entries.pop(PAD, 0), UNK: entries.pop(UNK, 0), **entries}
+        return cls(list(entries), list(entries.values()))
 
     @classmethod
     def from_torchtext(cls, vocab: Any) -> Vocabulary:
-        """Take over a vocabulary of torchtext: every token at its index, and the default index.
+        """Convert a vocabulary of torchtext: every token at its index, and the default index.
 
-        torchtext is not needed for this, so an object of its kind from anywhere will do. Its
-        vocabularies have no counts; they are 0 here.
+        torchtext need not be installed. Its vocabularies have no counts; they are 0 here.
 
-        Where `<pad>` and `<unk>` are not 0 and 1, which torchtext leaves open, the result keeps
-        that too: it looks tokens up and goes back by `to_torchtext` as it came. Models here
-        have these two in front; `renumbered` puts them there, as reading a saved file does.
+        torchtext allows `<pad>` and `<unk>` at other indices than 0 and 1. The result keeps
+        them where they are: it looks tokens up as torchtext does, and `to_torchtext` returns an
+        equal vocabulary. Models here need these two in front; `renumbered` puts them there, as
+        reading a saved file does.
 
         Args:
             vocab: a `torchtext.vocab.Vocab`.
@@ -148,10 +139,7 @@ class Vocabulary:
         return made
 
     def to_torchtext(self) -> Any:
-        """Give the same tokens at the same indices, and the default index, to torchtext.
-
-        Returns:
-            A `torchtext.vocab.Vocab`.
+        """Return a `torchtext.vocab.Vocab` with the same indices and default index.
 
         Raises:
             MissingDependencyError: torch is not 2.3, or torchtext is not installed.
@@ -159,7 +147,7 @@ class Vocabulary:
         return make_vocab(self._itos, self._default)
 
     def renumbered(self) -> Vocabulary:
-        """Give the vocabulary with `<pad>` 0 and `<unk>` 1, as a model here has it.
+        """Return the vocabulary with `<pad>` 0 and `<unk>` 1, as models here need it.
 
         Tokens keep their order. Without a token `<unk>`, the one at the default index takes
         this name, if there is such an index.
@@ -171,7 +159,7 @@ class Vocabulary:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How often each token was seen, in the order of the ids."""
+        """How often each token occurred, in the order of the ids."""
         return self._counts
 
     def __contains__(self, token: object) -> bool:
@@ -189,60 +177,58 @@ class Vocabulary:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return self._facts() == other._facts()
+        return self._state() == other._state()
 
     def __hash__(self) -> int:
-        return hash(self._facts())
+        return hash(self._state())
 
-    def _facts(self) -> tuple[Any, ...]:
+    def _state(self) -> tuple[Any, ...]:
         return self._itos, self._counts, self._default
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} tokens)"
 
     def lookup_indices(self, tokens: Iterable[str]) -> list[int]:
-        """Give the ids of `tokens`; an unknown one has the default index, that of `<unk>`.
+        """Return the ids of `tokens`; an unknown one has the default index, that of `<unk>`.
 
         Raises:
-            VocabularyError: a token is unknown, and the vocabulary is one of torchtext that has
-                no default index.
+            VocabularyError: a token is unknown, and the vocabulary came from torchtext without a
+                default index.
         """
-        get, default = self._stoi.get, self._default
+        default = self._default
         if default is not None:
-            return [get(token, default) for token in tokens]
-        found = []
-        for token in tokens:
-            if token not in self._stoi:
-                raise VocabularyError(
-                    f"token {token!r} is not in the vocabulary, which came from torchtext without"
-                    " a default index: set one there, or take its renumbered() form"
-                )
-            found.append(self._stoi[token])
-        return found
+            return [self._stoi.get(token, default) for token in tokens]
+        try:
+            return [self._stoi[token] for token in tokens]
+        except KeyError as error:
+            raise VocabularyError(
+                f"token {error} is not in the vocabulary, which came from torchtext without"
+                " a default index: set one there, or use renumbered()"
+            ) from None
 
     def lookup_token(self, index: int) -> str:
-        """Give the token with this id; raises `VocabularyError` where there is none."""
-        place = operator.index(index)
-        if not 0 <= place < len(self._itos):
-            raise VocabularyError(f"id {place} is not in the vocabulary: 0 to {len(self) - 1}")
-        return self._itos[place]
+        """Return the token with this id; raises `VocabularyError` where there is none."""
+        number = operator.index(index)
+        if not 0 <= number < len(self._itos):
+            raise VocabularyError(f"id {number} is not in the vocabulary: 0 to {len(self) - 1}")
+        return self._itos[number]
 
     def lookup_tokens(self, indices: Iterable[int]) -> list[str]:
-        """Give the tokens with these ids; raises `VocabularyError` where there is none."""
+        """Return the tokens with these ids; raises `VocabularyError` where there is none."""
         return [self.lookup_token(index) for index in indices]
 
     def get_itos(self) -> list[str]:
-        """Give all tokens in the order of their ids."""
+        """Return all tokens in the order of their ids."""
         return list(self._itos)
 
     def get_stoi(self) -> dict[str, int]:
-        """Give a new dictionary from token to id."""
+        """Return a new dictionary from token to id."""
         return dict(self._stoi)
 
     def get_default_index(self) -> int | None:
-        """Give the id of a token that is not in the vocabulary: that of `<unk>`.
+        """Return the id of tokens outside the vocabulary: that of `<unk>`.
 
-        Only one that came from torchtext may have another, or None.
+        Only a vocabulary that came from torchtext may have another, or None.
         """
         return self._default
 
@@ -266,23 +252,22 @@ class Vocabulary:
         """
         try:
             data = Path(path).read_bytes()
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise VocabularyError(
                 f"cannot read the vocabulary {path}: {error.strerror or error}"
             ) from error
-        try:
-            text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise VocabularyError(
-                f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8;"
+                f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8:"
                 " save the vocabulary as UTF-8"
             ) from error
         as_json = Path(path).suffix.lower() == ".json"
         return cls.from_json(text, str(path)) if as_json else cls.from_text(text, str(path))
 
     def to_text(self) -> str:
-        r"""Give one line per token, `token<TAB>count`.
+        r"""Return one line per token, `token<TAB>count`.
 
         A backslash, tab, line feed and carriage return in a token are written `\\`, `\t`, `\n`
         and `\r`; nothing else is changed.
@@ -294,78 +279,72 @@ class Vocabulary:
 
     @classmethod
     def from_text(cls, text: str, name: str = "vocabulary") -> Vocabulary:
-        """Read what `to_text` gave, or a plain list of tokens, one on each line.
+        """Read what `to_text` returned, or a plain list of tokens, one on each line.
 
         Args:
-            text: the lines. Without a tab in the first line it is a plain list, in which each
-                line is a token as it stands, and all counts are 0.
+            text: the lines. Without a tab in the first line it is a plain list: each line is a
+                token as it is written, and all counts are 0.
             name: what errors call it.
 
         Returns:
-            The vocabulary; a list without the two specials in front gets them there.
+            The vocabulary; in a list without them, the two specials are inserted.
 
         Raises:
-            VocabularyError: a line is malformed; it is named by its number.
+            VocabularyError: a line is malformed; its number is named.
         """
-        lines = text.split("\n")
-        if lines[-1] == "":
-            lines.pop()
+        lines = text.removesuffix("\n").split("\n") if text else []
         counted = bool(lines) and "\t" in lines[0]
         numbers: dict[str, int] = {}  # token -> line
         counts: list[int] = []
         for number, raw in enumerate(lines, start=1):
-            line = raw.removesuffix("\r")  # an editor's line end; our own files escape it
+            line = raw.removesuffix("\r")  # of an editor; our own files escape it
             where = f"{name}, line {number}"
             token, count = _read_counted(line, where) if counted else (_read_plain(line, where), 0)
-            if token in numbers:
+            first = numbers.setdefault(token, number)
+            if first != number:
                 raise VocabularyError(
-                    f"{where}: {token!r} is already on line {numbers[token]}; delete one of them"
+                    f"{where}: {token!r} is already on line {first}: delete one of them"
                 )
-            if _SURROGATE.search(token):
-                raise VocabularyError(f"{where}: {token!r} is not valid Unicode text")
-            numbers[token] = number
             counts.append(count)
         return cls.from_itos(list(numbers), counts)
 
     def to_json(self) -> str:
-        """Give the vocabulary as a JSON object with `tokens` and `counts`."""
+        """Return the vocabulary as a JSON object with `tokens` and `counts`."""
         content = {"version": JSON_VERSION, "tokens": self._itos, "counts": self._counts}
         return json.dumps(content, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, name: str = "vocabulary") -> Vocabulary:
-        """Read what `to_json` gave, or a plain JSON list of tokens.
+        """Read what `to_json` returned, or a plain JSON list of tokens.
 
         Args:
             text: the JSON.
             name: what errors call it.
 
         Returns:
-            The vocabulary; a list without the two specials in front gets them there.
+            The vocabulary; in a list without them, the two specials are inserted.
 
         Raises:
-            VocabularyError: it is no JSON (the line is named), or not a vocabulary.
+            VocabularyError: it is not JSON (the line is named), or not a vocabulary.
         """
         try:
             content: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            line = getattr(error, "lineno", 1)
-            reason = getattr(error, "msg", str(error))
+            line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
             raise VocabularyError(f"{name}, line {line}: not valid JSON: {reason}") from error
         if isinstance(content, list):
             content = {"tokens": content}
         if not isinstance(content, dict) or not isinstance(content.get("tokens"), list):
             raise VocabularyError(
                 f"{name} is not a vocabulary: expected a list of tokens, or an object with"
-                " 'tokens' and 'counts' (a tokenizer.json is given with --tokenizer)"
+                " 'tokens' and 'counts' (for a tokenizer.json use --tokenizer)"
             )
-        version = content.get("version", JSON_VERSION)
+        version, counts = content.get("version", JSON_VERSION), content.get("counts")
         if version != JSON_VERSION:
             raise VocabularyError(
                 f"{name} has version {version!r}, this textlstm reads {JSON_VERSION}: update it"
             )
-        counts = content.get("counts")
-        if counts is not None and not isinstance(counts, list):
+        if not isinstance(counts, list | None):
             raise VocabularyError(f"{name}: 'counts' must be a list of whole numbers")
         try:
             return cls.from_itos(content["tokens"], counts)
@@ -374,49 +353,49 @@ class Vocabulary:
 
 
 def _check_tokens(tokens: tuple[str, ...]) -> None:
+    seen: set[str] = set()
     for token in tokens:
         if not isinstance(token, str):
             raise VocabularyError(f"token {token!r} is not a string")
         if _SURROGATE.search(token):
             raise VocabularyError(f"token {token!r} is not valid Unicode text")
-    if len(set(tokens)) < len(tokens):
-        seen: set[str] = set()
-        double = next(token for token in tokens if token in seen or seen.add(token))  # type: ignore[func-returns-value]
-        raise VocabularyError(f"token {double!r} is there twice; delete one of them")
+        if token in seen:
+            raise VocabularyError(f"token {token!r} occurs twice: delete one of them")
+        seen.add(token)
 
 
-def _checked_counts(tokens: Sequence[str], counts: Sequence[int] | None) -> tuple[int, ...]:
+def _check_counts(tokens: Sequence[str], counts: Sequence[int] | None) -> tuple[int, ...]:
     if counts is None:
         return (0,) * len(tokens)
     if len(counts) != len(tokens):
         raise VocabularyError(f"{len(counts)} counts for {len(tokens)} tokens: must be as many")
     for token, count in zip(tokens, counts, strict=True):
-        whole = hasattr(count, "__index__") and not isinstance(count, bool)
-        if not whole or count < 0:
-            raise VocabularyError(f"count {count!r} of token {token!r}: must be 0 or more, whole")
-    return tuple(operator.index(count) for count in counts)
+        if isinstance(count, bool) or not hasattr(count, "__index__") or count < 0:
+            raise VocabularyError(
+                f"count {count!r} of token {token!r}: must be a whole number, 0 or more"
+            )
+    return tuple(map(operator.index, counts))
 
 
 def _read_counted(line: str, where: str) -> tuple[str, int]:
-    written, tab, number = line.rpartition("\t")
-    whole = number.isascii() and number.isdecimal() and len(number) <= _COUNT_DIGITS
-    if not tab or "\t" in written or not whole:
+    found = _COUNTED.fullmatch(line)
+    if found is None:
         raise VocabularyError(f"{where}: expected token<TAB>count, found {_short(line)}")
 
     def unescape(match: re.Match[str]) -> str:
         if match[0] not in _UNESCAPES:
             raise VocabularyError(
-                f"{where}: {match[0]!r} in {_short(written)} is no escape; a backslash in a"
-                " token is written twice"
+                f"{where}: {match[0]!r} in {_short(found[1])} is not an escape sequence: write"
+                " a backslash in a token twice"
             )
         return _UNESCAPES[match[0]]
 
-    return _BACKSLASH.sub(unescape, written), int(number)
+    return _BACKSLASH.sub(unescape, found[1]), int(found[2])
 
 
 def _read_plain(line: str, where: str) -> str:
     if not line:
-        raise VocabularyError(f"{where} is empty; delete it")
+        raise VocabularyError(f"{where} is empty: delete it")
     if "\t" in line:
         raise VocabularyError(
             f"{where}: {_short(line)} has a tab and line 1 has none: either every line is"
