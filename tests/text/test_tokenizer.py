@@ -98,7 +98,7 @@ def test_form_of_a_batch(kind):
 
 
 def test_a_single_string_is_no_batch():
-    with pytest.raises(ConfigError, match="'great film' is one string"):
+    with pytest.raises(ConfigError, match="'great film' is a single string"):
         TRAINED["word"].encode_batch("great film")
 
 
@@ -118,9 +118,9 @@ def test_what_was_read_lately_is_kept_and_what_was_not_is_forgotten(monkeypatch)
     monkeypatch.setattr(tokenizer_module, "_TEXTS_AT_ONCE", 1)
     monkeypatch.setattr(tokenizer_module, "_CACHE_LETTERS", 40)
     read = []
-    original = TextTokenizer._read_now
+    original = TextTokenizer._encode_now
     monkeypatch.setattr(
-        TextTokenizer, "_read_now", lambda self, some: read.extend(some) or original(self, some)
+        TextTokenizer, "_encode_now", lambda self, some: read.extend(some) or original(self, some)
     )
     trained = train("whitespace")
     trained.encode_batch([f"great w{i:03}" for i in range(100)])
@@ -190,13 +190,13 @@ def test_a_long_text_is_not_read_in_full(kind, truncation, monkeypatch):
     trained = train(kind, max_length=10, truncation=truncation)
     text = " ".join(TEXTS) * 1000
     letters = []
-    original = TextTokenizer._read
+    original = TextTokenizer._encode
 
     def watched(self, texts):
         letters.extend(map(len, texts))
         return original(self, texts)
 
-    monkeypatch.setattr(TextTokenizer, "_read", watched)
+    monkeypatch.setattr(TextTokenizer, "_encode", watched)
     assert len(trained.encode(text)) == 10
     assert sum(letters) < 2000 < len(text)
 
@@ -205,14 +205,14 @@ def test_a_long_text_is_not_read_in_full(kind, truncation, monkeypatch):
 @pytest.mark.parametrize("blanks", ["", " " * 400_000], ids=["no blank", "blanks"])
 def test_neither_is_one_that_can_be_cut_nowhere(kind, truncation, blanks, monkeypatch):
     trained = train(kind, max_length=10, truncation=truncation)
-    original = TextTokenizer._read
+    original = TextTokenizer._encode
     letters = []
 
     def watched(self, texts):
         letters.append(sum(map(len, texts)))
         return original(self, texts)
 
-    monkeypatch.setattr(TextTokenizer, "_read", watched)
+    monkeypatch.setattr(TextTokenizer, "_encode", watched)
     trained.encode(f"first{blanks}{'x' * 400_000}{blanks}last")
     assert sum(letters) < 500_000
 
@@ -293,12 +293,12 @@ def test_a_given_vocabulary_is_cut_at_vocab_size_and_that_is_said(tmp_path, capl
     Vocabulary([PAD, UNK, "a", "b", "c"], [0, 1, 4, 3, 2]).save(tmp_path / "v.txt")
     trained = train("word", vocab=str(tmp_path / "v.txt"), vocab_size=4)
     assert trained.vocabulary == Vocabulary([PAD, UNK, "a", "b"], [0, 3, 4, 3])
-    assert "v.txt has 5 entries; the first 4 are used" in caplog.text
+    assert "v.txt: using the first 4 of 5 entries" in caplog.text
 
 
 @pytest.mark.parametrize("kind", SUBWORDS)
 def test_a_given_vocabulary_does_not_go_with_subwords(kind):
-    with pytest.raises(ConfigError, match=f"'v.txt' does not go with tokenizer = '{kind}'"):
+    with pytest.raises(ConfigError, match=f"'v.txt' can.t be combined with tokenizer = '{kind}'"):
         train(kind, vocab="v.txt")
 
 

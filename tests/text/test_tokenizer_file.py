@@ -19,7 +19,7 @@ from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
         (None, "cannot read the tokenizer"),
         ("{nonsense", "is not valid JSON"),
         ("[1]", "it has no 'model'"),
-        ('{"model": {"type": "Other"}}', "is not a tokenizer.json that this version"),
+        ('{"model": {"type": "Other"}}', "is not a tokenizer.json for this version"),
         ('{"tokens": ["a"]}', "it has no 'model'"),
     ],
 )
@@ -120,7 +120,9 @@ def test_our_own_file_given_as_a_ready_one_is_its_kind(tmp_path, kind):
 
 
 def test_a_ready_file_goes_without_a_vocabulary(tmp_path):
-    with pytest.raises(ConfigError, match=r"'v.txt' does not go with tokenizer = .*theirs.json"):
+    with pytest.raises(
+        ConfigError, match=r"'v.txt' can.t be combined with tokenizer = .*theirs.json"
+    ):
         train(bert_like(tmp_path), vocab="v.txt")
 
 

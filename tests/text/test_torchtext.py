@@ -32,7 +32,7 @@ def test_tokens_and_default_index_are_read():
 @pytest.mark.parametrize("other", [{"a": 0}, ["a"], None])
 def test_anything_else_is_refused_with_its_type(other):
     with pytest.raises(
-        VocabularyError, match=f"a {type(other).__name__} is no vocabulary of torch"
+        VocabularyError, match=f"a {type(other).__name__} is not a vocabulary of torch"
     ):
         read_vocab(other)
 
@@ -103,7 +103,9 @@ def versions(monkeypatch, **installed):
 
 def test_with_a_newer_torch_the_error_says_that_torchtext_needs_an_older_one(monkeypatch):
     versions(monkeypatch, torch="2.13.0+cpu", torchtext="0.18.0")
-    expected = r"torchtext 0\.18, .* works with torch 2\.3 only, and here is torch 2\.13\.0\+cpu: "
+    expected = (
+        r"torchtext 0\.18, .* works with torch 2\.3 only, and torch 2\.13\.0\+cpu is installed: "
+    )
     with pytest.raises(MissingDependencyError, match=expected + r".*textlstm\[torchtext\]"):
         Vocabulary.from_itos(["a"]).to_torchtext()
 

@@ -172,10 +172,10 @@ def test_numbers_whose_bytes_are_valid_text_are_told_from_text(tmp_path):
 
 
 DAMAGED = {
-    "a number is missing": ("a 1 2\nb 1\n", "line 2: 1 number where 2"),
-    "all numbers are missing": ("a 1 2\nb\n", "line 2: 0 numbers where 2"),
-    "a number too many": ("a 1 2\nb 1 2 3\n", "line 2: 3 numbers where 2"),
-    "two spaces for a number": ("a 1 2\nb  1\n", "line 2: 1 number where 2"),
+    "a number is missing": ("a 1 2\nb 1\n", "line 2: 1 number, expected 2"),
+    "all numbers are missing": ("a 1 2\nb\n", "line 2: 0 numbers, expected 2"),
+    "a number too many": ("a 1 2\nb 1 2 3\n", "line 2: 3 numbers, expected 2"),
+    "two spaces for a number": ("a 1 2\nb  1\n", "line 2: 1 number, expected 2"),
     "an empty first line": ("\na 1 2\n", "line 1: '' is not a word and its numbers"),
     "an empty line": ("a 1 2\n\nb 1 2\n", "line 2: the line is empty"),
     "NaN": ("a 1 2\nb nan 2\n", "line 2: 'nan' is not a finite"),
@@ -188,18 +188,18 @@ DAMAGED = {
     "a list of words": ("the\nmovie\n", "line 1: 'the' is not a word and its numbers"),
     "only white space": (" \n \n", "is empty"),
     "nothing": ("", "is empty"),
-    "a header alone": ("3 2\n", "tells of 3 words, it has 0"),
-    "fewer words than its header": ("3 2\na 1 2\nb 1 2\n", "tells of 3 words, it has 2"),
-    "more words than its header": ("1 2\na 1 2\nb 1 2\n", "tells of 1 words, it has 2"),
-    "another size than its header": ("2 3\na 1 2\nb 1 2\n", "line 2: 2 numbers where 3"),
-    "a header of no numbers": ("2 0\na\nb\n", "line 1: the header tells of 0 numbers"),
-    "a header of too many numbers": ("2 99999\na\nb\n", "line 1: .* of 99,999 numbers"),
+    "a header alone": ("3 2\n", "has 0 words, its header says 3"),
+    "fewer words than its header": ("3 2\na 1 2\nb 1 2\n", "has 2 words, its header says 3"),
+    "more words than its header": ("1 2\na 1 2\nb 1 2\n", "has 2 words, its header says 1"),
+    "another size than its header": ("2 3\na 1 2\nb 1 2\n", "line 2: 2 numbers, expected 3"),
+    "a header of no numbers": ("2 0\na\nb\n", "line 1: 0 numbers per word: must be 1"),
+    "a header of too many numbers": ("2 99999\na\nb\n", "line 1: 99,999 numbers per word"),
     "Latin-1": (b"the 1 2\nna\xefve 1 2\n", "line 2: byte 0xef is not UTF-8"),
     "UTF-16": ("the 1 2\n".encode("utf-16"), "neither text nor"),
-    "a fastText model": (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00", "a fastText model: give its .vec"),
+    "a fastText model": (b"\xba\x16\x4f\x2f\x0c\x00\x00\x00", "a fastText model: pass its .vec"),
     "something else": (b"\x89HDF\r\n\x1a\n" + bytes(100), "neither text nor"),
     "a binary file that ends early": (binary()[:-6], "word 6: the file ends in the middle"),
-    "a binary file without its last rows": (binary()[:-37], "tells of 6 words, it has 4"),
+    "a binary file without its last rows": (binary()[:-37], "has 4 words, its header says 6"),
     "NaN in a binary file": (binary(numbers=[[1, np.nan]] * 6), "word 1: a number is not finite"),
     "bytes in a binary file": (
         binary().replace("ï".encode(), b"\xef\xef"),
@@ -237,7 +237,7 @@ def test_a_truncated_gzip_is_refused_after_the_last_row_that_could_be_read(tmp_p
     numbers = np.random.default_rng(1).normal(size=(2000, 20))
     packed = gzip.compress(FORMS[form](words, numbers))
     path = saved(tmp_path, packed[: len(packed) // 2])
-    with pytest.raises(DataError, match=r"after (line|word) (\d,)?\d\d\d: it is damaged or cut"):
+    with pytest.raises(DataError, match=r"after (line|word) (\d,)?\d\d\d: damaged or cut"):
         read(path)
 
 

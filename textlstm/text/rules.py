@@ -1,12 +1,11 @@
 """What each kind of tokenizer does to a text before tokens become ids.
 
 A kind is a normalizer and a pre-tokenizer of the `tokenizers` library, so that the saved
-`tokenizer.json` alone reproduces it, together with two facts about it that `TextTokenizer`
-uses for speed: how a text falls into pieces that are read independently of each other, and
-where a long text may be cut.
+`tokenizer.json` alone reproduces it. `TextTokenizer` uses two more facts for speed: how a text
+splits into independent pieces, and where a long text may be cut.
 
 Every repetition in the patterns below is bounded: Oniguruma, the engine of `tokenizers`,
-panics after ten million retries in one match, which one long word of a user could cause.
+panics after ten million retries in one match, which a single long word could cause.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ _BREAK = rf"</?[bB][rR][{_SPACE}]{{0,8}}(?:/[{_SPACE}]{{0,8}})?>"
 # basic_english deletes double quotes before it looks for `<br />`.
 _BASIC_BREAK = '<"{0,8}[bB]"{0,8}[rR]"{0,8} "{0,8}/"{0,8}>'
 
-# Scripts written without spaces: a character (with its marks) is a token.
+# Scripts written without spaces: each character, with its marks, is a token.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORDLY = rf"[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]]"
 _NOT = rf"n't(?!{_WORDLY})"
-# A mark with what belongs to it: accents, variation, skin colour. (Oniguruma's \X for a whole
+# A symbol with its accents, variation selector and skin colour. (Oniguruma's \X for a whole
 # grapheme is quadratic in the length of some runs.)
 _SYMBOL = rf"[^\p{{Cc}}\p{{Cf}}\p{{M}}{_SPACE}](?>[\p{{M}}\p{{Emoji_Modifier}}]{{0,8}})"
 _WORD = "|".join(
@@ -49,24 +48,24 @@ _WORD = "|".join(
         rf"{_SYMBOL}(?>(?:\u200d{_SYMBOL}){{0,8}})",  # emoji joined into one
     ]
 )
-# No subword goes from letters to digits or to punctuation; U+2581 marks the start of a word.
+# A subword never spans letters and digits or punctuation; U+2581 marks the start of a word.
 _RUNS = "|".join(
     rf"▁?(?>{run}{{1,64}})" for run in (r"[\p{L}\p{M}]", r"\p{N}", r"[^▁\p{L}\p{M}\p{N}]")
 ) + "|▁"  # fmt: skip
 
 
 class Rules(NamedTuple):
-    """How one kind of tokenizer reads a text.
+    """How one kind of tokenizer splits a text.
 
     Args:
         normalizers: applied to the text in this order.
-        pre_tokenizers: applied to what the normalizers gave, in this order.
-        pieces: splits a text into strings that are read independently: the tokens of the text
-            are those of its pieces, in order.
+        pre_tokenizers: applied to the normalized text in this order.
+        pieces: splits a text into independent strings: the tokens of the text are those of its
+            pieces, in order.
         cut: matches where a text may be cut in two (before the match's end) so that the tokens
             of the parts, in order, are those of the whole.
-        guarded: whether a text could hold the token `<pad>`, which must not read as padding.
-        decoder: puts tokens together again, where a blank between them is not enough.
+        guarded: whether a text could contain the token `<pad>`, which must not become padding.
+        decoder: joins tokens into a text, where a space between them is not enough.
     """
 
     normalizers: tuple[normalizers.Normalizer, ...]
@@ -78,17 +77,15 @@ class Rules(NamedTuple):
 
 
 def rules_of(kind: str) -> Rules:
-    """Give the rules of a kind of tokenizer (a name in `config.TOKENIZERS`)."""
+    """Return the rules of a kind of tokenizer (a name in `config.TOKENIZERS`)."""
     return _RULES[kind]()
 
 
 def assemble(kind: str, model: Any) -> Tokenizer:
-    """Put the rules of `kind` around a model of the `tokenizers` library."""
+    """Make a tokenizer of the rules of `kind` and a model of the `tokenizers` library."""
     rules = rules_of(kind)
     tokenizer = Tokenizer(model)
-    guard = (pad_guard(),) if rules.guarded else ()
-    steps = [*rules.normalizers, *guard]
-    if steps:
+    if steps := [*rules.normalizers, *([pad_guard()] if rules.guarded else [])]:
         tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(rules.pre_tokenizers))
     if rules.decoder is not None:
@@ -97,12 +94,12 @@ def assemble(kind: str, model: Any) -> Tokenizer:
 
 
 def pad_guard() -> normalizers.Normalizer:
-    """Give the last normalizer: the characters `<pad>` in a text read as unknown, not as 0."""
+    """Return the last normalizer: the characters `<pad>` in a text become unknown, not 0."""
     return normalizers.Replace(PAD, UNK)
 
 
 def recognise(tokenizer: Tokenizer) -> str:
-    """Give the kind whose rules a tokenizer follows, or 'file' if it follows rules of its own."""
+    """Return the kind whose rules a tokenizer follows, or 'file' if it has its own rules."""
     parts = _parts(tokenizer)
     for kind in _RULES:
         model = _MODELS.get(kind, WordLevel)
@@ -113,13 +110,13 @@ def recognise(tokenizer: Tokenizer) -> str:
 
 def _parts(tokenizer: Tokenizer) -> list[Any]:
     steps = (tokenizer.normalizer, tokenizer.pre_tokenizer)
-    dressing = (tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
+    after = (tokenizer.post_processor, tokenizer.truncation, tokenizer.padding)
     states = [None if step is None else step.__getstate__() for step in steps]
-    return [states, list(tokenizer.get_added_tokens_decoder()), *dressing]
+    return [states, list(tokenizer.get_added_tokens_decoder()), *after]
 
 
 def _lower() -> tuple[normalizers.Normalizer, ...]:
-    """Lower-case as `str.lower` does: a capital sigma at a word's end becomes a final one."""
+    """Lower-case as `str.lower` does: a capital sigma at the end of a word becomes ς."""
     ignored = r"(?>\p{Case_Ignorable}{0,30})"
     cased = r"[\p{Cased}&&[^\p{Case_Ignorable}]]"
     final_sigma = rf"{cased}{ignored}\KΣ(?!{ignored}\p{{Cased}})"
@@ -131,7 +128,7 @@ def _split_at_space() -> pre_tokenizers.PreTokenizer:
 
 
 def _without_breaks(pattern: str) -> Callable[[str], list[str]]:
-    """Split at white space; the breaks, which hold some, are taken out first."""
+    """Split at white space, after removing line breaks of HTML, which contain some."""
     breaks = re.compile(pattern)
 
     def pieces(text: str) -> list[str]:
@@ -140,15 +137,15 @@ def _without_breaks(pattern: str) -> Callable[[str], list[str]]:
     return pieces
 
 
-# No break (`<br />`) goes on with a letter or digit after white space.
+# Inside a break (`<br />`), white space is never followed by a letter or digit.
 _CUT_AT_SPACE = re.compile(rf"[{_SPACE}](?=\w)")
 _CUT_ANYWHERE = re.compile("(?s:.)")
 
 
 def _clean() -> tuple[normalizers.Normalizer, ...]:
     """Drop HTML breaks, lower-case, and compose accents: one spelling for each word."""
-    # The break comes before NFC, which could join its > with a mark that follows; NFC comes
-    # last, because the lower-case of İ is an i with a mark.
+    # Breaks go before NFC, which could join their > with a mark that follows; NFC comes last,
+    # because the lower case of İ is an i with a mark.
     return (normalizers.Replace(Regex(_BREAK), " "), *_lower(), normalizers.NFC())
 
 
@@ -169,14 +166,15 @@ def _word() -> Rules:
 
 
 def _basic_english() -> Rules:
-    # torchtext's own order of replacements comes down to this: lower-case, drop `"`, `<br />`,
-    # `;` and `:` separate, and six marks are tokens.
+    # torchtext's replacements amount to this: lower-case, drop `"`, split at `<br />`, `;` and
+    # `:`, and six marks are tokens.
+    clean = (
+        normalizers.Replace(Regex(_BASIC_BREAK), " "),
+        *_lower(),
+        normalizers.Replace('"', ""),
+    )
     return Rules(
-        (
-            normalizers.Replace(Regex(_BASIC_BREAK), " "),
-            *_lower(),
-            normalizers.Replace('"', ""),
-        ),
+        clean,
         (
             pre_tokenizers.Split(Regex(f"[;:{_SPACE}]{{1,1000}}"), "removed"),
             pre_tokenizers.Split(Regex("['.,()!?]"), "isolated"),

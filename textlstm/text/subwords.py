@@ -1,9 +1,9 @@
 """Training of subword models from word counts, the same on every run and machine.
 
-The trainers are those of the `tokenizers` library, which go through their words in the order of
-a hash table seeded anew in each process (huggingface/tokenizers issue 1794). What depends on
-that order is taken out of their hands here: the alphabet, the ids of continuing characters
-(wordpiece), and the scores of characters that only have to be there (unigram).
+The trainers are those of the `tokenizers` library, which visit their words in the order of a
+hash table with another seed in each process (huggingface/tokenizers issue 1794). What depends
+on that order is fixed here: the alphabet, the ids of continuing characters (wordpiece), and the
+scores of characters that no segmentation uses (unigram).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def train_subwords(
 
     Args:
         kind: 'bpe', 'wordpiece' or 'unigram'.
-        words: how often each word occurs, as the pre-tokenizer of the kind gives words. Those
-            with a character outside the alphabet are left out of training.
-        vocab_size: most entries, `<pad>` (0) and `<unk>` (1) included.
-        min_frequency: least count of a character of the alphabet, and of a pair of pieces that
-            is made one piece (bpe, wordpiece).
+        words: how often each word occurs, as split by the pre-tokenizer of the kind. Those with
+            a character outside the alphabet are left out of training.
+        vocab_size: maximum number of entries, including `<pad>` (0) and `<unk>` (1).
+        min_frequency: minimum count of a character of the alphabet, and of a pair of pieces
+            that is merged (bpe, wordpiece).
 
     Returns:
         A model of the `tokenizers` library.
@@ -52,29 +52,20 @@ def train_subwords(
     if not known:
         return _empty(kind)
     if kind == "unigram":
-        trainer = UnigramTrainer(special_tokens=[PAD, UNK], unk_token=UNK, **common)
-        return _settled(_run(Unigram(), trainer, known), room)
+        unigram = UnigramTrainer(special_tokens=[PAD, UNK], unk_token=UNK, **common)
+        return _settled(_run(Unigram(), unigram, known), room)
     common |= {
         "min_frequency": min_frequency,
         "limit_alphabet": len(alphabet),
         "initial_alphabet": sorted(alphabet),
     }
     if kind == "bpe":
-        return _run(
-            BPE(unk_token=UNK, fuse_unk=True),
-            BpeTrainer(special_tokens=[PAD, UNK], **common),
-            known,
-        )
+        bpe = BpeTrainer(special_tokens=[PAD, UNK], **common)
+        return _run(BPE(unk_token=UNK, fuse_unk=True), bpe, known)
     inner = sorted({CONTINUATION + letter for word in known for letter in word[1:]})
-    return _run(
-        WordPiece(unk_token=UNK),
-        WordPieceTrainer(
-            special_tokens=[PAD, UNK, *inner],  # gives them ids in this order
-            continuing_subword_prefix=CONTINUATION,
-            **common,
-        ),
-        known,
-    )
+    common["special_tokens"] = [PAD, UNK, *inner]  # they get ids in this order
+    wordpiece = WordPieceTrainer(continuing_subword_prefix=CONTINUATION, **common)
+    return _run(WordPiece(unk_token=UNK), wordpiece, known)
 
 
 def count_subwords(model: Any, words: Mapping[str, int]) -> list[int]:
@@ -103,9 +94,8 @@ def _alphabet(words: Mapping[str, int], most: int, min_frequency: int) -> frozen
     for word, count in words.items():
         for letter in word:
             counts[letter] += count
-    frequent = [letter for letter, count in counts.items() if count >= min_frequency]
-    frequent.sort(key=lambda letter: (-counts[letter], letter))
-    return frozenset(frequent[:most])
+    order = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    return frozenset(letter for letter in order[:most] if counts[letter] >= min_frequency)
 
 
 def _run(model: Any, trainer: Any, words: Mapping[str, int]) -> Any:
@@ -116,18 +106,14 @@ def _run(model: Any, trainer: Any, words: Mapping[str, int]) -> Any:
 
 
 def _lines(words: Mapping[str, int]) -> Iterator[str]:
-    """Write each word as often as it occurs: the trainers take no counts."""
+    """Yield each word as often as it occurs: the trainers accept no counts."""
     for word, count in words.items():
-        full, rest = divmod(count, _WORDS_A_LINE)
-        line = " ".join([word] * _WORDS_A_LINE) if full else ""
-        for _ in range(full):
-            yield line
-        if rest:
-            yield " ".join([word] * rest)
+        for start in range(0, count, _WORDS_A_LINE):
+            yield " ".join([word] * min(_WORDS_A_LINE, count - start))
 
 
 def _empty(kind: str) -> Any:
-    """Give a model that knows no token."""
+    """Return a model without any token but the specials."""
     vocab = {PAD: PAD_ID, UNK: UNK_ID}
     if kind == "bpe":
         return BPE(vocab, [], unk_token=UNK, fuse_unk=True)
@@ -137,22 +123,21 @@ def _empty(kind: str) -> Any:
 
 
 def _settled(model: Any, room: int) -> Any:
-    """Bring a trained unigram model into an order and to scores that are always the same.
+    """Make the order and the scores of a trained unigram model the same on every run.
 
-    The trainer gives the characters that it must keep, and that no segmentation used, scores
-    that rise by 0.0001 from the lowest one in the order of a hash table. All of them get the
-    lowest; the others are rounded. It also forgets the size asked for where that is little more
-    than the alphabet; only `room` pieces stay.
+    Characters that the trainer must keep although no segmentation uses them get scores that
+    rise by 0.0001 from the lowest one in the order of a hash table. Here all of them get the
+    lowest; the others are rounded. The trainer also exceeds a size that is little more than the
+    alphabet; only `room` pieces are kept.
     """
     scores = dict(json.loads(Tokenizer(model).to_str())["model"]["vocab"])
     del scores[PAD], scores[UNK]
     lowest = min(scores.values())
-    letters = [piece for piece in scores if len(piece) == 1]
+    letters = {piece for piece in scores if len(piece) == 1}
     limit = lowest + (len(letters) + 0.5) * _KEPT_STEP
     for letter in letters:
-        if scores[letter] < limit:
-            scores[letter] = lowest
+        scores[letter] = lowest if scores[letter] < limit else scores[letter]
     pieces = [(piece, round(score, _SCORE_DIGITS)) for piece, score in scores.items()]
-    pieces.sort(key=lambda entry: (len(entry[0]) > 1, -entry[1], entry[0]))
+    pieces.sort(key=lambda entry: (entry[0] not in letters, -entry[1], entry[0]))
     kept = sorted(pieces[:room], key=lambda entry: (-entry[1], entry[0]))
     return Unigram([(PAD, 0.0), (UNK, 0.0), *kept], UNK_ID, False)

@@ -1,6 +1,6 @@
-"""Text to tokens to ids, on the `tokenizers` library; saved as its own `tokenizer.json`.
+"""Text to tokens to ids, with the `tokenizers` library and its file format `tokenizer.json`.
 
-N texts.
+Shapes: N texts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,31 +34,31 @@ logger = logging.getLogger(__name__)
 Batches = Callable[[], Iterable[Sequence[str]]]
 
 WHOLE_WORDS = ("word", "basic_english", "whitespace")
-"""Kinds whose entries are words, so that any further word may be one."""
+"""Kinds whose entries are words, so that any other word can be added."""
 
 _ID_BYTES = 4  # an id is an int32
 _UNKNOWN = array("i", [UNK_ID]).tobytes()
 _TEXTS_AT_ONCE = 512  # bounds the memory for their pieces
 _CACHE_LETTERS = 2**21  # of the pieces in one cache: about 250,000 English words, 35 MB
-_COUNT_LETTERS, _COUNT_PIECES = 2**26, 2**19  # read before distinct pieces are read: 100 MB
-_LETTERS_A_TOKEN = 16  # a first guess, generous, where a long text is cut
-_MOST_LETTERS_A_TOKEN = 256  # read at either end of a text that can be cut nowhere; a word has 100
-_LEAST_LETTERS = 2**16  # read there in any case
+_COUNT_LETTERS, _COUNT_PIECES = 2**26, 2**19  # collected before tokens are counted: 100 MB
+_LETTERS_A_TOKEN = 16  # a first, generous guess of where to cut a long text
+_MOST_LETTERS_A_TOKEN = 256  # kept at each end of a text that can't be cut; a word has 100
+_LEAST_LETTERS = 2**16  # kept there in any case
 
 
 class TextTokenizer:
-    """Reads texts as ids. Safe to share between threads; it can be pickled.
+    """Encodes texts as ids. Safe to share between threads; it can be pickled.
 
     Args:
         tokenizer: the pipeline of the `tokenizers` library, `<pad>` at 0 and `<unk>` at 1.
         vocabulary: its entries in the order of their ids.
         kind: a name in `config.TOKENIZERS`, or 'file' for a foreign tokenizer.json.
-        max_length: most tokens of a text.
-        truncation: which tokens of a longer text are read: the first ('head'), the last
-            ('tail'), or the first quarter and the rest from the end ('both').
+        max_length: maximum number of tokens of a text.
+        truncation: which tokens of a longer text are kept: the first ('head'), the last
+            ('tail'), or a quarter from the start and the rest from the end ('both').
 
     Raises:
-        ConfigError: `max_length` or `truncation` is no good.
+        ConfigError: `max_length` or `truncation` is not valid.
         VocabularyError: the vocabulary is not that of the tokenizer.
     """
 
@@ -79,7 +80,7 @@ class TextTokenizer:
         if tokenizer.get_vocab(with_added_tokens=True) != vocabulary.get_stoi():
             raise VocabularyError(
                 f"the vocabulary ({len(vocabulary)} entries) is not that of the tokenizer"
-                f" ({tokenizer.get_vocab_size()}): take both from the same model"
+                f" ({tokenizer.get_vocab_size()}): use both from the same model"
             )
         self.kind = kind
         self.vocabulary = vocabulary
@@ -88,74 +89,52 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._rules: Rules | None = None if kind == FROM_FILE else rules_of(kind)
         self._head = {"head": max_length, "tail": 0, "both": max_length // 4}[truncation]
-        # Ids, as bytes, of the pieces met lately, and of those met before them. A dictionary is
-        # only ever added to, or replaced as a whole, so threads need no lock.
+        # Ids, as bytes, of recent pieces and of the ones before them. A dictionary only grows or
+        # is replaced as a whole, so threads need no lock.
         self._recent: dict[str, bytes] = {}
         self._older: dict[str, bytes] = {}
         self._recent_letters = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self._tokenizer, self.vocabulary, self.kind, self.max_length, self.truncation)
-        return _rebuild, state
+        return self._with, (self._tokenizer, self.vocabulary)
 
     @classmethod
     def train(cls, batches: Batches, config: TokenizerConfig) -> TextTokenizer:
-        """Build the tokenizer that `config` asks for.
+        """Build the tokenizer that `config` describes.
 
         Args:
-            batches: gives the texts anew at each call, in batches. They are read at most once,
-                in memory that grows with the number of distinct words only.
+            batches: returns an iterator over batches of texts. The texts are read at most once;
+                memory grows with the number of distinct words only.
             config: the kind, the size of the vocabulary and so on.
 
         Returns:
-            The tokenizer. The same texts, in whatever batches, give the same vocabulary.
+            The tokenizer. The vocabulary does not depend on how texts are divided into batches.
 
         Raises:
             ConfigError: the kind is unknown, or settings contradict each other.
             VocabularyError: the vocabulary or the tokenizer.json can't be read or used.
         """
+        make = partial(cls, max_length=config.max_length, truncation=config.truncation)
         kind = _kind_of(config)
         if kind == FROM_FILE:
-            return cls._from_file(batches, config)
+            tokenizer, kind = read_tokenizer(config.tokenizer)
+            ready = make(tokenizer, Vocabulary(_entries(tokenizer)), kind=kind)
+            return make(tokenizer, ready._counted(batches()), kind=kind)
         if config.vocab is not None:
             vocabulary = _given_vocabulary(config, config.vocab)
             model = _word_level(vocabulary)
         else:
             words = _count(batches(), rules_of(kind))
             if kind in SUBWORDS:
-                model = train_subwords(
-                    kind,
-                    words,
-                    vocab_size=config.vocab_size,
-                    min_frequency=config.min_frequency,
-                )
+                limits = {"vocab_size": config.vocab_size, "min_frequency": config.min_frequency}
+                model = train_subwords(kind, words, **limits)
                 vocabulary = Vocabulary(_entries(Tokenizer(model)), count_subwords(model, words))
             else:
                 vocabulary = Vocabulary.from_counts(
                     words, size=config.vocab_size, min_frequency=config.min_frequency
                 )
                 model = _word_level(vocabulary)
-        return cls(
-            assemble(kind, model),
-            vocabulary,
-            kind=kind,
-            max_length=config.max_length,
-            truncation=config.truncation,
-        )
-
-    @classmethod
-    def _from_file(cls, batches: Batches, config: TokenizerConfig) -> TextTokenizer:
-        """Take a ready tokenizer.json and count its entries in the texts."""
-        form = {"max_length": config.max_length, "truncation": config.truncation}
-        loaded = cls.load(config.tokenizer, **form)  # type: ignore[arg-type]
-        totals = np.zeros(len(loaded.vocabulary), dtype=np.int64)
-        for batch in batches():
-            for start in range(0, len(batch), _TEXTS_AT_ONCE):
-                part = [_valid(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
-                ids = np.frombuffer(b"".join(loaded._read(part)), dtype=np.int32)
-                totals += np.bincount(ids, minlength=len(totals))
-        counted = Vocabulary(loaded.vocabulary.get_itos(), totals.tolist())
-        return cls(loaded._tokenizer, counted, kind=loaded.kind, **form)  # type: ignore[arg-type]
+        return make(assemble(kind, model), vocabulary, kind=kind)
 
     @classmethod
     def load(
@@ -170,15 +149,15 @@ class TextTokenizer:
 
         Args:
             path: the file.
-            max_length: most tokens of a text.
+            max_length: maximum number of tokens of a text.
             truncation: 'head', 'tail' or 'both'.
-            vocabulary: the same entries with their counts; without it counts are 0.
+            vocabulary: the same entries with their counts; default: counts of 0.
 
         Returns:
             The tokenizer.
 
         Raises:
-            VocabularyError: the file is missing, malformed or not to be brought to our ids, or
+            VocabularyError: the file is missing, malformed or can't be converted to our ids, or
                 `vocabulary` has other entries.
         """
         tokenizer, kind = read_tokenizer(path)
@@ -187,10 +166,10 @@ class TextTokenizer:
         return cls(tokenizer, vocabulary, kind=kind, max_length=max_length, truncation=truncation)
 
     def extended(self, words: Sequence[str]) -> TextTokenizer:
-        """Give a tokenizer with more entries, behind those it has and with counts of 0.
+        """Return a tokenizer with more entries, after those it has and with counts of 0.
 
         Args:
-            words: the new entries, each read as one token by this kind (see `WHOLE_WORDS`).
+            words: the new entries, each a single token for this kind (see `WHOLE_WORDS`).
 
         Raises:
             VocabularyError: one of them is an entry already.
@@ -199,9 +178,13 @@ class TextTokenizer:
         vocabulary = Vocabulary(
             [*self.vocabulary.get_itos(), *words], [*self.vocabulary.counts, *(0 for _ in words)]
         )
-        return TextTokenizer(
-            assemble(self.kind, _word_level(vocabulary)),
-            vocabulary,
+        return self._with(assemble(self.kind, _word_level(vocabulary)), vocabulary)
+
+    @property
+    def _with(self) -> partial[TextTokenizer]:
+        """A function that makes a tokenizer like this one of a pipeline and a vocabulary."""
+        return partial(
+            TextTokenizer,
             kind=self.kind,
             max_length=self.max_length,
             truncation=self.truncation,
@@ -210,14 +193,14 @@ class TextTokenizer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokenizer.json, all or nothing.
 
-        The `tokenizers` library reads the same ids with it, except that it does not cut long
-        texts and gives no id at all, not that of `<unk>`, for an empty one.
+        The `tokenizers` library encodes texts with it to the same ids, except that it does not
+        cut long texts, and an empty text has no ids there, not even that of `<unk>`.
         """
         with atomic_path(path) as temporary:
             self._tokenizer.save(str(temporary), pretty=False)
 
     def tokens(self, text: str) -> list[str]:
-        """Give all tokens of a text as they are read, before ids and before truncation."""
+        """Return all tokens of a text, before they become ids and before truncation."""
         text = _valid(text)
         if not isinstance(self._tokenizer.model, WordLevel):
             return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
@@ -225,19 +208,30 @@ class TextTokenizer:
             return _word_tokens(text, *_steps(self._rules))
         return _word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
 
+    def _counted(self, batches: Iterable[Sequence[str]]) -> Vocabulary:
+        """Count the entries in texts."""
+        totals = np.zeros(len(self.vocabulary), dtype=np.int64)
+        for batch in batches:
+            for start in range(0, len(batch), _TEXTS_AT_ONCE):
+                part = [_valid(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
+                ids = np.frombuffer(b"".join(self._encode(part)), dtype=np.int32)
+                totals += np.bincount(ids, minlength=len(totals))
+        return Vocabulary(self.vocabulary.get_itos(), totals.tolist())
+
     def encode(self, text: str) -> list[int]:
-        """Give the ids of one text, as `encode_batch` does."""
-        return list(self.encode_batch([text])[0].tolist())
+        """Return the ids of one text, as `encode_batch` does."""
+        ids: list[int] = self.encode_batch([text])[0].tolist()
+        return ids
 
     def encode_batch(
         self, texts: Sequence[str]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Give the ids of texts, one behind the other.
+        """Return the ids of texts, concatenated.
 
         Args:
-            texts: any strings. An empty one, or one of white space alone, reads as one `<unk>`;
-                half of a surrogate pair reads as U+FFFD. Of a very long text without a blank, such
-                as base64, only both ends are read.
+            texts: any strings. An empty one, or one of white space alone, becomes one `<unk>`;
+                half of a surrogate pair becomes U+FFFD. Of a very long text without spaces, such
+                as base64, only both ends are encoded.
 
         Returns:
             ids, int32 [sum of lengths], and lengths, int64 [N], each from 1 to `max_length`.
@@ -246,11 +240,11 @@ class TextTokenizer:
             ConfigError: `texts` is a single string.
         """
         if isinstance(texts, str):
-            raise ConfigError(f"texts = {texts[:40]!r} is one string: put it into a list")
+            raise ConfigError(f"texts = {texts[:40]!r} is a single string: pass a list")
         found: list[bytes] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             part = [self._shorten(_valid(text)) for text in texts[start : start + _TEXTS_AT_ONCE]]
-            found += [self._truncate(ids) or _UNKNOWN for ids in self._read(part)]
+            found += [self._truncate(ids) or _UNKNOWN for ids in self._encode(part)]
         lengths = np.fromiter(map(len, found), np.int64, len(found)) // _ID_BYTES
         return np.frombuffer(bytearray().join(found), dtype=np.int32), lengths
 
@@ -262,56 +256,45 @@ class TextTokenizer:
         return ids[:head] + ids[len(ids) - (most - head) :]
 
     def _shorten(self, text: str) -> str:
-        """Leave out the middle of a text so long that it is never read, before it costs."""
+        """Drop the middle of a very long text, which truncation would drop, before encoding it."""
         most = max(_LEAST_LETTERS, self.max_length * _MOST_LETTERS_A_TOKEN)
         reach = self.max_length * _LETTERS_A_TOKEN
         # where a foreign tokenizer allows a cut is not known
         while self._rules is not None and 2 * reach < len(text) and reach < most:
-            places = (reach, len(text) - reach)
-            cuts = [self._rules.cut.search(text, at, at + most) for at in places]
-            if cuts[0] is None or cuts[1] is None:
+            first = self._rules.cut.search(text, reach, reach + most)
+            last = self._rules.cut.search(text, len(text) - reach, len(text) - reach + most)
+            if first is None or last is None:
                 break
-            head = text[: cuts[0].end()] if self._head else ""
-            tail = text[cuts[1].end() :] if self._head < self.max_length else ""
-            enough = (self._head, self.max_length - self._head)
-            if all(
-                len(ids) >= least * _ID_BYTES
-                for ids, least in zip(self._read([head, tail]), enough, strict=True)
-            ):
+            head = text[: first.end()] if self._head else ""
+            tail = text[last.end() :] if self._head < self.max_length else ""
+            found = [len(ids) // _ID_BYTES for ids in self._encode([head, tail])]
+            if found[0] >= self._head and found[1] >= self.max_length - self._head:
                 return head + tail
             reach *= 4
-        # hardly a text for people: blanks, or no blank for so long
+        # not a text for people: nothing but spaces, or none for very long
         return text if len(text) <= 2 * most else f"{text[:most]} {text[-most:]}"
 
-    def _read(self, texts: Sequence[str]) -> list[bytes]:
-        """Give the ids of whole texts as bytes; none for an empty text."""
+    def _encode(self, texts: Sequence[str]) -> list[bytes]:
+        """Return the ids of whole texts as bytes; none for an empty text."""
         if self._rules is None:
-            return self._read_now(["" if text.isspace() else text for text in texts])
+            return self._encode_now(["" if text.isspace() else text for text in texts])
         split = self._rules.pieces
         pieces = [[] if text.isspace() else split(text) for text in texts]
         recent, older = self._recent, self._older
         absent = set(chain.from_iterable(pieces)).difference(recent)
         if absent:
-            unread = list(absent.difference(older))
+            new = list(absent.difference(older))
             recent.update({piece: older[piece] for piece in absent if piece in older})
-            recent.update(zip(unread, self._read_now(unread), strict=True))
+            recent.update(zip(new, self._encode_now(new), strict=True))
         found = [b"".join(map(recent.__getitem__, some)) for some in pieces]
         self._recent_letters += sum(map(len, absent))
         if self._recent_letters > _CACHE_LETTERS:
             self._recent, self._older, self._recent_letters = {}, recent, 0
         return found
 
-    def _read_now(self, texts: Sequence[str]) -> list[bytes]:
+    def _encode_now(self, texts: Sequence[str]) -> list[bytes]:
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [array("i", one.ids).tobytes() for one in encoded]
-
-
-def _rebuild(
-    tokenizer: Tokenizer, vocabulary: Vocabulary, kind: str, max_length: int, truncation: str
-) -> TextTokenizer:
-    return TextTokenizer(
-        tokenizer, vocabulary, kind=kind, max_length=max_length, truncation=truncation
-    )
 
 
 def _kind_of(config: TokenizerConfig) -> str:
@@ -326,25 +309,21 @@ def _kind_of(config: TokenizerConfig) -> str:
             f"tokenizer = {name!r}: must be one of {', '.join(TOKENIZERS)}, or a tokenizer.json"
             + (f"; did you mean {close[0]!r}?" if close else "")
         )
-    if config.vocab is not None and (kind in SUBWORDS or kind == FROM_FILE):
+    if config.vocab is not None and kind in (*SUBWORDS, FROM_FILE):
         raise ConfigError(
-            f"vocab = {config.vocab!r} does not go with tokenizer = {name!r}, which has entries"
-            " of its own: leave vocab out, or take the word tokenizer"
+            f"vocab = {config.vocab!r} can't be combined with tokenizer = {name!r}, which has its"
+            " own entries: leave vocab out, or use the word tokenizer"
         )
     return kind
 
 
 def _given_vocabulary(config: TokenizerConfig, path: str) -> Vocabulary:
-    vocabulary = Vocabulary.load(path)
-    size = config.vocab_size
+    vocabulary, size = Vocabulary.load(path), config.vocab_size
     if len(vocabulary) <= size:
         return vocabulary
-    logger.warning(
-        "%s has %d entries; the first %d are used (vocab_size)", path, len(vocabulary), size
-    )
-    left_out = sum(vocabulary.counts[size:])
+    logger.warning("%s: using the first %d of %d entries", path, size, len(vocabulary))
     counts = list(vocabulary.counts[:size])
-    counts[UNK_ID] += left_out
+    counts[UNK_ID] += sum(vocabulary.counts[size:])
     return Vocabulary(vocabulary.get_itos()[:size], counts)
 
 
@@ -359,7 +338,7 @@ def _entries(tokenizer: Tokenizer) -> list[str]:
 
 def _valid(text: str) -> str:
     """Replace halves of surrogate pairs, which `tokenizers` refuses; join whole pairs."""
-    if text.isascii():  # answered without looking at the letters
+    if text.isascii():  # known without looking at the letters
         return text
     try:
         text.encode()
@@ -369,9 +348,8 @@ def _valid(text: str) -> str:
 
 
 def _steps(rules: Rules) -> tuple[Any, Any]:
-    return normalizers.Sequence(list(rules.normalizers)), pre_tokenizers.Sequence(
-        list(rules.pre_tokenizers)
-    )
+    before = normalizers.Sequence(list(rules.normalizers))
+    return before, pre_tokenizers.Sequence(list(rules.pre_tokenizers))
 
 
 def _word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
@@ -383,12 +361,12 @@ def _word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
 
 
 def _count(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
-    """Count tokens. Equal pieces of text are counted first, and read once."""
+    """Count tokens. Equal pieces of text are counted first, and split once."""
     steps = _steps(rules)
     tokens: Counter[str] = Counter()
     pieces: Counter[str] = Counter()
 
-    def read_pieces() -> None:
+    def count_pieces() -> None:
         for piece, count in pieces.items():
             for token in _word_tokens(piece, *steps):
                 tokens[token] += count
@@ -400,7 +378,7 @@ def _count(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
             pieces.update(rules.pieces(_valid(text)))
         letters += sum(map(len, batch))
         if letters > _COUNT_LETTERS or len(pieces) > _COUNT_PIECES:
-            read_pieces()
+            count_pieces()
             letters = 0
-    read_pieces()
+    count_pieces()
     return tokens

@@ -1,8 +1,8 @@
-"""Reading a `tokenizer.json`, ours or any other, so that `<pad>` is 0 and `<unk>` is 1.
+"""Read a `tokenizer.json`, ours or any other, so that `<pad>` is 0 and `<unk>` is 1.
 
-A foreign file's own padding and unknown token take these names and ids, the other entries
-follow in their order without gaps. What only dresses the ids (post-processor, truncation,
-padding) is left out: a classifier's texts get no `[CLS]` or `[SEP]` around them.
+The padding and unknown token of a foreign file get these names and ids, the other entries
+follow in their order without gaps. Post-processor, truncation and padding are dropped: texts
+to classify have no `[CLS]` or `[SEP]` around them.
 """
 
 from __future__ import annotations
@@ -35,15 +35,14 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
         name in `config.TOKENIZERS` if it follows the rules of that kind, else 'file'.
 
     Raises:
-        VocabularyError: the file is missing, malformed, or can't be brought to these ids.
+        VocabularyError: the file is missing, malformed, or can't be converted to these ids.
     """
     content = _read_json(path)
     try:
         tokenizer = Tokenizer.from_str(json.dumps(content))
     except Exception as error:  # the library raises a bare Exception
         raise VocabularyError(
-            f"{path} is not a tokenizer.json that this version of tokenizers reads: {error};"
-            f" {_REMEDY}"
+            f"{path} is not a tokenizer.json for this version of tokenizers: {error}; {_REMEDY}"
         ) from error
     kind = recognise(tokenizer)
     if kind != FROM_FILE and _has_our_ids(tokenizer):
@@ -55,7 +54,7 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
 
 
 class _UnfitError(Exception):
-    """The entries can't be brought to our ids; the message says why and what to do."""
+    """The entries can't be converted to our ids; the message says why and what to do."""
 
 
 def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -89,7 +88,8 @@ def _load(content: dict[str, Any]) -> Tokenizer:
 
 
 def _renumbered(content: dict[str, Any]) -> tuple[Tokenizer, str]:
-    tokenizer = _load(_with_our_ids(content))
+    _renumber(content)
+    tokenizer = _load(content)
     kind = recognise(tokenizer)
     if kind == FROM_FILE:
         content["normalizer"] = _guarded(content.get("normalizer"))
@@ -97,8 +97,8 @@ def _renumbered(content: dict[str, Any]) -> tuple[Tokenizer, str]:
     return tokenizer, kind
 
 
-def _with_our_ids(content: dict[str, Any]) -> dict[str, Any]:
-    """Rename and renumber the entries in place; give `content`."""
+def _renumber(content: dict[str, Any]) -> None:
+    """Rename and renumber the entries in place."""
     model = content["model"]
     entries = _entries(model)
     added = sorted(content.get("added_tokens") or [], key=lambda token: token["id"])
@@ -108,8 +108,8 @@ def _with_our_ids(content: dict[str, Any]) -> dict[str, Any]:
     for found, ours in ((pad, PAD), (unk, UNK)):
         if found != ours and ours in names:
             raise _UnfitError(
-                f"its {'padding' if ours == PAD else 'unknown'} token is {found!r} and it has an"
-                f" entry {ours!r} besides; rename that entry"
+                f"its {'padding' if ours == PAD else 'unknown'} token is {found!r} and it has"
+                f" another entry {ours!r}: rename that entry"
             )
     ordinary = [token for token in entries if token not in (pad, unk)]
     later = [t for t in added if t["content"] not in (pad, unk)]
@@ -121,11 +121,10 @@ def _with_our_ids(content: dict[str, Any]) -> dict[str, Any]:
         token["id"] = numbers.setdefault(token["content"], len(numbers))
     content["added_tokens"] = later
     content.update(post_processor=None, truncation=None, padding=None)
-    return content
 
 
 def _entries(model: dict[str, Any]) -> list[str]:
-    """Give the tokens of the model in the order of their ids."""
+    """Return the tokens of the model in the order of their ids."""
     vocab = model.get("vocab")
     kind = model.get("type") or ("Unigram" if isinstance(vocab, list) else None)
     if kind is not None and kind not in _MODELS:
@@ -133,7 +132,7 @@ def _entries(model: dict[str, Any]) -> list[str]:
     if isinstance(vocab, list):
         tokens = [token for token, _ in vocab]
         if len(set(tokens)) < len(tokens):
-            raise _UnfitError(f"its vocabulary holds an entry twice; {_REMEDY}")
+            raise _UnfitError(f"an entry occurs twice in its vocabulary; {_REMEDY}")
         return tokens
     assert isinstance(vocab, dict)  # tokenizers has read it
     return sorted(vocab, key=lambda token: vocab[token])
@@ -154,20 +153,20 @@ def _pad_of(content: dict[str, Any], names: set[str]) -> str | None:
 
 
 def _store(model: dict[str, Any], vocab: dict[str, int], found: dict[str, str | None]) -> None:
-    """Put the new vocabulary into the model; `found` gives the old names of our two entries."""
+    """Put the new vocabulary into the model; `found` has the old names of our two entries."""
     if isinstance(model["vocab"], list):
         scores = dict(model["vocab"])
         model["vocab"] = [[token, scores.get(found.get(token, token), 0.0)] for token in vocab]
         model["unk_id"] = UNK_ID
         return
     model["vocab"] = vocab
-    # A BPE without an unknown token leaves out what it can't spell; the others would raise.
+    # A BPE without an unknown token drops what it can't spell; the others would raise.
     if "merges" not in model or model.get("unk_token") is not None:
         model["unk_token"] = UNK
 
 
 def _guarded(normalizer: dict[str, Any] | None) -> dict[str, Any]:
-    """Add our guard against a literal `<pad>` behind a foreign normalizer, once."""
+    """Add our guard against a literal `<pad>` after a foreign normalizer, once."""
     guard: dict[str, Any] = json.loads(pad_guard().__getstate__())
     if normalizer is None:
         return {"type": "Sequence", "normalizers": [guard]}

@@ -1,6 +1,6 @@
-"""Vocabularies of torchtext: read as they are, made where torchtext works.
+"""Vocabularies of torchtext: read without it, made where torchtext is installed.
 
-torchtext 0.18 was the last release; its compiled part can be loaded by torch 2.3 only.
+torchtext 0.18 was the last release; its compiled part works with torch 2.3 only.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 from textlstm.errors import MissingDependencyError, VocabularyError
 
 TORCH = "2.3"
-_REMEDY = "make an environment of its own for it and there pip install 'textlstm[torchtext]'"
+_REMEDY = "in a new environment, run pip install 'textlstm[torchtext]'"
 
 
 def read_vocab(vocab: Any) -> tuple[list[str], int | None]:
-    """Read a vocabulary of torchtext; torchtext itself is not needed for that.
+    """Read a vocabulary of torchtext, which need not be installed.
 
     Args:
         vocab: a `torchtext.vocab.Vocab`, or any object with its `get_itos` and
             `get_default_index`.
 
     Returns:
-        The tokens in the order of their indices, and the index of tokens that are not among
-        them, None if none was set.
+        The tokens in the order of their indices, and the index of unknown tokens, None if none
+        was set.
 
     Raises:
         VocabularyError: it is something else.
     """
     if not (hasattr(vocab, "get_itos") and hasattr(vocab, "get_default_index")):
         raise VocabularyError(
-            f"a {type(vocab).__name__} is no vocabulary of torchtext: pass a torchtext.vocab.Vocab,"
-            " or give its list of tokens to Vocabulary.from_itos"
+            f"a {type(vocab).__name__} is not a vocabulary of torchtext: pass a"
+            " torchtext.vocab.Vocab, or its list of tokens to Vocabulary.from_itos"
         )
     default = vocab.get_default_index()
     return list(vocab.get_itos()), None if default is None else int(default)
@@ -44,7 +44,7 @@ def make_vocab(itos: Sequence[str], default_index: int | None) -> Any:
 
     Args:
         itos: the tokens in the order of their indices.
-        default_index: index of any other token; None to have torchtext raise for it.
+        default_index: index of unknown tokens; None makes torchtext raise for them.
 
     Returns:
         A `torchtext.vocab.Vocab`.
@@ -52,25 +52,20 @@ def make_vocab(itos: Sequence[str], default_index: int | None) -> Any:
     Raises:
         MissingDependencyError: torch is not 2.3, or torchtext is not installed.
     """
-    module = _torchtext_vocab()
-    made = module.vocab(dict.fromkeys(itos, 1))
-    made.set_default_index(default_index)
-    return made
-
-
-def _torchtext_vocab() -> Any:
     torch = version("torch")
     if not torch.startswith(TORCH + "."):
         raise MissingDependencyError(
-            f"torchtext 0.18, the last there is, works with torch {TORCH} only, and here is torch"
-            f" {torch}: {_REMEDY}"
+            f"torchtext 0.18, its last release, works with torch {TORCH} only, and torch {torch} is"
+            f" installed: {_REMEDY}"
         )
     try:
         version("torchtext")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that no further release will come
-            import torchtext.vocab
+            warnings.simplefilter("ignore", UserWarning)  # about its end
+            from torchtext.vocab import vocab
     except (PackageNotFoundError, ImportError, OSError) as error:  # OSError: its compiled part
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MissingDependencyError(f"torchtext can't be loaded ({reason}): {_REMEDY}") from error
-    return torchtext.vocab
+    made = vocab(dict.fromkeys(itos, 1))
+    made.set_default_index(default_index)
+    return made

@@ -1,13 +1,14 @@
 """Files of word vectors as a stream of rows: GloVe, word2vec (text and binary), fastText `.vec`.
 
-The format is told from the content, never from the name:
+The format is detected from the content, never from the name:
 
 - gzip, a zip archive of one file, or neither;
-- a first line of two whole numbers (how many words, how many numbers each) is the header of
-  word2vec and fastText; GloVe has none, and its first line tells how many numbers a word has;
-- behind a header, what is no text is word2vec's binary form: a word, a space, 32-bit numbers.
+- a first line of two whole numbers (words in the file, numbers per word) is the header of
+  word2vec and fastText; GloVe has none, and its first line shows the numbers per word;
+- what follows a header and is not text is word2vec's binary form: a word, a space, 32-bit
+  numbers.
 
-Shapes: E numbers of a word.
+Shapes: E numbers per word.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ import numpy as np
 from textlstm.errors import DataError
 
 _BLOCK = 2**20  # bytes read at once
-_HEAD = 2**16  # bytes looked at to tell the format
-_LONGEST = 2**22  # bytes of a line or a word: more is no file of vectors
+_HEAD = 2**16  # bytes from which the format is detected
+_LONGEST = 2**22  # bytes of a line or a word: a file with more does not hold vectors
 _MOST_NUMBERS = 2**16
 _FLOAT = np.dtype("<f4")
 _BOM = b"\xef\xbb\xbf"
@@ -41,12 +42,12 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 class VectorFile:
-    """A file of vectors that is being read, once, in memory that does not grow with it.
+    """A file of vectors, read once, in memory that does not grow with it.
 
     Args:
         path: the file, for messages.
-        read: gives some of the next bytes, decompressed, at most as many as asked for; none at
-            the end.
+        read: returns some of the next bytes, decompressed, at most as many as requested; none
+            at the end.
 
     Raises:
         DataError: it is empty, or not a file of vectors.
@@ -55,8 +56,7 @@ class VectorFile:
     def __init__(self, path: Path, read: Callable[[int], bytes]) -> None:
         self.path = path
         self.size = 0
-        """Numbers of each word (E)."""
-        self._broken = ""  # why no more can be read, though this is not the end
+        """Numbers per word (E)."""
         self._rows_read = 0
         self._rows_promised: int | None = None
         self._binary = False
@@ -65,9 +65,9 @@ class VectorFile:
         self._head = self._read_layout()
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give each word, as UTF-8, and its numbers as they stand in the file; for one pass.
+        """Yield each word, as UTF-8, and its numbers as they are in the file; only once.
 
-        Rows are checked for their length, and text for characters that no number has.
+        Rows are checked for their length, and text for characters that numbers don't have.
 
         Raises:
             DataError: the file is damaged; the line, or in the binary form the word, is named.
@@ -78,20 +78,20 @@ class VectorFile:
                     word.decode()
                 except UnicodeDecodeError as error:
                     raise self._fault(
-                        f"byte 0x{word[error.start]:02x} is not UTF-8; convert the file to UTF-8"
+                        f"byte 0x{word[error.start]:02x} is not UTF-8: convert the file to UTF-8"
                     ) from error
             yield word, numbers
         if self._rows_promised not in (None, self._rows_read):
             raise DataError(
-                f"{self.path}: its header tells of {self._rows_promised:,} words, it has "
-                f"{self._rows_read:,}: get the whole file again, or mend its first line"
+                f"{self.path} has {self._rows_read:,} words, its header says "
+                f"{self._rows_promised:,}: download the file again, or correct its first line"
             )
 
     def parse(self, numbers: bytes) -> np.ndarray:
-        """Give the numbers of the row that was last read, float32 [E].
+        """Return the numbers of the row that was last read, float32 [E].
 
         Raises:
-            DataError: one of them is no finite number.
+            DataError: one of them is not a finite number.
         """
         if self._binary:
             return np.frombuffer(numbers, _FLOAT)
@@ -106,22 +106,20 @@ class VectorFile:
         return vector
 
     def _read_blocks(self, read: Callable[[int], bytes]) -> Iterator[bytes]:
-        """Give the bytes up to the end or to where they can't be read, noted in `_broken`."""
-        while True:
-            try:
-                block = read(_BLOCK)
-            except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-                self._broken = f"it is damaged or cut short ({error}): get the file again"
-                return
-            except OSError as error:
-                self._broken = f"it can't be read: {error.strerror or error}"
-                return
-            if not block:
-                return
-            yield block
+        try:
+            while block := read(_BLOCK):
+                yield block
+        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+            what = f"damaged or cut short ({error}): download the file again"
+        except OSError as error:
+            what = f"can't be read: {error.strerror or error}"
+        else:
+            return
+        where = f", after {self._place()}" if self._rows_read else ""
+        raise DataError(f"{self.path}{where}: {what}")
 
     def _read_layout(self) -> bytes:
-        """Tell the format from the beginning; give the bytes of it that belong to the rows."""
+        """Detect the format from the beginning; return the part of it that belongs to the rows."""
         head = b""
         for block in self._blocks:
             head += block
@@ -129,61 +127,54 @@ class VectorFile:
                 break
         head = head.removeprefix(_BOM)
         if not head.strip():
-            self._check_whole()
             raise DataError(f"{self.path} is empty: it has no word vectors")
         if head.startswith(_FASTTEXT_MODEL):
-            raise DataError(f"{self.path} is a fastText model: give its .vec file instead")
+            raise DataError(f"{self.path} is a fastText model: pass its .vec file instead")
         first, _, rest = head.partition(b"\n")
         header = _HEADER.fullmatch(first)
         if header is None:
             if b"\0" in head:
                 raise DataError(
-                    f"{self.path} is neither text nor word2vec's binary form: give GloVe, word2vec "
+                    f"{self.path} is neither text nor word2vec's binary form: pass GloVe, word2vec "
                     "or fastText (.vec) vectors, plain, gzip or zip"
                 )
-            self.size = self._size_from(first)
+            _, *numbers = first.split() or [b""]
+            if not any(map(_NUMBER.fullmatch, numbers)):
+                raise DataError(
+                    f"{self.path}, line 1: {_shown(first)} is not a word and its numbers"
+                )
+            self.size = len(numbers)
             return head
         self._rows_promised, self.size = int(header[1]), int(header[2])
         if not 1 <= self.size <= _MOST_NUMBERS:
             raise DataError(
-                f"{self.path}, line 1: the header tells of {self.size:,} numbers a word: "
-                f"must be 1 to {_MOST_NUMBERS:,}"
+                f"{self.path}, line 1: {self.size:,} numbers per word: must be 1 to "
+                f"{_MOST_NUMBERS:,}"
             )
         self._binary = _is_binary(rest, self.size)
         self._lines_before = 1
         return rest
-
-    def _size_from(self, first: bytes) -> int:
-        """Give the numbers of the first row; its word must be one without spaces."""
-        self._rows_read = 1  # for the message
-        fields = first.split()
-        faulty = [field for field in fields[1:] if not _NUMBER.fullmatch(field)]
-        if len(faulty) >= len(fields) - 1:
-            raise self._fault(f"{_shown(first)} is not a word and its numbers")
-        self._rows_read = 0
-        return len(fields) - 1
 
     def _text_rows(self) -> Iterator[tuple[bytes, bytes]]:
         size, blank = self.size, False
         for line in self._lines():
             line = line.rstrip()
             if not line:
-                blank = True  # fine at the end of the file
+                blank = True  # allowed at the end of the file
                 continue
-            if blank:
-                self._rows_read += 1
-                raise self._fault("the line is empty; delete it")
             self._rows_read += 1
+            if blank:
+                raise self._fault("the line is empty: delete it")
             if line.count(b" ") == size and b"  " not in line:
                 word, _, numbers = line.partition(b" ")
             else:
-                word, numbers = self._parted(line)
+                word, numbers = self._split(line)
             if numbers.translate(None, _OF_NUMBERS):
                 raise self._bad_number(numbers.split())
             yield word, numbers
 
-    def _parted(self, line: bytes) -> tuple[bytes, bytes]:
-        """Part a line from the right: GloVe has words with spaces in them, such as `. . .`."""
+    def _split(self, line: bytes) -> tuple[bytes, bytes]:
+        """Split a line from the right: GloVe has words with spaces in them, such as `. . .`."""
         word, *numbers = line.rsplit(None, self.size)
         if line[:1].isspace() and len(numbers) == self.size - 1:  # the word is white space
             word, numbers = b"", [word.strip(), *numbers]
@@ -204,8 +195,7 @@ class VectorFile:
             yield from lines
             if len(rest) > _LONGEST:
                 self._rows_read += 1
-                raise self._fault(f"over {_LONGEST:,} bytes without an end: no word vectors")
-        self._check_whole()
+                raise self._fault(f"over {_LONGEST:,} bytes in a line: not word vectors")
         yield rest
 
     def _binary_rows(self) -> Iterator[tuple[bytes, bytes]]:
@@ -217,28 +207,22 @@ class VectorFile:
                 numbers = data[space + 1 : space + 1 + length]
                 self._rows_read += 1
                 if not np.isfinite(np.frombuffer(numbers, _FLOAT)).all():
-                    raise self._fault("a number is not finite: get or make the file again")
+                    raise self._fault("a number is not finite: download or make the file again")
                 # word2vec ends each row with a line feed, others don't
                 yield data[at:space].lstrip(b"\n"), numbers
                 at = space + 1 + length
             rest = data[at:]
             if len(rest) > _LONGEST:
                 self._rows_read += 1
-                raise self._fault(f"over {_LONGEST:,} bytes without a space: no word vectors")
-        self._check_whole()
+                raise self._fault(f"over {_LONGEST:,} bytes without a space: not word vectors")
         if rest.strip(b"\n"):
             self._rows_read += 1
-            raise self._fault("the file ends in the middle of it: get the file again")
+            raise self._fault("the file ends in the middle of it: download the file again")
 
     def _all_blocks(self) -> Iterator[bytes]:
         yield self._head
         self._head = b""
         yield from self._blocks
-
-    def _check_whole(self) -> None:
-        if self._broken:
-            after = f", after {self._place()}" if self._rows_read else ""
-            raise DataError(f"{self.path}{after}: {self._broken}")
 
     def _place(self) -> str:
         if self._binary:
@@ -250,24 +234,24 @@ class VectorFile:
 
     def _ragged(self, found: int) -> DataError:
         return self._fault(
-            f"{found} number{'s' * (found != 1)} where {self.size} are expected: every word must "
-            "have as many; get or make the file again"
+            f"{found} number{'s' * (found != 1)}, expected {self.size}: every word must have as "
+            "many: download or make the file again"
         )
 
     def _bad_number(self, fields: list[bytes]) -> DataError:
         bad = next((field for field in fields if not _is_finite(field)), b" ".join(fields))
-        return self._fault(f"{_shown(bad)} is not a finite number; get or make the file again")
+        return self._fault(f"{_shown(bad)} is not a finite number: download or make the file again")
 
 
 @contextlib.contextmanager
 def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
-    """Open a file of word vectors in any of the forms above.
+    """Open a file of word vectors in any of the formats above.
 
     Args:
         path: the file.
 
     Yields:
-        The file, its size known and its rows unread.
+        The file; `size` is known, no row is read.
 
     Raises:
         DataError: the file is missing, empty, or none of these.
@@ -275,7 +259,7 @@ def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
     path = Path(path)
     with contextlib.ExitStack() as stack:
         try:
-            # unbuffered: what is read is as large as a buffer
+            # unbuffered: blocks are as large as a buffer
             stream = stack.enter_context(path.open("rb", buffering=0))
             magic = stream.read(4)
             stream.seek(0)
@@ -285,7 +269,7 @@ def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from error
         read: Callable[[int], bytes] = stream.read
         if magic[:2] == b"\x1f\x8b":
-            # read1 gives what could be unpacked before damage is found
+            # read1 returns what could be unpacked before damage is found
             read = stack.enter_context(gzip.GzipFile(fileobj=stream)).read1
         elif magic == b"PK\x03\x04":
             read = stack.enter_context(_only_member(path, stack)).read1
@@ -293,7 +277,7 @@ def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
 
 
 def vector_size(path: str | os.PathLike[str]) -> int:
-    """Give how many numbers a word has in a file of vectors; only its beginning is read.
+    """Return the numbers per word of a file of vectors; only its beginning is read.
 
     Raises:
         DataError: as in `open_vectors`.
@@ -309,7 +293,7 @@ def _only_member(path: Path, stack: contextlib.ExitStack) -> zipfile.ZipExtFile:
         if len(names) != 1:
             raise DataError(
                 f"{path} holds {len(names)} files ({', '.join(names[:5])}): "
-                "unpack it and give one of them"
+                "unpack it and pass one of them"
             )
         return archive.open(names[0])  # type: ignore[return-value]
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
@@ -318,10 +302,10 @@ def _only_member(path: Path, stack: contextlib.ExitStack) -> zipfile.ZipExtFile:
 
 
 def _is_binary(rows: bytes, size: int) -> bool:
-    """Tell whether the bytes behind the first word are numbers and not text.
+    """Whether the bytes after the first word are numbers and not text.
 
     As text, `size` numbers take more than 4 bytes each or are followed by more lines of text;
-    as 32-bit numbers they hold control characters or are no UTF-8, almost surely.
+    as 32-bit numbers they almost surely hold control characters or are not UTF-8.
     """
     start = rows.find(b" ") + 1
     window = rows[start : start + size * _FLOAT.itemsize]

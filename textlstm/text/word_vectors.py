@@ -1,6 +1,6 @@
-"""Pretrained word vectors for a vocabulary: reading those that are wanted, making its embedding.
+"""Pretrained word vectors of a vocabulary: read the vectors needed, make the embedding.
 
-Shapes: E numbers of a word, K words with a vector, V vocabulary.
+Shapes: E numbers per word, K words with a vector, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """What was taken from a file of word vectors.
+    """Vectors read from a file.
 
     Args:
         path: the file.
         tokens: K tokens that have a vector: those wanted, in their order, then `extension`.
         matrix: their vectors, float32 [K, E].
-        extension: frequent words of the file that were taken besides, in its order.
-        other_case: how many of `tokens` took the vector of another spelling.
+        extension: frequent words of the file that were added, in its order.
+        other_case: how many of `tokens` have the vector of a spelling with other case.
         rows: words in the file.
     """
 
@@ -45,27 +45,26 @@ def read_vectors(
     extend: int = 0,
     usable: Callable[[str], bool] | None = None,
 ) -> Vectors:
-    """Read the vectors of some words, in one pass; memory grows with the words taken only.
+    """Read the vectors of some words in one pass; memory grows with the words kept only.
 
-    A token takes the vector of its own spelling. If there is none, it takes that of the first
+    A token gets the vector of its own spelling. If there is none, it gets that of the first
     word of the file that differs from it in case alone: lower-cased tokens find the names of a
-    file that keeps case, and the other way round. A word that is there twice counts once, where
-    it is first.
+    file that keeps case, and the other way round. Of a word that occurs twice, the first counts.
 
     Args:
         path: GloVe, word2vec (text or binary) or fastText `.vec`; plain, gzip, or a zip archive
             of one file.
         wanted: tokens, each once.
-        extend: take also those of the first so many words of the file (such files begin with
-            the most frequent words) that are not wanted.
-        usable: says which of those words may be taken; all may if not given.
+        extend: also read the first `extend` words of the file, whether wanted or not; such
+            files begin with the most frequent words.
+        usable: whether such a word may be added; default: all may.
 
     Returns:
         The vectors found.
 
     Raises:
-        DataError: the file is missing, or some of it is malformed: a row of another length,
-            NaN or infinity, bytes that are not UTF-8, an end before the end. Its line is named.
+        DataError: the file is missing or malformed: a row of another length, NaN or infinity,
+            bytes that are not UTF-8, a truncated file. The line is named.
     """
     names = {token.encode("utf-8", "surrogatepass") for token in wanted}
     folded_names = {_folded(name) for name in names}
@@ -111,7 +110,7 @@ def read_vectors(
 def embedding_matrix(tokens: Sequence[str], vectors: Vectors, *, seed: int) -> np.ndarray:
     """Make the embedding of a vocabulary from pretrained vectors.
 
-    `<pad>` is zero. `<unk>` takes its vector from the file or, if there is none, the mean of the
+    `<pad>` is zero. `<unk>` gets its vector from the file or, if there is none, the mean of the
     vectors found, as GloVe's authors advise. Any other token without a vector gets normal
     random numbers with the standard deviation of the vectors found.
 
@@ -132,7 +131,7 @@ def embedding_matrix(tokens: Sequence[str], vectors: Vectors, *, seed: int) -> n
     if not found.any():
         raise DataError(
             f"{vectors.path} has a vector for none of the {max(0, len(tokens) - 2):,} entries of "
-            "the vocabulary: give vectors of the texts' language and for whole words"
+            "the vocabulary: pass vectors of the texts' language and of whole words"
         )
     known = np.stack([rows[token] for token, has in zip(tokens, found, strict=True) if has])
     matrix = np.random.default_rng(seed).normal(
@@ -145,7 +144,7 @@ def embedding_matrix(tokens: Sequence[str], vectors: Vectors, *, seed: int) -> n
 
 
 def has_vector(tokens: Sequence[str], vectors: Vectors) -> np.ndarray:
-    """Tell which tokens have a vector of their own, bool [V]; `<pad>` and `<unk>` never."""
+    """Return which tokens have a vector of their own, bool [V]; `<pad>` and `<unk>` never do."""
     known = set(vectors.tokens) - {PAD, UNK}
     return np.fromiter((token in known for token in tokens), bool, len(tokens))
 
