@@ -31,10 +31,10 @@ MONITORS = ("macro_f1", "accuracy", "loss")
 
 
 def require_separator(mark: str | None) -> None:
-    """Raise a `ConfigError` if a mark cannot stand between labels."""
+    """Raise a `ConfigError` if a mark cannot separate labels."""
     if mark is not None and (not mark or "\n" in mark or "\r" in mark):
         raise ConfigError(
-            f"label_separator = {mark!r}: must be at least one character and no line end, "
+            f"label_separator = {mark!r}: must be at least one character and no line break, "
             "such as ';'"
         )
 
@@ -44,14 +44,16 @@ class DataConfig(Settings):
     """Where texts and labels are found in the data."""
 
     text_column: tuple[str, ...] = option(
-        (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
+        (),
+        "column with the text; several are joined by a space (default: detected)",
+        metavar="COLUMN",
     )
     label_column: str | None = option(
-        None, "column with the label; guessed if not given", metavar="COLUMN"
+        None, "column with the label (default: detected)", metavar="COLUMN"
     )
     label_separator: str | None = option(
         None,
-        "what stands between several labels in one cell of text; lists need none",
+        "separates several labels in one cell, such as ';' (default: one label per cell)",
         metavar="MARK",
     )
     dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
@@ -59,7 +61,7 @@ class DataConfig(Settings):
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
     )
     validation_fraction: float = option(
-        0.1, "share of train cut off for validation where there is none", low=0.001, high=0.9
+        0.1, "share of train held out where the data has no validation", low=0.001, high=0.9
     )
 
     def __post_init__(self) -> None:
@@ -75,38 +77,47 @@ class TokenizerConfig(Settings):
         "word", f"{', '.join(TOKENIZERS)}, or a tokenizer.json", metavar="KIND|FILE"
     )
     vocab: str | None = option(
-        None, "vocabulary file (text or JSON) to use instead of counting train", metavar="FILE"
+        None,
+        "vocabulary file, text or JSON (default: counted on train)",
+        metavar="FILE",
     )
-    vocab_size: int = option(30_000, "most entries, <pad> and <unk> included", low=3)
-    min_frequency: int = option(2, "least count in train of an entry", low=1)
+    vocab_size: int = option(30_000, "maximum number of entries, with <pad> and <unk>", low=3)
+    min_frequency: int = option(2, "minimum count of an entry in train", low=1)
     extend_vocab: int | None = option(
         None,
-        "take also the N first (most frequent) words of the vectors as entries; 50000 if not given",
+        "with --vectors: also add the N first (most frequent) words of their file to the "
+        "vocabulary (default: 50000)",
         low=0,
     )
-    max_length: int = option(400, "most tokens read of a text", low=1)
-    truncation: str = option("both", "which tokens of a longer text are read", choices=TRUNCATIONS)
+    max_length: int = option(400, "maximum number of tokens of a text; the rest is cut", low=1)
+    truncation: str = option(
+        "both",
+        "which tokens of a longer text are kept: its start, its end or both",
+        choices=TRUNCATIONS,
+    )
 
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
     """The shape of the network and its dropout."""
 
-    embedding_size: int = option(100, "numbers per token; with vectors, theirs", low=1)
+    embedding_size: int = option(100, "size of the embedding; that of --vectors, if any", low=1)
     hidden_size: int = option(128, "LSTM units per direction", low=1)
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
-    pooling: str = option("max", "how states become one vector", choices=POOLINGS)
+    pooling: str = option(
+        "max", "how the states of a text are combined into one vector", choices=POOLINGS
+    )
     ngrams: int = option(
         2,
-        "most tokens of an n-gram in the linear model beside the LSTM; 0 for none",
+        "longest n-gram, in tokens, of the linear model added to the LSTM; 0 for no such model",
         low=0,
         high=5,
     )
     ngram_buckets: int = option(
-        262_144, "rows that the n-grams of more than one token share", low=1, high=2**28
+        262_144, "hash buckets for n-grams of two or more tokens", low=1, high=2**28
     )
-    word_dropout: float = option(0.05, "share of tokens read as <unk>", low=0, high=0.99)
+    word_dropout: float = option(0.05, "share of tokens replaced by <unk>", low=0, high=0.99)
     embedding_dropout: float = option(0.3, "dropout on embeddings", low=0, high=0.99)
     dropout: float = option(0.3, "dropout between LSTM layers", low=0, high=0.99)
     output_dropout: float = option(0.3, "dropout before the linear layer", low=0, high=0.99)
@@ -114,44 +125,41 @@ class ModelConfig(Settings):
 
 @dataclass(frozen=True)
 class TrainingConfig(Settings):
-    """How the weights are found."""
+    """How the weights are trained."""
 
     epochs: int | None = option(
-        None, "most passes over train; 2 to 20, the fewer the larger it is, if not given", low=1
+        None, "maximum number of epochs (default: 2 to 20, fewer for larger data)", low=1
     )
-    total_tokens: int = option(
-        20_000_000, "tokens to read in all epochs together where their number is not given", low=1
-    )
-    batch_size: int = option(64, "most texts a step", low=1)
+    total_tokens: int = option(20_000_000, "without --epochs: tokens in all epochs together", low=1)
+    batch_size: int = option(64, "maximum number of texts per step", low=1)
     batch_tokens: int = option(
-        32_768, "most tokens a step, padding included; 0 for no limit", low=0
+        32_768, "maximum number of tokens per step, with padding; 0 for no limit", low=0
     )
     learning_rate: float = option(4e-3, "peak learning rate of AdamW", low=1e-9)
     weight_decay: float = option(0.01, "decoupled weight decay of AdamW", low=0)
-    clip_norm: float = option(1.0, "largest norm of the gradient", low=1e-9)
-    schedule: str = option("one-cycle", "course of the learning rate", choices=SCHEDULES)
+    clip_norm: float = option(1.0, "maximum norm of the gradient", low=1e-9)
+    schedule: str = option("one-cycle", "learning rate schedule", choices=SCHEDULES)
     monitor: str = option(
-        "macro_f1", "validation figure that picks the best epoch", choices=MONITORS
+        "macro_f1", "validation figure that selects the best epoch", choices=MONITORS
     )
     patience: int = option(
-        6, "epochs without a better figure before stopping", low=1, resumable=True
+        6, "epochs without improvement before training stops", low=1, resumable=True
     )
     vectors: str | None = option(
         None,
-        "pretrained word vectors to begin with: GloVe, word2vec or fastText .vec",
+        "pretrained word vectors to start from: GloVe, word2vec or fastText .vec",
         metavar="FILE",
     )
     freeze_vectors: int = option(
-        0, "epochs in which the vectors stay as they are; -1 for all", low=-1
+        0, "epochs in which the vectors are not trained; -1 for all", low=-1
     )
     vector_rate: float = option(
-        0.3, "learning rate of the vectors, as a share of the others'", low=0, high=10
+        0.3, "learning rate of the vectors, as a share of --learning-rate", low=0, high=10
     )
     adversarial: float | None = option(
         None,
-        "also learn from each text with its embeddings moved by this share of their size to where "
-        "the loss is greater; doubles the time; 0 for not; 0.05 to 0.15, the more the more epochs, "
-        "if not given",
+        "size of the adversarial change of the embeddings, as a share of their norm; doubles the "
+        "training time; 0 turns it off (default: 0.05 to 0.15, growing with the number of epochs)",
         low=0,
         high=1,
     )
@@ -159,22 +167,20 @@ class TrainingConfig(Settings):
         (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
     )
     calibrate: bool = option(
-        True, "fit on validation how sure the model is, and how much each branch counts"
+        True, "after each epoch, fit confidence and the weight of each branch on validation"
     )
-    label_smoothing: float = option(0.0, "share of a label given to all labels", low=0, high=0.9)
+    label_smoothing: float = option(0.0, "label smoothing", low=0, high=0.9)
     max_minutes: float | None = option(
-        None, "stop in good order after this many minutes", low=0, resumable=True
+        None, "stop cleanly after this many minutes", low=0, resumable=True
     )
     checkpoint_minutes: float = option(
-        5.0, "minutes between checkpoints in an epoch", low=0, resumable=True
+        5.0, "minutes between checkpoints within an epoch", low=0, resumable=True
     )
     precision: str = option(
-        "auto", "numbers that the LSTM computes with; auto is bf16 where native", choices=PRECISIONS
+        "auto", "number format of the LSTM; auto is bf16 where it is native", choices=PRECISIONS
     )
-    seed: int = option(1, "seed of everything random", low=0, high=2**31 - 1)
-    threads: int | None = option(
-        None, "CPU threads; the machine's cores if not given", low=1, resumable=True
-    )
+    seed: int = option(1, "random seed", low=0, high=2**31 - 1)
+    threads: int | None = option(None, "CPU threads (default: all cores)", low=1, resumable=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
 
@@ -185,50 +191,55 @@ class PredictionConfig(Settings):
     text_column: tuple[str, ...] = option(
         (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
     )
-    split: str | None = option(None, "split of a dataset; not needed if it has one only")
+    split: str | None = option(
+        None, "split of the dataset (default: its only one)", metavar="SPLIT"
+    )
     dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
     dataset_revision: str | None = option(
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
     )
     output_column: str | None = option(
         None,
-        "name of the added column of labels; if not given, label, or predicted_label where the "
-        "input has a column label",
+        "name of the added column of labels (default: label, or predicted_label if the input has "
+        "a column label)",
         metavar="COLUMN",
     )
     score_column: str | None = option(
         None,
-        "name of the added column of scores; if not given, score, or predicted_score where the "
-        "input has a column score",
+        "name of the added column of scores (default: score, or predicted_score if the input has "
+        "a column score)",
         metavar="COLUMN",
     )
     label_separator: str | None = option(
         None,
-        "what stands between several labels in csv and tsv; that of the training, else ;",
+        "separates several labels in csv and tsv (default: as in training, else ;)",
         metavar="MARK",
     )
-    top_k: int = option(1, "how many labels a row gets, best first", low=1)
+    top_k: int = option(1, "number of labels per row, best first", low=1)
     probabilities: bool = option(False, "add the probability of every label")
-    batch_size: int = option(64, "texts a step", low=1)
-    chunk_rows: int = option(4096, "most rows that are kept and written together", low=1)
-    engine: str = option("torch", "what computes; ray on a cluster", choices=ENGINES)
+    batch_size: int = option(64, "texts per step", low=1)
+    chunk_rows: int = option(4096, "maximum number of rows saved and written together", low=1)
+    engine: str = option(
+        "torch", "compute with PyTorch, ONNX Runtime or a Ray cluster", choices=ENGINES
+    )
     address: str | None = option(
-        None, "Ray cluster to join; one is started on this machine if not given", resumable=True
+        None,
+        "Ray cluster to join (default: start one on this machine)",
+        metavar="ADDRESS",
+        resumable=True,
     )
     workers: int | None = option(
         None,
-        "actors of the engine ray; as many as the cluster has room for if not given",
+        "actors of the engine ray (default: as many as fit the cluster)",
         low=1,
         resumable=True,
     )
     precision: str = option(
         "fp32",
-        "numbers that the LSTM computes with; int8 is for the engine onnx",
+        "number format of the LSTM; int8 needs the engine onnx",
         choices=(*PRECISIONS, "int8"),
     )
-    threads: int | None = option(
-        None, "CPU threads; the machine's cores if not given", low=1, resumable=True
-    )
+    threads: int | None = option(None, "CPU threads (default: all cores)", low=1, resumable=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
     def __post_init__(self) -> None:
@@ -238,10 +249,10 @@ class PredictionConfig(Settings):
 
 @dataclass(frozen=True)
 class CrossvalConfig(Settings):
-    """How data is cut for cross-validation."""
+    """How data is split for cross-validation."""
 
     folds: int = option(
-        10, "parts of the data; each is judged by a model trained on the others", low=2
+        10, "number of folds; each is evaluated by a model trained on the others", low=2
     )
 
 
@@ -250,11 +261,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "best": {"max_length": 800, "total_tokens": 50_000_000},
 }
-"""Options by what training may cost; any of them can be given beside a preset."""
+"""Options by training time; options passed beside a preset override it."""
 
 
 def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the option 'preset' by what it stands for; options that are given go before it.
+    """Replace the option 'preset' by its options; other options override them.
 
     Args:
         options: flat names and values.
@@ -274,7 +285,7 @@ def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything `train` can be told.
+    """All settings of a training.
 
     Args:
         data: where texts and labels are.
@@ -290,11 +301,11 @@ class TrainSettings:
 
     @classmethod
     def from_options(cls, **options: Any) -> TrainSettings:
-        """Make settings from flat option names, as the command line and TOML give them.
+        """Make settings from flat option names, as the command line and TOML have them.
 
         Args:
-            **options: any of `TRAIN_OPTIONS`; what is absent takes its default, or what `preset`,
-                one of `PRESETS`, has for it.
+            **options: any of `TRAIN_OPTIONS`; others keep their default, or the value that
+                `preset`, one of `PRESETS`, has for them.
 
         Returns:
             The settings.

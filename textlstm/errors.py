@@ -6,13 +6,15 @@ this library is never one of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class TextLSTMError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and fix."""
 
 
 class ConfigError(TextLSTMError, ValueError):
-    """A setting has a value that it can't have, or does not exist."""
+    """A setting does not exist or has a value that is not allowed."""
 
 
 class DataError(TextLSTMError, ValueError):
@@ -28,20 +30,59 @@ class ModelFolderError(TextLSTMError, OSError):
 
 
 class OutputError(TextLSTMError, OSError):
-    """A result can't be written where it was asked for."""
+    """A result can't be written to its path."""
 
 
 class TrainingError(TextLSTMError, RuntimeError):
-    """Training can't go on."""
+    """Training can't continue."""
 
 
 class PeerError(TrainingError):
-    """Another process of the same training has failed or gone; that one tells why."""
+    """Another process of the same training failed or disappeared; that process says why."""
 
 
 class ExportError(TextLSTMError, RuntimeError):
-    """A model can't be exported as asked, or the export is not equal to the model."""
+    """A model can't be exported in this form, or the export differs from the model."""
 
 
 class MissingDependencyError(TextLSTMError, ImportError):
     """An optional library is needed and not installed."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return ' (did you mean ...?)' with the known name closest to `name`; '' if none is near.
+
+    Args:
+        name: what was asked for.
+        known: the names that there are.
+
+    Returns:
+        Text to append to a message. A name is near if it begins with all of `name` (three
+        letters or more), or if one edit in four letters turns `name` into it: a letter more,
+        less, other, or two letters swapped.
+    """
+    wanted = str(name)
+    limit = max(1, len(wanted.strip("-")) // 4)
+    near = [
+        (0 if len(wanted) > 2 and other.startswith(wanted) else _edits(wanted, other), other)
+        for other in known
+        if other != wanted
+    ]
+    distance, best = min(near, default=(limit + 1, ""))
+    return f" (did you mean {best!r}?)" if distance <= limit else ""
+
+
+def _edits(one: str, other: str) -> int:
+    """Count the edits between two words (optimal string alignment), upper and lower case alike."""
+    one, other = one.lower(), other.lower()
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        above, row = row, [i]
+        for j, there in enumerate(other, start=1):
+            cost = min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != there))
+            if i > 1 and j > 1 and (one[i - 2], letter) == (there, other[j - 2]):
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before = above
+    return row[-1]

@@ -1,21 +1,20 @@
 """Options defined once: a frozen dataclass field is the flag, the TOML key and the argument.
 
-A settings class declares each option with `option(default, help, ...)`. From that one
-definition come the check of its value, the command line's flag, the key in a `--config` file
-and the keyword in Python; all four have the same name.
+A settings class declares each option with `option(default, help, ...)`. This one definition
+makes the check of its value, the flag of the command line, the key in a `--config` file and the
+keyword in Python; all have the same name.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
@@ -33,16 +32,17 @@ def option(
     """Declare a field of a settings class.
 
     Args:
-        default: the value where none is given.
-        help: one line for `--help`, lower case, without a full stop.
+        default: the default value.
+        help: one line for `--help`, lower case, without a full stop. The default is appended;
+            where it is None and has a meaning, the line ends in '(default: ...)' itself.
         choices: the only strings allowed.
-        low: the least number allowed.
-        high: the greatest number allowed.
-        metavar: how `--help` names the value.
-        resumable: whether a run that is resumed may be given another value.
+        low: the minimum.
+        high: the maximum.
+        metavar: the name of the value in `--help`.
+        resumable: whether the value may change when a run is resumed.
 
     Returns:
-        A dataclass field that carries all of this.
+        A dataclass field that has all of this as its metadata.
     """
     metadata = {"help": help, "choices": choices, "low": low, "high": high, "metavar": metavar}
     return dataclasses.field(default=default, metadata={**metadata, "resumable": resumable})
@@ -114,13 +114,13 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
     Args:
         cls: a settings class.
-        values: option names and values; what is absent takes its default.
+        values: option names and values; other options keep their default.
 
     Returns:
         The object.
 
     Raises:
-        ConfigError: a name is unknown (the closest known one is named) or a value is bad.
+        ConfigError: a name is unknown (the closest known one is named) or a value is not valid.
     """
     reject_unknown(values, names_of(cls))  # type: ignore[arg-type]
     return cls(**values)
@@ -129,13 +129,9 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 def reject_unknown(values: Iterable[str], known: Iterable[str]) -> None:
     """Raise a `ConfigError` that lists every name of `values` that is not in `known`."""
     known = list(known)
-    complaints = []
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            complaints.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-    if complaints:
-        raise ConfigError(f"unknown option {', '.join(complaints)}; known are {', '.join(known)}")
+    unknown = [repr(name) + did_you_mean(name, known) for name in values if name not in known]
+    if unknown:
+        raise ConfigError(f"unknown option {', '.join(unknown)}; known options: {', '.join(known)}")
 
 
 def add_flags(
@@ -145,13 +141,13 @@ def add_flags(
     *,
     only: Collection[str] | None = None,
 ) -> None:
-    """Add a flag for every option of `cls` to `parser`; a flag not given sets nothing.
+    """Add a flag for every option of `cls` to `parser`; a flag that is not used sets nothing.
 
     Args:
-        parser: where the flags go, under a heading of their own.
+        parser: gets the flags, under a heading of their own.
         cls: a settings class.
         title: the heading.
-        only: the names of the options wanted; all if not given.
+        only: names of the options to add; default: all.
     """
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(cls)
@@ -159,7 +155,7 @@ def add_flags(
         if only is not None and field.name not in only:
             continue
         kind, many = _base_type(hints[field.name])
-        help_text = f"{field.metadata['help']} ({_default_text(field)})".replace("%", "%%")
+        help_text = describe(field).replace("%", "%%")
         flag = "--" + field.name.replace("_", "-")
         common: dict[str, Any] = {
             "dest": field.name,
@@ -189,15 +185,16 @@ def _number(kind: type) -> Any:
 _NAMED = {int: _number(int), float: _number(float), str: str}
 
 
-def _default_text(field: dataclasses.Field[Any]) -> str:
-    default = field.default
+def describe(field: dataclasses.Field[Any]) -> str:
+    """Return the help of an option with its default, if there is one."""
+    text, default = str(field.metadata["help"]), field.default
     if default is None or default == ():
-        return "default: none"
-    if isinstance(default, tuple):
-        return "default: " + " ".join(map(str, default))
+        return text
     if isinstance(default, bool):
-        return "default: yes" if default else "default: no"
-    return f"default: {default}"
+        default = "yes" if default else "no"
+    elif isinstance(default, tuple):
+        default = " ".join(map(str, default))
+    return f"{text} (default: {default})"
 
 
 def _fields(settings: Settings | type[Settings]) -> tuple[dataclasses.Field[Any], ...]:
@@ -242,9 +239,10 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
     choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
     for item in value if isinstance(value, tuple) else (value,):
         if choices and item not in choices:
-            close = difflib.get_close_matches(str(item), choices, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"{field.name} = {item!r}: must be one of {', '.join(choices)}{hint}")
+            raise ConfigError(
+                f"{field.name} = {item!r}: must be one of {', '.join(choices)}"
+                + did_you_mean(item, choices)
+            )
         if low is not None and not item >= low:
             raise ConfigError(f"{field.name} = {item!r}: must be at least {low:g}")
         if high is not None and not item <= high:

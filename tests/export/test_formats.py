@@ -128,7 +128,7 @@ def test_the_vocabulary_text_is_one_token_a_line(tmp_path):
 
 
 def test_an_unknown_format_names_the_closest():
-    with pytest.raises(ConfigError, match=r"'safetensor'.*; did you mean 'safetensors'"):
+    with pytest.raises(ConfigError, match=r"'safetensor'.*did you mean 'safetensors'"):
         export_model(tiny_classifier(), "safetensor", "x")
     assert {"vocab", "safetensors"} <= set(FORMATS)
 

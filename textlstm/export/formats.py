@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 
 from textlstm.classifier.classifier import LabelledSplit, TextClassifier
 from textlstm.classifier.weights import save_weights
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, did_you_mean
 from textlstm.export.torch_export import export_program, export_torch
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
 from textlstm.version import __version__
@@ -63,8 +62,7 @@ def export_model(
         MissingDependencyError: the format needs a package that is not installed.
     """
     if format not in FORMATS:
-        close = difflib.get_close_matches(format, FORMATS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(format, FORMATS)
         raise ConfigError(f"format = {format!r}: must be one of {', '.join(FORMATS)}{hint}")
     if format == "onnx":
         from textlstm.export.onnx_export import export_onnx  # needs the extra packages

@@ -5,7 +5,6 @@ Shapes: N texts.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from array import array
@@ -22,7 +21,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
-from textlstm.errors import ConfigError, VocabularyError
+from textlstm.errors import ConfigError, VocabularyError, did_you_mean
 from textlstm.io.atomic import atomic_path
 from textlstm.text.rules import FROM_FILE, Rules, assemble, rules_of
 from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
@@ -304,10 +303,9 @@ def _kind_of(config: TokenizerConfig) -> str:
     elif name.lower().endswith(".json") or Path(name).is_file():
         kind = FROM_FILE
     else:
-        close = difflib.get_close_matches(name, TOKENIZERS, n=1)
         raise ConfigError(
             f"tokenizer = {name!r}: must be one of {', '.join(TOKENIZERS)}, or a tokenizer.json"
-            + (f"; did you mean {close[0]!r}?" if close else "")
+            + did_you_mean(name, TOKENIZERS)
         )
     if config.vocab is not None and kind in (*SUBWORDS, FROM_FILE):
         raise ConfigError(
