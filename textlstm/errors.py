@@ -57,14 +57,16 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
         known: the names that there are.
 
     Returns:
-        Text to append to a message. A name is near if it begins with all of `name` (three
-        letters or more), or if one edit in four letters turns `name` into it: a letter more,
-        less, other, or two letters swapped.
+        Text to append to a message. Names of three letters or more have near ones: those that
+        begin with the whole `name`, and those that differ from it by at most one edit in four
+        letters (at least one): a letter added, removed, replaced, or two swapped.
     """
     wanted = str(name)
+    if len(wanted) < 3:
+        return ""
     limit = max(1, len(wanted.strip("-")) // 4)
     near = [
-        (0 if len(wanted) > 2 and other.startswith(wanted) else _edits(wanted, other), other)
+        (0 if other.startswith(wanted) else _edits(wanted, other), other)
         for other in known
         if other != wanted
     ]

@@ -15,6 +15,7 @@ from tiny_corpus import OPTIONS, flags, rows, write_csv, write_splits
 from textlstm import TextClassifier, __version__
 from textlstm.cli import main
 from textlstm.cli.console import clock
+from textlstm.cli.parser import COMMANDS
 from textlstm.cli.progress import Progress
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export.formats import FORMATS
@@ -62,8 +63,8 @@ def test_help_lists_the_commands_and_the_first_steps(capsys):
         run("--help")
     out, _ = capsys.readouterr()
     assert stop.value.code == 0
-    for command in ("train", "evaluate", "crossval", "predict", "export", "vocab", "inspect"):
-        assert f"\n    {command} " in out
+    for command in COMMANDS:
+        assert f"\n    {command} " in out.replace("\n  ", " \n  ")
     assert "textlstm train sample --out my-model" in out
 
 
@@ -85,10 +86,14 @@ def test_the_help_of_export_names_every_format(capsys):
     ("arguments", "said"),
     [
         ([], "the following arguments are required: COMMAND (see textlstm --help)"),
-        (["trian"], "invalid choice: 'trian'"),
+        (["trian"], "unknown command 'trian' (did you mean 'train'?)"),
+        (["xyzzy"], "unknown command 'xyzzy' (see"),
         (["train", "sample"], "required: --out (see textlstm train --help)"),
         (["train", "--out", "m"], "DATA is missing"),
-        (["train", "sample", "--out", "m", "--epohcs", "3"], "--epohcs 3; did you mean --epochs?"),
+        (
+            ["train", "sample", "--out", "m", "--epohcs", "3"],
+            "--epohcs 3 (did you mean '--epochs'?)",
+        ),
         (["train", "sample", "--out", "m", "--epochs", "x"], "invalid whole number value: 'x'"),
         (["train", "sample", "--out", "m", "--epochs", "0"], "epochs = 0: must be at least 1"),
         (["train", "sample", "--out", "m", "--pooling", "avg"], "pooling = 'avg': must be one of"),
@@ -98,9 +103,17 @@ def test_the_help_of_export_names_every_format(capsys):
         (["evaluate", "no-model", "sample"], "no-model"),
         (["predict", "no-model", "x.csv", "--out", "y.csv"], "no-model"),
         (["predict", "no-model", "x.csv"], "--out is missing"),
+        (["predict", "no-model", "good"], "--text good labels that word"),
+        (["predict", "no-model"], "pass either INPUT or --text"),
+        (["predict", "no-model", "x.csv", "--text", "a"], "pass either INPUT or --text"),
+        (["predict", "no-model", "--text", "a", "--resume"], "--resume needs files"),
+        (["train", "sample", "--out", "m", "--test", "x"], "arguments: --test x (see"),
+        (["train", "sample", "--out", "m", "-q", "-v"], "not allowed with argument"),
         (["export", "no-model", "--format", "vocab", "--out", "v.txt"], "no-model"),
         (["vocab"], "COMMAND"),
-        (["vocab", "show", "no-such.txt"], "no-such.txt"),
+        (["vocab", "show", "no-such.txt"], "no such file: no-such.txt"),
+        (["vocab", "build", "no-such.txt", "--out", "v"], "no such file or folder: no-such.txt"),
+        (["completion", "tcsh"], "invalid choice: 'tcsh'"),
         (["vocab", "show", "no-such.txt", "--top", "0"], "invalid whole number above 0 value: '0'"),
         (["inspect", "no-model"], "no-model"),
     ],
@@ -209,8 +222,9 @@ def test_options_come_from_a_file_and_flags_win(data, tmp_path):
         ("epohcs = 3", "'epohcs' (did you mean 'epochs'?)"),
         ("[model]\nepochs = 3", "unknown option 'epochs'"),
         ("[trainig]\nepochs = 3", "'trainig' (did you mean 'training'?)"),
-        ("epochs = 3\n[training]\nepochs = 3", "epochs stands there twice"),
-        ("epochs = 'three'", "epochs = 'three': must be a whole number"),
+        ("epochs = 3\n[training]\nepochs = 3", "epochs occurs twice"),
+        ("epochs = 'three'", "c.toml: epochs = 'three': must be a whole number"),
+        ("[model]\npooling = 'avg'", "c.toml: pooling = 'avg': must be one of"),
         ("model = 3", "model"),
         ("\ud83d".encode("utf-8", "surrogatepass"), "is not TOML"),
         (None, "no such file"),
@@ -297,11 +311,12 @@ def test_evaluate_shows_a_table_and_writes_json(capsys, data, model, tmp_path):
 def test_evaluate_judges_the_split_asked_for_and_a_file_whole(capsys, data, model):
     classifier = TextClassifier.load(model)
     for source, split, seed, n in (
-        (data, "test", 2, 16),
-        (data, "train", 0, 48),
-        (data / "validation.csv", "test", 1, 16),
+        (data, ["--split", "test"], 2, 16),
+        (data, [], 2, 16),
+        (data, ["--split", "train"], 0, 48),
+        (data / "validation.csv", [], 1, 16),
     ):
-        assert run("evaluate", model, source, "--json", "-", "--split", split) == 0
+        assert run("evaluate", model, source, "--json", "-", *split) == 0
         texts, labels = zip(*rows(n, seed), strict=True)
         ids = [classifier.labels.index(label) for label in labels]
         expected = evaluate_probabilities(
@@ -335,7 +350,7 @@ def test_predict_labels_a_file(capsys, model, tmp_path):
     assert run("predict", model, source, "--out", tmp_path / "out.jsonl", "--top-k", 2) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1] == f"2 rows are in {tmp_path / 'out.jsonl'}"
+    assert err.splitlines()[-1] == f"wrote 2 rows to {tmp_path / 'out.jsonl'}"
     labelled = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in labelled] == ["1", "2"]
     assert list(labelled[0]) == ["id", "text", "label", "score", "label_2", "score_2"]
@@ -348,7 +363,7 @@ def test_predict_says_how_many_rows_got_no_label(capsys, model, tmp_path):
     (tmp_path / "in.csv").write_bytes(b"text\ndull\nx\xff\n")
     assert run("predict", model, tmp_path / "in.csv", "--out", tmp_path / "out.csv") == 0
     err = capsys.readouterr().err
-    assert "1 of 2 rows got no label: not UTF-8 (1); see their error" in err
+    assert "1 of 2 rows have no label: not UTF-8 (1); see column error" in err
 
 
 def test_predict_reads_lines_from_stdin_and_writes_json_lines_to_stdout(capsys, model, monkeypatch):
@@ -404,7 +419,8 @@ def test_export_to_onnx_measures_int8_on_data(capsys, data, model, tmp_path):
     assert shown == ""
     assert "largest difference" in err
     assert "of 16 texts the same label" in err
-    assert err.splitlines()[-1] == f"the onnx export of {model} is in {out}"
+    assert f"exported {model} to {out}" in err.splitlines()
+    assert err.splitlines()[-1].startswith(f"next: read {out}/README.md")
     assert f"16 labelled texts of `{data} (validation)`" in (out / "README.md").read_text()
     assert "exists" in fails(capsys, *export)
     assert run(*export, "--overwrite", "--data", odd, *columns) == 0
@@ -420,7 +436,9 @@ def test_vocab_counts_the_words_of_files_without_labels(capsys, tmp_path):
     out = tmp_path / "v.txt"
     build = ["vocab", "build", tmp_path / "x.csv", "--out", out, "--min-frequency", 2]
     assert run(*build) == 0
-    assert "4 entries, for 83.33% of 6 tokens" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"wrote 4 entries to {out}; they cover 83.33% of 6 tokens" in err
+    assert err.splitlines()[-1] == f"next: textlstm train DATA --vocab {out} --out MODEL"
     assert Vocabulary.load(out).get_itos() == ["<pad>", "<unk>", "a", "b"]
     assert "exists" in fails(capsys, *build)
     assert run("vocab", "show", out, "--top", 3) == 0

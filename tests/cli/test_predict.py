@@ -63,8 +63,8 @@ def test_strict_ends_with_2_if_a_row_got_no_label_and_writes_all_the_same(model,
     (tmp_path / "in.csv").write_bytes(b"text\ndull\nx\xff\na,b\n")
     assert run(model, tmp_path / "in.csv", "--out", tmp_path / "out.jsonl", "--strict") == 2
     err = capsys.readouterr().err.splitlines()
-    assert err[-2].startswith("2 of 3 rows got no label: not UTF-8 (1), 2 fields instead of 1 (1)")
-    assert err[-1] == f"3 rows are in {tmp_path / 'out.jsonl'}"
+    assert err[-2].startswith("2 of 3 rows have no label: not UTF-8 (1), 2 fields instead of 1 (1)")
+    assert err[-1] == f"wrote 3 rows to {tmp_path / 'out.jsonl'}"
     errors = [json.loads(line).get("error") for line in (tmp_path / "out.jsonl").open()]
     assert errors == [None, "not UTF-8", "row 3: 2 fields instead of 1"]
     (tmp_path / "in.csv").write_text("text\ndull\n")
@@ -165,8 +165,8 @@ def test_resume_begins_where_there_is_nothing_and_never_trusts_a_whole_output(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-", "--out", "x.csv", "--resume"], "--resume cannot read stdin again"),
-        (["in.csv", "--out", "-", "--resume"], "--resume cannot go on with stdout"),
+        (["-", "--out", "x.csv", "--resume"], "--resume needs files"),
+        (["in.csv", "--out", "-", "--resume"], "--resume needs files"),
         (["in.csv", "--out", "in.csv", "--overwrite"], "in.csv is the input"),
         (["in", "--out", "in", "--overwrite"], "in is the input"),
         (["in.csv", "--out", "x.csv", "--precision", "int8"], "precision = 'int8'"),
@@ -230,9 +230,9 @@ def test_between_lines_the_speed_and_the_time_left_are_told(capsys, monkeypatch)
             now[0] += 5
         tell(70_000, None, 50_000)
     assert capsys.readouterr().err.splitlines() == [
-        "62,000 rows, 1,200 a second, about 0:23 left",
-        "64,000 rows, 700 a second, about 0:37 left",
-        "70,000 rows, 667 a second",
+        "62,000 rows, 1,200 per second, about 0:23 left",
+        "64,000 rows, 700 per second, about 0:37 left",
+        "70,000 rows, 667 per second",
     ]
 
 

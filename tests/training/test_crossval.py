@@ -261,7 +261,7 @@ def test_of_several_processes_the_first_one_tells(data, tmp_path, capsys, monkey
         (["no-such.csv"], "no such file: no-such.csv"),
         (["x.csv", "--folds", "1"], "folds = 1: must be at least 2"),
         (["x.csv", "--folds", "50"], "must be at most 20, the texts of the rarest label 'good'"),
-        (["x.csv", "--fodls", "5"], "did you mean --folds?"),
+        (["x.csv", "--fodls", "5"], "did you mean '--folds'?"),
         (["x.csv", "--resume"], "name it with --json FILE"),
         (["x.csv", "--resume", "--json", "-"], "name it with --json FILE"),
         (["x.csv", "--resume", "--json", "x.csv"], "cannot go on with x.csv"),

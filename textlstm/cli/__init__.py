@@ -1,7 +1,16 @@
-"""The command line: reading arguments, showing progress, errors in one line.
+"""The command line: arguments, progress, exit codes; it only dispatches.
 
-Exit codes: 0; 2 for an error that the user can mend; 130 after Ctrl-C; 143 after SIGTERM. What
-is asked for goes to stdout, everything else to stderr.
+- `parser`: the list of commands; parsing, and errors in one line
+- `console`: log lines and progress on stderr
+- `paths`: missing files and models reported before anything heavy is imported
+- `model`: the argument MODEL
+- `train`, `evaluate`, `crossval`, `predict`, `export`, `inspect`, `vocab`, `config`,
+  `completion`: a command each
+- `train_options`, `settings_file`: the options of a training, and their TOML file
+- `progress`: the progress of a training
+
+Exit codes: 0; 2 for an error that the user can fix; 130 after Ctrl-C; 143 after SIGTERM.
+Results go to stdout, everything else to stderr. May import: every folder.
 """
 
 from __future__ import annotations
@@ -12,13 +21,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+from textlstm.cli.console import is_verbose, set_verbosity
 from textlstm.cli.parser import ERROR_CODE, complain, parse
 from textlstm.errors import PeerError, TextLSTMError
 from textlstm.training.launch import read_place
 
 _WAIT = 5.0  # seconds
 
-# How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 has it
+# How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 makes it
 # hold a core that another process waits for: two trainings on two cores then run at a tenth of
 # their speed or less. An idle machine loses about 3%. Read when torch is loaded.
 _SPINS = "1000"
@@ -28,29 +38,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: those of the process if not given.
+        arguments: default: those of the process.
 
     Returns:
         The exit code.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a letter that a label has
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a letter of a label
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(arguments)
+        set_verbosity(quiet=options.quiet, verbose=options.verbose)
         code: int = options.run(options)
-        sys.stdout.flush()  # a closed pipe shall show here, not in the interpreter's last breath
+        sys.stdout.flush()  # a closed pipe must show here, not when the interpreter exits
         return code
     except TextLSTMError as error:
         if isinstance(error, PeerError) and not read_place().is_main:
-            time.sleep(_WAIT)  # torchrun ends all when one ends: first the other shall tell why
-        else:
-            complain(str(error))
+            time.sleep(_WAIT)  # torchrun ends all when one ends: let the other say why first
+            return ERROR_CODE
+        if is_verbose():
+            import traceback
+
+            traceback.print_exc()
+        complain(str(error))
         return ERROR_CODE
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
     except BrokenPipeError:
-        # the reader of our output has gone (`| head`); nothing more can or need be written
+        # whoever read our output has closed it (`| head`); there is nothing more to write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        set_verbosity(quiet=False, verbose=False)

@@ -1,4 +1,4 @@
-"""What a terminal shows: log lines, and the progress of training and of classification.
+"""What a terminal shows: log lines, and the progress of a command.
 
 All of it goes to stderr: a bar where that is a terminal, plain lines now and then elsewhere.
 """
@@ -12,19 +12,36 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tqdm import tqdm
-
 SECONDS_BETWEEN_LINES = 10.0
+
+_QUIET, _NORMAL, _VERBOSE = range(3)
+_verbosity = _NORMAL
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Set how much the commands of this process show: --quiet and --verbose."""
+    global _verbosity
+    _verbosity = _QUIET if quiet else _VERBOSE if verbose else _NORMAL
+
+
+def is_verbose() -> bool:
+    """Whether --verbose is set."""
+    return _verbosity == _VERBOSE
+
+
+def draws_bars() -> bool:
+    """Whether progress is shown as a bar."""
+    return sys.stderr.isatty() and _verbosity != _QUIET
 
 
 @contextlib.contextmanager
 def messages(*, shown: bool = True) -> Iterator[None]:
-    """Show what the library logs, without disturbing a bar; if not `shown`, drop it."""
+    """Show what the library logs, without breaking a bar; if not `shown`, drop it."""
     logger = logging.getLogger("textlstm")
     handler = _Lines() if shown else logging.NullHandler()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][_verbosity])
     try:
         yield
     finally:
@@ -33,7 +50,16 @@ def messages(*, shown: bool = True) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Show a line on stderr."""
+    """Show a line on stderr, unless --quiet is set."""
+    if _verbosity != _QUIET:
+        _write(line, "textlstm.cli")
+
+
+def _write(line: str, origin: str) -> None:
+    from tqdm import tqdm  # takes as long to import as all of `textlstm --help`
+
+    if is_verbose():
+        line = f"{time.strftime('%H:%M:%S')} {origin}: {line}"
     tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()
 
@@ -41,39 +67,41 @@ def say(line: str) -> None:
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         warning = "warning: " if record.levelno >= logging.WARNING else ""
-        say(warning + record.getMessage())
+        _write(warning + record.getMessage(), record.name)
 
 
-Tell = Callable[[int, "int | None", int], None]
-"""Takes how many are done, how many there seem to be, and how many were done before."""
+OnProgress = Callable[[int, "int | None", int], None]
+"""Takes the number done, the total if known, and the number done by an earlier run."""
 
 
 @contextlib.contextmanager
-def counting(unit: str) -> Iterator[Tell]:
-    """Show how many of something are done, how fast, and the time left where that is known.
+def counting(unit: str) -> Iterator[OnProgress]:
+    """Show a count, its speed, and the remaining time where the total is known.
 
     Args:
         unit: what is counted.
 
     Yields:
-        A function to be called now and then.
+        A function to call with the progress.
     """
-    if sys.stderr.isatty():
+    if draws_bars():
+        from tqdm import tqdm
+
         with tqdm(unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
             yield lambda done, total, before: _forward(bar, done, total, before)
         return
     began = last = time.monotonic()
 
-    def tell(done: int, total: int | None, before: int) -> None:
+    def on_progress(done: int, total: int | None, before: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             speed = (done - before) / (now - began)
             left = f", about {clock((total - done) / speed)} left" if total and speed else ""
-            say(f"{done:,} {unit}, {speed:,.0f} a second{left}")
+            say(f"{done:,} {unit}, {speed:,.0f} per second{left}")
 
-    yield tell
+    yield on_progress
 
 
 def _forward(bar: Any, done: int, total: int | None, before: int) -> None:
@@ -82,7 +110,7 @@ def _forward(bar: Any, done: int, total: int | None, before: int) -> None:
 
 
 def clock(seconds: float) -> str:
-    """Give a time as 3:05 or 1:03:05."""
+    """Format a time as 3:05 or 1:03:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

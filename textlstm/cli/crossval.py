@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textlstm.cli.console import clock, messages, say
 from textlstm.cli.train_options import add_train_options, read_train_options
@@ -23,26 +23,22 @@ if TYPE_CHECKING:
     from textlstm.training.crossval import CrossValidation
 
 _DESCRIPTION = """\
-Judge how well a classifier learns from DATA, where there is no test split.
+Estimate by cross-validation how well a classifier learns from DATA without a test split.
 
-The rows of train are dealt out to the folds, of each label alike. For each fold a classifier is
-trained on the others, of which a part is cut off to pick the best epoch, and judged on it. The
-table goes to stdout: each fold, then mean, standard deviation, least and most of each figure. No
-classifier is kept; `textlstm train DATA` makes one of all rows.
+Rows are split into folds, stratified by label. For each fold, a classifier is trained on the
+other folds, of which a sample is held out to select the best epoch, and evaluated on the fold.
+The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
+No classifier is saved; `textlstm train DATA` trains one on all rows.
 
-All options of train hold for each training. Ctrl-C and SIGTERM end it with a table of the folds
-that are done; with --json FILE, --resume goes on with the others."""
+All options of train apply to each training. Ctrl-C and SIGTERM stop it with a table of the
+finished folds; with --json FILE, --resume continues with the others."""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "crossval",
-        help="judge what is learned from data without a test split",
-        usage="textlstm crossval DATA [OPTION ...]",
-        description=_DESCRIPTION,
-    )
-    parser.add_argument("data", metavar="DATA", help="as for train; of several splits, train")
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm crossval DATA [OPTION ...]"
+    parser.description = _DESCRIPTION
+    parser.add_argument("data", metavar="DATA", help="as for train; only its train split is used")
     add_flags(parser, CrossvalConfig, "folds")
     parser.add_argument(
         "--json",
@@ -50,14 +46,14 @@ def add_parser(commands: Any) -> None:
         help="write the figures as JSON after each fold; - writes only them, to stdout",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="leave out the folds that FILE has already"
+        "--resume", action="store_true", help="skip the folds that are already in FILE"
     )
     add_train_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
+    """Run the command and return the exit code."""
     place = read_place()
     try:
         options = read_train_options(arguments)

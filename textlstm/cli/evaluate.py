@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DataConfig, PredictionConfig
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
@@ -26,42 +30,38 @@ DATA_OPTIONS = (
 _RUN = ("batch_size", "precision", "threads", "device")
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="judge a classifier on labelled data",
-        usage="textlstm evaluate MODEL DATA [OPTION ...]",
-        description="Judge a classifier on labelled data; the table goes to stdout.",
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm evaluate MODEL DATA [OPTION ...]"
+    parser.description = "Evaluate a classifier on labelled data; the table goes to stdout."
     add_model(parser)
-    parser.add_argument("data", metavar="DATA", help="as for train; a single file is judged whole")
-    parser.add_argument(
-        "--split", default="test", help="which split of DATA to judge (default: %(default)s)"
-    )
+    parser.add_argument("data", metavar="DATA", help="as for train; all rows of a single file")
+    parser.add_argument("--split", help="split of DATA to evaluate (default: test)")
     parser.add_argument(
         "--json",
         metavar="FILE",
-        help="write the figures as JSON too; - writes only them, to stdout",
+        help="also write the figures as JSON; - writes only them, to stdout",
     )
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
-    add_flags(parser, PredictionConfig, "running", only=_RUN)
+    add_flags(parser, PredictionConfig, "computing", only=_RUN)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
+    """Run the command and return the exit code."""
     given = {name: value for name, value in vars(arguments).items() if name in _RUN}
-    running = build(PredictionConfig, given)
+    config = build(PredictionConfig, given)
+    require_model(arguments.model)
+    require_data(arguments.data)
     from textlstm.evaluation.metrics import format_metrics
     from textlstm.nn.device import cpu_threads
 
-    with messages(), cpu_threads(running.threads):
-        classifier = load_model(arguments, device=running.device, precision=running.precision)
+    with messages(), cpu_threads(config.threads):
+        classifier = load_model(arguments, device=config.device, precision=config.precision)
         split, notes = load_labelled(arguments, classifier)
         for note in notes:
             say(note)
-        metrics = classifier.evaluate(split, batch_size=running.batch_size)
+        metrics = classifier.evaluate(split, batch_size=config.batch_size)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
         sys.stdout.write(text)
@@ -75,30 +75,36 @@ def run(arguments: argparse.Namespace) -> int:
 def load_labelled(
     arguments: argparse.Namespace, classifier: TextClassifier
 ) -> tuple[Split, list[str]]:
-    """Read the split, its columns as given, else as in training, else guessed."""
+    """Read the split to evaluate, from the columns passed, else those of training, else detected.
+
+    Raises:
+        ConfigError: a split is named, and DATA is a single file.
+        DataError: the data can't be read, or has no such split or columns.
+    """
+    if arguments.split and Path(arguments.data).is_file():
+        raise ConfigError(
+            f"--split {arguments.split}: {arguments.data} is a single file, which has no splits: "
+            "leave --split out to evaluate all its rows"
+        )
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     trained = classifier.settings.data
     if arguments.data != classifier.record.source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
     from textlstm.data.corpus import load_split
 
-    def load(config: DataConfig) -> tuple[Split, list[str]]:
-        return load_split(
-            arguments.data,
-            arguments.split,
-            config,
-            classifier.labels,
-            multi_label=classifier.multi_label,
-        )
-
+    load = partial(
+        load_split,
+        arguments.data,
+        arguments.split or "test",
+        labels=classifier.labels,
+        multi_label=classifier.multi_label,
+    )
     config = dataclasses.replace(trained, **given)
-    guessed = dataclasses.replace(DataConfig(), **given)
+    detected = dataclasses.replace(DataConfig(), **given)
     try:
         return load(config)
-    except DataError as error:
-        if config == guessed:
-            raise
-        try:
-            return load(guessed)
-        except DataError:
-            raise error from None
+    except DataError:
+        if config != detected:
+            with contextlib.suppress(DataError):
+                return load(detected)
+        raise

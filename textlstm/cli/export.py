@@ -3,59 +3,65 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
-from typing import Any
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.evaluate import DATA_OPTIONS, load_labelled
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import require_data, require_free, require_model
 from textlstm.config import DataConfig
-from textlstm.errors import ConfigError, OutputError
+from textlstm.errors import ConfigError
 from textlstm.options import add_flags
 
+_NEXT = {
+    "vocab": "next: textlstm vocab show {out}",
+    "onnx": "next: read {out}/README.md, which has a program that uses the export",
+}
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "export",
-        help="write a model's vocabulary, weights or network for other tools",
-        description="Write a model's vocabulary, weights or network so that other tools read it.",
-    )
+_DESCRIPTION = """\
+Write the vocabulary, weights or network of a model for other tools. The formats:
+
+  vocab:         tokens with their counts, as text (.txt) or JSON (.json)
+  safetensors:   the weights (.safetensors)
+  onnx:          a folder with network, tokenizer, labels and a README; to use it, ONNX Runtime,
+                 tokenizers and numpy are enough
+  torch:         the weights as a PyTorch state dict (.pt)
+  torch-export:  the network as a torch.export program (.pt2)"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm export MODEL --format FORMAT --out PATH [OPTION ...]"
+    parser.description = _DESCRIPTION
     add_model(parser)
-    parser.add_argument(
-        "--format",
-        required=True,
-        help="vocab: tokens with their counts, as text (.txt) or JSON (.json); "
-        "safetensors: the weights (.safetensors); "
-        "onnx: network, tokenizer, labels and a README as a folder that needs ONNX Runtime only; "
-        "torch: the weights as a PyTorch state dict (.pt); "
-        "torch-export: the network as a torch.export program (.pt2)",
-    )
+    parser.add_argument("--format", required=True, help="what to write, see above")
     parser.add_argument("--out", required=True, metavar="PATH", help="the file or folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace PATH if it exists")
     onnx = parser.add_argument_group("onnx")
     onnx.add_argument(
         "--quantize",
         metavar="KIND",
-        help="int8: 8-bit weights and products; needs --data, to measure what it changes",
+        help="int8: 8-bit weights and products; needs --data to measure the difference",
     )
     onnx.add_argument(
         "--data",
         metavar="DATA",
         help="labelled texts to measure accuracy and speed on, as for train",
     )
-    onnx.add_argument(
-        "--split", default="test", help="which split of DATA to measure on (default: %(default)s)"
-    )
+    onnx.add_argument("--split", help="split of DATA to measure on (default: test)")
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
+    """Run the command and return the exit code."""
     require_free(arguments.out, overwrite=arguments.overwrite)
     if arguments.quantize is not None and arguments.data is None:
-        raise ConfigError("--quantize changes results a little: pass --data to measure how much")
+        raise ConfigError("--quantize changes results slightly: pass --data to measure how much")
+    require_model(arguments.model)
+    if arguments.data is not None:
+        require_data(arguments.data)
     from textlstm.export.formats import export_model
 
     split, name = None, ""
@@ -65,8 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             split, notes = load_labelled(arguments, classifier)
             for note in notes:
                 say(note)
-            whole = Path(arguments.data).is_file()  # no splits in it
-            name = arguments.data if whole else f"{arguments.data} ({arguments.split})"
+            whole = Path(arguments.data).is_file()  # it has no splits
+            name = arguments.data if whole else f"{arguments.data} ({arguments.split or 'test'})"
         export_model(
             classifier,
             arguments.format,
@@ -76,11 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             data_name=name,
             overwrite=arguments.overwrite,
         )
-    say(f"the {arguments.format} export of {arguments.model} is in {arguments.out}")
+    say(f"exported {arguments.model} to {arguments.out}")
+    if arguments.format in _NEXT:
+        say(_NEXT[arguments.format].format(out=shlex.quote(arguments.out)))
     return 0
-
-
-def require_free(path: str, *, overwrite: bool) -> None:
-    """Raise an `OutputError` if a file would be lost."""
-    if Path(path).exists() and not overwrite:
-        raise OutputError(f"{path} exists: pass --overwrite to replace it, or choose another name")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shutil
 import sys
-from typing import Any
+import textwrap
 
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import require_model
+
+_NAME = re.compile(r"(?:.*?  +)?")  # in `name  value`
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "inspect",
-        help="tell what a model is and how it was made",
-        description="Tell what a model is: labels, network, data, training, results, settings.",
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm inspect MODEL [OPTION ...]"
+    parser.description = "Show labels, network, data, training, results and settings of a model."
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    parser.add_argument("--json", action="store_true", help="write JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
+    """Run the command and return the exit code."""
+    require_model(arguments.model)
     from textlstm.classifier.model_card import format_description
 
     description = load_model(arguments).describe()
@@ -31,5 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
         text = json.dumps(description, indent=2, ensure_ascii=False)
     else:
         text = format_description(description)
+        if sys.stdout.isatty():
+            text = wrap(text, shutil.get_terminal_size().columns)
     sys.stdout.write(text + "\n")
     return 0
+
+
+def wrap(text: str, width: int) -> str:
+    """Break lines of `name  value` to a width; what follows is indented below the value."""
+    lines = []
+    for line in text.splitlines():
+        indent = min(len(_NAME.match(line)[0]), width // 2)  # type: ignore[index]
+        lines += textwrap.wrap(line, width, subsequent_indent=" " * indent) or [""]
+    return "\n".join(lines)

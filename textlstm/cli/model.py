@@ -18,7 +18,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def load_model(
     arguments: argparse.Namespace, *, device: str = "cpu", precision: str = "fp32"
 ) -> TextClassifier:
-    """Load MODEL, fetched from the Hub if there is no such folder."""
+    """Load MODEL, which is downloaded from the Hub if there is no such folder."""
     from textlstm.classifier.classifier import TextClassifier
 
     return TextClassifier.from_pretrained(

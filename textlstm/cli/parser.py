@@ -1,19 +1,36 @@
-"""The arguments of all commands. Nothing heavy is imported before a command runs."""
+"""The arguments of all commands. Only the module of the command that is run is imported."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from textlstm.cli import crossval, evaluate, export, inspect, predict, train, vocab
-from textlstm.errors import PeerError
+from textlstm.errors import PeerError, did_you_mean
 from textlstm.training.launch import read_place
 from textlstm.version import __version__
 
 ERROR_CODE = 2
+
+COMMANDS = {
+    "train": "train a classifier",
+    "evaluate": "evaluate a classifier on labelled data",
+    "crossval": "cross-validate on data without a test split",
+    "predict": "label texts",
+    "export": "write the vocabulary, weights or network for other tools",
+    "inspect": "show what a model is and how it was trained",
+    "vocab": "build or show a vocabulary",
+    "config": "print all options of train as a TOML file",
+    "completion": "print a completion script for your shell",
+}
+"""Each command, with its line in the list of commands; its module has the same name."""
+
+_EPILOG = """\
+`textlstm COMMAND --help` lists the options of a command. First steps:
+  textlstm train sample --out my-model
+  textlstm predict my-model "a wonderful film\""""
 
 
 def complain(message: str) -> None:
@@ -22,7 +39,7 @@ def complain(message: str) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints take one line and name the help to look at."""
+    """A parser whose errors take one line and name the help to read."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -30,44 +47,69 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(parser=self)  # the innermost one wins: that of the command
 
     def error(self, message: str) -> NoReturn:
-        """Complain and end the process."""
+        """Write the error and end the process."""
         if not read_place().is_main:
             raise PeerError(message)
         complain(f"{message} (see {self.prog} --help)")
         raise SystemExit(ERROR_CODE)
 
 
-def build_parser() -> Parser:
-    """Make the parser of the command line; each command's function is in `run`."""
+def build_parser(*chosen: str) -> Parser:
+    """Make the parser of the command line.
+
+    Args:
+        chosen: the commands that get their options; the others only get their line in the help.
+
+    Returns:
+        The parser; the function of a command is in `run`.
+    """
     parser = Parser(
         prog="textlstm",
         description="Train, evaluate, run and export text classifiers on a bidirectional LSTM.",
-        epilog="textlstm COMMAND --help tells about a command. First steps:\n"
-        "  textlstm train sample --out my-model\n"
-        "  echo 'a wonderful film' | textlstm predict my-model -",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"textlstm {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (train, evaluate, crossval, predict, export, vocab, inspect):
-        command.add_parser(commands)
+    for name, help_line in COMMANDS.items():
+        command = commands.add_parser(name, help=help_line)
+        if name in chosen:
+            add_verbosity(command, default=False)
+            importlib.import_module(f"textlstm.cli.{name}").configure(command)
     return parser
+
+
+def add_verbosity(parser: argparse.ArgumentParser, *, default: Any = argparse.SUPPRESS) -> None:
+    """Add --quiet and --verbose to a command, or without `default` to a command of a command."""
+    flags = {
+        "quiet": "show only warnings and errors on stderr",
+        "verbose": "show the time and origin of each message, and the traceback of errors",
+    }
+    group = parser.add_mutually_exclusive_group()
+    for name, help_line in flags.items():
+        group.add_argument(
+            f"-{name[0]}", f"--{name}", action="store_true", default=default, help=help_line
+        )
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line.
 
     Args:
-        arguments: those of the process if not given.
+        arguments: default: those of the process.
 
     Returns:
-        The values; `run` is the command's function, `words` the command line itself.
+        The values; `run` is the function of the command, `words` the command line itself.
     """
-    values, unknown = build_parser().parse_known_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = next((word for word in words if not word.startswith("-")), "")
+    parser = build_parser(command)
+    if command and command not in COMMANDS:
+        parser.error(f"unknown command {command!r}{did_you_mean(command, COMMANDS)}")
+    values, unknown = parser.parse_known_args(words)
     if unknown:
         parser = values.parser
         known = [flag for action in parser._actions for flag in action.option_strings]
-        close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(unknown[0].partition("=")[0], known)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-    values.words = list(sys.argv[1:] if arguments is None else arguments)
+    values.words = words
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import shlex
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import counting, messages, say
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import exists, require_data, require_model
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.options import add_flags, build, names_of
@@ -22,68 +24,71 @@ if TYPE_CHECKING:
     from textlstm.classifier.labelling import Summary
 
 _DESCRIPTION = """\
-Label rows, or the lines of stdin.
+Label the rows of a file, the lines of stdin, or a text.
 
 INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst), a folder of such files or a
 quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or - for
-stdin, where each line is a text. The files of a folder must have the same columns.
+stdin, where each line is a text. The files of a folder must have the same columns. A quoted
+INPUT with spaces that is no file is a text itself; --text TEXT is always one.
 
 OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
-All columns are kept; label, score and error are added. A row without a usable text gets no
+All columns are kept; label, score and error are added. A row without a usable text has no
 label, and the reason in error (in json lines, other rows have no error).
 
-OUTPUT appears when it is whole. Until then what is done is kept beside it; after Ctrl-C, a
-crash or a full disk, the same command with --resume goes on, and OUTPUT comes out the same."""
+OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
+Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result."""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "predict",
-        help="label texts",
-        usage="textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]",
-        description=_DESCRIPTION,
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]"
+    parser.description = _DESCRIPTION
     add_model(parser)
-    parser.add_argument("input", metavar="INPUT", help="what to read, or -")
+    parser.add_argument("input", nargs="?", metavar="INPUT", help="a file, folder, - or text")
+    parser.add_argument("--text", metavar="TEXT", help="label this text instead of INPUT")
     parser.add_argument(
         "--out",
         metavar="OUTPUT",
-        help="what to write: a csv, tsv, json lines or parquet file, or a folder; - writes json "
-        "lines to stdout, as is done for INPUT - if nothing else is said",
+        help="a csv, tsv, json lines or parquet file, or a folder; - writes json lines to stdout "
+        "(default for stdin and texts: -)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run of OUTPUT that was broken off"
+        "--resume", action="store_true", help="continue the interrupted run that writes OUTPUT"
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="exit with 2 if any row got no label; OUTPUT is written all the same",
+        help="exit with 2 if any row has no label; OUTPUT is written anyway",
     )
     add_flags(parser, PredictionConfig, "prediction")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
-    out = arguments.out or ("-" if arguments.input == "-" else None)
+    """Run the command and return the exit code."""
+    text = _literal_text(arguments)
+    streamed = text is not None or arguments.input == "-"
+    out = arguments.out or ("-" if streamed else None)
     if out is None:
-        raise ConfigError("--out is missing: name the file to write, or - for stdout")
-    if arguments.resume and "-" in (arguments.input, out):
-        stream = "read stdin again" if arguments.input == "-" else "go on with stdout"
-        raise ConfigError(f"--resume cannot {stream}: name a file")
+        hint = "" if exists(arguments.input) else f"; --text {arguments.input} labels that word"
+        raise ConfigError(f"--out is missing: pass the file to write, or - for stdout{hint}")
+    if arguments.resume and (streamed or out == "-"):
+        raise ConfigError("--resume needs files: pass a file as INPUT and as --out")
+    require_model(arguments.model)
+    if text is None:
+        require_data(arguments.input)
     names = names_of(PredictionConfig)
     config = build(PredictionConfig, {k: v for k, v in vars(arguments).items() if k in names})
     from textlstm.prediction.files import unfinished
 
     try:
         with messages(), _term_as_interrupt():
-            summary = _classify(arguments, out, config)
+            summary = _classify(arguments, out, config, text)
     except KeyboardInterrupt as stop:
-        if out != "-" and arguments.input != "-" and unfinished(out):
+        if out != "-" and not streamed and unfinished(out):
             again = [] if arguments.resume else ["--resume"]
-            say(f"to go on: {shlex.join(['textlstm', *arguments.words, *again])}")
+            say(f"to continue: {shlex.join(['textlstm', *arguments.words, *again])}")
         else:
             say("interrupted")
         return 143 if isinstance(stop, _Terminated) else 130
@@ -91,13 +96,28 @@ def run(arguments: argparse.Namespace) -> int:
     if failed:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in summary.failed.most_common(3))
         more = ", ..." if len(summary.failed) > 3 else ""
-        say(f"{failed:,} of {summary.rows:,} rows got no label: {reasons}{more}; see their error")
+        say(f"{failed:,} of {summary.rows:,} rows have no label: {reasons}{more}; see column error")
     if out != "-":
-        say(f"{summary.rows:,} rows are in {out}")
+        say(f"wrote {summary.rows:,} row{'s' * (summary.rows != 1)} to {out}")
     return 2 if failed and arguments.strict else 0
 
 
-def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig) -> Summary:
+def _literal_text(arguments: argparse.Namespace) -> str | None:
+    """Return the text that is itself on the command line; None if INPUT is to be read."""
+    if (arguments.text is None) == (arguments.input is None):
+        raise ConfigError("pass either INPUT or --text: a file, a folder, - for stdin, or a text")
+    if arguments.text is not None:
+        return str(arguments.text)
+    name = arguments.input
+    from textlstm.io.formats import COMPRESSIONS, SUFFIXES
+
+    is_file = exists(name) or name.lower().endswith((*SUFFIXES, *COMPRESSIONS))
+    return None if is_file or len(name.split()) < 2 else name
+
+
+def _classify(
+    arguments: argparse.Namespace, out: str, config: PredictionConfig, text: str | None
+) -> Summary:
     from textlstm.nn.device import cpu_threads
     from textlstm.prediction.files import classify_file, classify_lines
 
@@ -110,6 +130,9 @@ def _classify(arguments: argparse.Namespace, out: str, config: PredictionConfig)
         )
         target = sys.stdout.buffer if out == "-" else out
         options: dict[str, Any] = {"overwrite": arguments.overwrite}
+        if text is not None:  # a line break in it is a space
+            lines = io.BytesIO(" ".join(text.splitlines()).encode("utf-8", "surrogatepass"))
+            return classify_lines(classifier, lines, target, config, **options)
         if arguments.input == "-":  # no count of rows between the lines that somebody types
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
         with counting("rows") as progress:

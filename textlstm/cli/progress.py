@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from textlstm.cli.console import SECONDS_BETWEEN_LINES, clock, say
+from textlstm.cli.console import SECONDS_BETWEEN_LINES, clock, draws_bars, say
 from textlstm.training.observer import Observer, TrainResult
 
 _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
@@ -22,7 +22,7 @@ class Progress(Observer):
     """
 
     def __init__(self, *, bar: bool | None = None) -> None:
-        self._draws = sys.stderr.isatty() if bar is None else bar
+        self._draws = draws_bars() if bar is None else bar
         self._bar: Any = None
         self._total = self._first = self._epochs = 0
         self._loss = 0.0

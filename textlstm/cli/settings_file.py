@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.cli.paths import require_file
+from textlstm.config import TRAIN_OPTIONS, TRAIN_PARTS, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.options import names_of, reject_unknown
 
@@ -20,19 +21,20 @@ def read_settings(path: str) -> dict[str, Any]:
     """Read options.
 
     Args:
-        path: a TOML file: options at the top, or in a table named as their part.
+        path: a TOML file with options at the top, or in a table named as their part.
 
     Returns:
         Options by flat name.
 
     Raises:
-        ConfigError: the file can't be read, or names an option that does not exist or does not
-            belong to its table, or one twice.
+        ConfigError: the file can't be read, an option does not exist, does not belong to its
+            table or occurs twice, or its value is not valid.
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"no such file: {path}") from None
+        require_file(path)
+        raise
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # TOML's and UTF-8's errors
@@ -47,8 +49,9 @@ def read_settings(path: str) -> dict[str, Any]:
             reject_unknown(part, known)
             twice = [name for name in part if name in options]
             if twice:
-                raise ConfigError(f"{twice[0]} stands there twice: keep one")
+                raise ConfigError(f"{twice[0]} occurs twice: keep one")
             options.update(part)
+        TrainSettings.from_options(**options)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return options

@@ -21,20 +21,16 @@ Train a classifier and write its model folder.
 
 DATA is a csv, tsv, json lines or parquet file, a folder of such files by split, a folder
 written by save_to_disk, the name of a Hub dataset, or `sample` for the bundled reviews.
-It may be left out only with --resume.
+With --resume it can be omitted.
 
-Ctrl-C and SIGTERM end the training after the step under way; --resume goes on from there,
+Ctrl-C and SIGTERM stop the training after the current step; --resume continues from there,
 as it does after a crash."""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "train",
-        help="train a classifier",
-        usage="textlstm train [DATA] --out DIR [OPTION ...]",
-        description=_DESCRIPTION,
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm train [DATA] --out DIR [OPTION ...]"
+    parser.description = _DESCRIPTION
     parser.add_argument("data", nargs="?", metavar="DATA", help="what to train on")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the model folder, new or empty"
@@ -42,7 +38,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the unfinished run in DIR, with its own data and options",
+        help="continue the unfinished run in DIR, with its data and options",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
@@ -52,7 +48,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out; give the exit code."""
+    """Run the command and return the exit code."""
     place = read_place()
     try:
         options = _options(arguments)
@@ -95,10 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Give the options by name."""
     if arguments.data is None and not arguments.resume:
         raise ConfigError(
-            "DATA is missing: name a file, a folder or a Hub dataset, or `sample` for the bundled "
+            "DATA is missing: pass a file, a folder or a Hub dataset, or `sample` for the bundled "
             "reviews"
         )
     return read_train_options(arguments)
@@ -106,9 +101,9 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _ended_in_order(*, alone: bool) -> Iterator[None]:
-    """Have SIGTERM end the command like Ctrl-C also before the first step and after the last.
+    """Let SIGTERM end the command like Ctrl-C also before the first step and after the last.
 
-    Not where several processes train together: one that waits for the others would not heed it.
+    Not where several processes train together: one that waits for the others would ignore it.
     """
     from textlstm.training.fit import end_in_order
 

@@ -15,24 +15,23 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="TOML file of options, named as the flags with _ for -, at the top or in tables "
-        f"[{'], ['.join(TRAIN_PARTS)}]; flags go before it",
+        help="TOML file with options, as `textlstm config` prints it; flags override it",
     )
     parser.add_argument(
         "--preset",
         choices=list(PRESETS),
         default=argparse.SUPPRESS,
-        help="options by what training may cost: fast, default or best (default: default)",
+        help="options by training time; other options override them (default: default)",
     )
     for part, kind in TRAIN_PARTS.items():
         add_flags(parser, kind, part)
 
 
 def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Give the options by name; flags go before the file.
+    """Return the options by name; flags override the file.
 
     Raises:
-        ConfigError: the file can't be read, or names something else.
+        ConfigError: the file can't be read, or has an unknown option or a value that is not valid.
     """
     known = {"preset", *TRAIN_OPTIONS}
     options = read_settings(arguments.config) if arguments.config else {}

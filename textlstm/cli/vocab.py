@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.export import require_free
+from textlstm.cli.parser import add_verbosity
+from textlstm.cli.paths import require_data, require_file, require_free
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.options import add_flags, build
 
@@ -16,20 +17,17 @@ _DATA = ("text_column", "dataset_config", "dataset_revision")
 _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
-    parser = commands.add_parser(
-        "vocab",
-        help="count a vocabulary, or show one",
-        description="Count a vocabulary, or show one.",
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.description = "Build a vocabulary from texts, or show one."
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     maker = actions.add_parser(
         "build",
         help="count the tokens of texts",
         usage="textlstm vocab build DATA --out FILE [OPTION ...]",
-        description="Count the tokens of texts and write the vocabulary, for train --vocab.",
+        description="Count the tokens of texts and write a vocabulary for `train --vocab`.",
     )
+    add_verbosity(maker)
     maker.add_argument("data", metavar="DATA", help="as for train; no labels are needed")
     maker.add_argument(
         "--out", required=True, metavar="FILE", help="the file to write: JSON if it ends in .json"
@@ -41,17 +39,20 @@ def add_parser(commands: Any) -> None:
     viewer = actions.add_parser(
         "show",
         help="list the most frequent tokens",
-        description="List id, token and count of the most frequent tokens, with tabs between.",
+        usage="textlstm vocab show FILE [OPTION ...]",
+        description="List id, token and count of the most frequent tokens, separated by tabs.",
     )
+    add_verbosity(viewer)
     viewer.add_argument("file", metavar="FILE", help="a vocabulary file, or a model folder")
     viewer.add_argument(
-        "--top", type=_positive, default=20, metavar="N", help="how many (default: %(default)s)"
+        "--top", type=_positive, default=20, metavar="N", help="number of tokens (default: 20)"
     )
     viewer.set_defaults(run=run_show)
 
 
 def run_build(arguments: argparse.Namespace) -> int:
-    """Carry `vocab build` out; give the exit code."""
+    """Run `vocab build` and return the exit code."""
+    require_data(arguments.data)
     require_free(arguments.out, overwrite=arguments.overwrite)
     given = vars(arguments)
     data = build(DataConfig, {name: given[name] for name in _DATA if name in given})
@@ -68,14 +69,16 @@ def run_build(arguments: argparse.Namespace) -> int:
         vocabulary.save(arguments.out)
     read, unknown = sum(vocabulary.counts), vocabulary.counts[UNK_ID]
     say(
-        f"{len(vocabulary):,} entries, for {1 - unknown / max(1, read):.2%} of {read:,} tokens, "
-        f"are in {arguments.out}"
+        f"wrote {len(vocabulary):,} entries to {arguments.out}; they cover "
+        f"{1 - unknown / max(1, read):.2%} of {read:,} tokens"
     )
+    say(f"next: textlstm train DATA --vocab {shlex.quote(arguments.out)} --out MODEL")
     return 0
 
 
 def run_show(arguments: argparse.Namespace) -> int:
-    """Carry `vocab show` out; give the exit code."""
+    """Run `vocab show` and return the exit code."""
+    require_file(arguments.file)
     from textlstm.text.vocabulary import Vocabulary
 
     path = Path(arguments.file)
@@ -88,7 +91,7 @@ def run_show(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{number}\t{line}\n")
     if len(lines) > arguments.top:
         sys.stdout.flush()
-        say(f"the first {arguments.top:,} of {len(lines):,} entries of {path}")
+        say(f"the first {arguments.top:,} of {len(lines):,} entries of {path}; --top N shows more")
     return 0
 
 

@@ -1,0 +1,249 @@
+"""What a new user meets: speed of the help, near names, quiet and verbose, completion, texts."""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from tiny_classifier import tiny_classifier
+from tiny_corpus import write_csv
+
+from textlstm.cli import main
+from textlstm.cli.completion import complete
+from textlstm.cli.config import format_settings
+from textlstm.cli.inspect import wrap
+from textlstm.cli.parser import COMMANDS, build_parser
+from textlstm.cli.settings_file import read_settings
+from textlstm.config import PRESETS, TRAIN_OPTIONS, TrainSettings
+
+HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "datasets", "tqdm", "huggingface_hub")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first") / "my-model"
+    tiny_classifier().save(folder)
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def error_of(capsys, *arguments):
+    assert run(*arguments) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def loaded_by(*arguments):
+    """The heavy modules that a command has imported when it ends."""
+    code = (
+        "import sys, contextlib, io\n"
+        "from textlstm.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    main({[str(argument) for argument in arguments]!r})\n"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["config"], ["trian"]])
+def test_help_imports_nothing_heavy(arguments):
+    assert loaded_by(*arguments) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "no-model", "sample"],
+        ["predict", "no-model", "x.csv", "--out", "y.csv"],
+        ["export", "no-model", "--format", "vocab", "--out", "v.txt"],
+        ["inspect", "no-model"],
+        ["vocab", "show", "no-such.txt"],
+        ["vocab", "build", "no-such.csv", "--out", "v.txt"],
+    ],
+)
+def test_a_missing_file_is_reported_before_torch_is_imported(tmp_path, arguments):
+    assert "torch" not in loaded_by(*arguments)
+
+
+def test_a_missing_file_or_model_comes_with_the_near_name(capsys, model, tmp_path):
+    write_csv(tmp_path / "reviews.csv", 4)
+    line = error_of(capsys, "evaluate", model, tmp_path / "review.csv")
+    assert f"no such file or folder: {tmp_path}/review.csv (did you mean 'reviews.csv'?)" in line
+    line = error_of(capsys, "predict", model, tmp_path / "reviews.cvs", "--out", "-")
+    assert "did you mean 'reviews.csv'?" in line
+    line = error_of(capsys, "inspect", model.parent / "my-modle")
+    assert line.endswith("(did you mean 'my-model'?)")
+    export = ["export", model, "--format", "onnx", "--out", tmp_path / "x"]
+    line = error_of(capsys, *export, "--data", tmp_path / "review.csv")
+    assert "did you mean 'reviews.csv'?" in line
+
+
+def test_a_split_of_a_single_file_is_refused(capsys, model, tmp_path):
+    source = write_csv(tmp_path / "reviews.csv", 4)
+    line = error_of(capsys, "evaluate", model, source, "--split", "tset")
+    assert f"--split tset: {source} is a single file" in line
+
+
+def test_a_text_on_the_command_line_is_labelled(capsys, model, tmp_path):
+    for arguments in (["a dull film"], ["--text", "a dull film"], ["a dull\nfilm"]):
+        assert run("predict", model, *arguments) == 0
+        row = json.loads(capsys.readouterr().out)
+        assert row["text"] == "a dull film"
+        assert list(row) == ["text", "label", "score"]
+    assert run("predict", model, "--text", "dull", "--out", tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[0] == "text,label,score,error"
+
+
+def test_a_missing_file_with_a_space_in_its_name_is_not_a_text(capsys, model):
+    line = error_of(capsys, "predict", model, "my reviews.csv", "--out", "-")
+    assert "no such file or folder: my reviews.csv" in line
+
+
+def test_quiet_shows_only_warnings_and_verbose_shows_where_messages_come_from(
+    capsys, model, tmp_path
+):
+    source = tmp_path / "in.csv"
+    source.write_text("text\na\nb\nc\n")
+    out = tmp_path / "out.csv"
+    assert run("predict", model, source, "--out", out, "--overwrite", "-q") == 0
+    assert capsys.readouterr() == ("", "")
+    assert run("predict", model, source, "--out", out, "--overwrite", "--verbose") == 0
+    assert re.search(r"^\d\d:\d\d:\d\d textlstm\.", capsys.readouterr().err, re.MULTILINE)
+    assert run("predict", model, source, "--out", out, "--overwrite") == 0
+    assert "wrote 3 rows to" in capsys.readouterr().err  # neither lasts
+    (tmp_path / "broken").mkdir()
+    assert run("inspect", tmp_path / "broken", "-v") == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert run("vocab", "show", tmp_path / "none.txt", "-v") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_every_command_takes_quiet_and_verbose():
+    for name in COMMANDS:
+        values = build_parser(name).format_help()
+        assert name in values
+        flags = dict(complete([name, "--q"])) | dict(complete([name, "--verb"]))
+        assert set(flags) >= {"--quiet", "--verbose"} or name == "vocab"
+    assert [word for word, _ in complete(["vocab", "show", "--q"])] == ["--quiet"]
+
+
+# -- config ----------------------------------------------------------------------------------
+
+
+def uncommented(text):
+    return re.sub(r"^#(?=\w+ = )", "", text, flags=re.MULTILINE)
+
+
+def test_config_prints_every_option_with_its_default(tmp_path, capsys):
+    assert run("config") == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "as-printed.toml").write_text(printed)
+    assert read_settings(tmp_path / "as-printed.toml") == {}
+    (tmp_path / "all.toml").write_text(uncommented(printed))
+    options = read_settings(tmp_path / "all.toml")
+    assert list(options) == ["preset", *TRAIN_OPTIONS]
+    settings = TrainSettings.from_options(**options).to_dict()
+    for part, defaults in TrainSettings().to_dict().items():
+        for name, default in defaults.items():
+            assert default is None or settings[part][name] == default, name
+
+
+def test_config_says_what_the_values_may_be():
+    text = " ".join(format_settings().replace("#", " ").split())
+    assert ", ".join(PRESETS) in text
+    assert "final, max, mean, attention" in text
+
+
+# -- completion ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["tr"], ["train"]),
+        ([""], list(COMMANDS)),
+        (["vocab", ""], ["build", "show"]),
+        (["train", "--epo"], ["--epochs"]),
+        (["vocab", "build", "--min"], ["--min-frequency"]),
+        (["train", "--pooling", ""], ["final", "max", "mean", "attention"]),
+        (["train", "--pooling", "m"], ["max", "mean"]),
+        (["train", "--preset", "b"], ["best"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+        (["train", "da"], []),  # a file
+        (["train", "--out", "--ep"], []),
+        (["nothing", ""], list(COMMANDS)),
+    ],
+)
+def test_completion_knows_commands_options_and_values(typed, expected):
+    assert [word for word, _ in complete(typed)] == expected
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "--epochs"),
+        ("zsh", "--epochs:maximum number of epochs"),
+        ("fish", "--epochs\tmaximum number of epochs"),
+    ],
+)
+def test_each_shell_gets_candidates_in_its_form(capsys, shell, line):
+    assert run("completion", shell, "--", "train", "--epo") == 0
+    assert any(found.startswith(line) for found in capsys.readouterr().out.splitlines())
+
+
+def test_bash_completes_with_the_script(tmp_path):
+    (tmp_path / "textlstm").write_text(f'#!/bin/sh\nexec {sys.executable} -m textlstm "$@"\n')
+    (tmp_path / "textlstm").chmod(0o755)
+    script = (
+        f'PATH={tmp_path}:$PATH; eval "$(textlstm completion bash)"\n'
+        "COMP_WORDS=(textlstm train --pool); COMP_CWORD=2; _textlstm textlstm --pool train\n"
+        "echo ${COMPREPLY[@]}\n"
+        "COMP_WORDS=(textlstm vocab ''); COMP_CWORD=2; _textlstm textlstm '' vocab\n"
+        "echo ${COMPREPLY[@]}\n"
+        f"cd {tmp_path}; COMP_WORDS=(textlstm train tex); COMP_CWORD=2\n"
+        "_textlstm textlstm tex train; echo ${COMPREPLY[@]}\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines() == ["--pooling", "build show", "textlstm"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_can_parse_their_script(capsys, shell):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    assert run("completion", shell) == 0
+    script = capsys.readouterr().out
+    subprocess.run([shell, "-n"], input=script, text=True, timeout=60, check=True)
+
+
+# -- inspect ---------------------------------------------------------------------------------
+
+
+def test_inspect_wraps_to_the_terminal_under_the_value():
+    text = "labels   bad, good\nsettings: model  " + "hidden_size=128 " * 8
+    lines = wrap(text.rstrip(), 40).splitlines()
+    assert lines[0] == "labels   bad, good"
+    assert all(len(line) <= 40 for line in lines)
+    assert all(line.startswith(" " * 17 + "hidden") for line in lines[2:])
+    assert "".join(wrap(text, 40).split()) == "".join(text.split())
+
+
+def test_the_help_of_no_command_breaks_a_line_of_its_description():
+    for name in COMMANDS:
+        parsers = [build_parser(name)]
+        while parsers:
+            parser = parsers.pop()
+            assert max(map(len, (parser.description or "").splitlines()), default=0) <= 98
+            for action in parser._actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    parsers += action.choices.values()

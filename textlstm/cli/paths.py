@@ -1,0 +1,58 @@
+"""Paths of the command line, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from textlstm.errors import DataError, ModelFolderError, OutputError, did_you_mean
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
+
+
+def require_data(name: str) -> None:
+    """Raise a `DataError` if `name` is a path where nothing is, naming the closest file."""
+    if name in ("-", "sample") or any(mark in name for mark in "*?[") or exists(name):
+        return
+    from textlstm.io.formats import looks_local
+
+    if looks_local(name):
+        raise DataError(f"no such file or folder: {name}{_near(name)}")
+
+
+def require_model(name: str) -> None:
+    """Raise a `ModelFolderError` if `name` can be neither a folder nor a model on the Hub."""
+    if exists(name):
+        return
+    hint = _near(name)
+    if hint or not _HUB_NAME.fullmatch(name):
+        raise ModelFolderError(f"no such model folder: {name}{hint}")
+
+
+def require_file(name: str) -> None:
+    """Raise a `DataError` if there is no file or folder `name`, naming the closest one."""
+    if not exists(name):
+        raise DataError(f"no such file: {name}{_near(name)}")
+
+
+def require_free(path: str, *, overwrite: bool) -> None:
+    """Raise an `OutputError` if a file would be lost."""
+    if exists(path) and not overwrite:
+        raise OutputError(f"{path} exists: pass --overwrite to replace it, or choose another name")
+
+
+def exists(name: str) -> bool:
+    """Whether there is a file or folder of this name."""
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError):  # a name too long for a path, or with a NUL
+        return False
+
+
+def _near(name: str) -> str:
+    """Return ' (did you mean ...?)' with the closest name in the same folder, or ''."""
+    try:
+        path = Path(name).expanduser()
+        return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    except (OSError, ValueError):  # no such folder
+        return ""
