@@ -213,7 +213,7 @@ def test_a_cluster_is_joined_by_its_address(cluster, model, source, expected, tm
     )
     assert result.returncode == 2  # --strict, and three rows that can't be read
     assert result.stdout == ""
-    assert f"600 rows are in {tmp_path / 'out.csv'}" in result.stderr
+    assert f"wrote 600 rows to {tmp_path / 'out.csv'}" in result.stderr
     assert (tmp_path / "out.csv").read_bytes() == expected("out.csv")
 
 
