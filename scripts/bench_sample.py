@@ -1,8 +1,8 @@
-"""Show that the bundled sample asks for order: a bag of 1-2-grams against default training.
+"""Show that the bundled sample needs word order: compare a bag of 1-2-grams with textlstm.
 
     python scripts/bench_sample.py
 
-Prints the accuracy on the test split of TF-IDF with logistic regression (its C chosen on
+Prints the accuracy on the test split of TF-IDF with logistic regression (C selected on
 validation) and of textlstm with default settings.
 """
 
@@ -23,7 +23,7 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 
 
 def read(split: str) -> tuple[list[str], list[int]]:
-    """Give the texts and labels of a split of the sample."""
+    """Return the texts and labels of a split of the sample."""
     table = pq.read_table(SAMPLE / f"{split}.parquet")
     return table["text"].to_pylist(), table["label"].to_pylist()
 
@@ -32,7 +32,7 @@ def bag_of_ngrams(longest: int = 2) -> tuple[float, float]:
     """Fit TF-IDF with logistic regression on train.
 
     Args:
-        longest: most words in an n-gram.
+        longest: maximum number of words in an n-gram.
 
     Returns:
         Its accuracy on test, and C, the best of `STRENGTHS` on validation.
@@ -48,7 +48,7 @@ def bag_of_ngrams(longest: int = 2) -> tuple[float, float]:
 
 
 def ours() -> float:
-    """Train with default settings; give the accuracy on test."""
+    """Train with default settings; return the accuracy on test."""
     with tempfile.TemporaryDirectory() as folder:
         classifier = textlstm.train("sample", out=Path(folder) / "model")
         texts, labels = read("test")

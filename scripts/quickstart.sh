@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# From nothing to a working classifier, on the reviews that come with textlstm:
+# From nothing to a working classifier, on the bundled reviews:
 #
 #     bash scripts/quickstart.sh
 #
 # Installs into .venv (or the active environment), trains, evaluates, classifies a file and
-# exports, all into quickstart/. A second run uses the model that is there.
+# exports, all into quickstart/. A second run reuses the model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
@@ -19,7 +19,7 @@ if [[ -f $model/config.json && ! -f $model/run.json ]]; then
   step "reusing $model"
 else
   step "training on the sample: $model"
-  textlstm train sample --out $model --preset fast --epochs 8 --resume
+  textlstm train sample --out $model --preset fast --epochs 6 --resume
 fi
 
 step "evaluating on the sample's test split"
@@ -49,9 +49,9 @@ command=textlstm
 [[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]] || command=.venv/bin/textlstm
 cat <<END
 
-== done; what lies where:
-quickstart/model/                the model, with a README.md that tells how it was made
-quickstart/test-metrics.json     how good it is, as JSON
+== done; the files:
+quickstart/model/                the model, with a README.md that describes it
+quickstart/test-metrics.json     its metrics on the test split, as JSON
 quickstart/reviews.csv           the texts that were classified
 quickstart/labelled.csv          the same with label and score
 quickstart/vocab.txt             the vocabulary, with counts

@@ -17,8 +17,8 @@ WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 
 @pytest.fixture(scope="module")
 def scripts():
-    """The modules `make_sample`, `bench_sample` and the words and patterns of the sample."""
-    names = ["make_sample", "sample_grammar", "sample_words", "bench_sample"]
+    """The modules `make_sample` and `bench_sample`."""
+    names = ["make_sample", "bench_sample"]
     sys.path.insert(0, str(SCRIPTS))
     try:
         yield {name: __import__(name) for name in names}
@@ -99,12 +99,13 @@ def test_the_words_of_validation_and_test_are_in_train(shipped):
         assert {word for text, _ in shipped[split] for word in words(text)} <= known
 
 
-def test_a_text_has_one_to_six_sentences(texts):
+def test_texts_are_short_and_many_have_a_single_sentence(texts):
     counts = Counter(
         sum(bool(words(part)) for part in re.split(r"[.!?]", text.replace('."', '"')))
         for text in texts
     )
-    assert set(counts) == {1, 2, 3, 4, 5, 6}
+    assert set(counts) <= set(range(1, 10))
+    assert counts[1] > len(texts) / 10
 
 
 def test_texts_have_the_habits_of_real_reviews(texts):
@@ -145,26 +146,46 @@ def test_a_twin_says_the_opposite_with_the_same_words(scripts):
     assert sum(sorted(words(a)) == sorted(words(b)) for a, b in pairs) > 40
 
 
-def test_words_alone_tell_little(scripts):
+def test_words_alone_show_little(scripts):
     assert scripts["bench_sample"].bag_of_ngrams(1)[0] < 0.72
 
 
-def test_a_bag_of_ngrams_stays_under_85_percent(scripts):
-    assert scripts["bench_sample"].bag_of_ngrams(2)[0] < 0.85
-
-
-def test_choices_are_the_same_on_every_version_of_python(scripts):
-    chance = scripts["make_sample"].Chance(1)
-    assert [chance.below(100) for _ in range(5)] == [13, 84, 76, 25, 49]
-    items = list("abcdef")
-    chance.shuffle(items)
-    assert "".join(items) == "bfaedc"
-    assert chance.sample("abcdef", 3) == ["f", "c", "e"]
+def test_a_bag_of_ngrams_stays_under_80_percent(scripts):
+    assert scripts["bench_sample"].bag_of_ngrams(2)[0] < 0.80
 
 
 def test_words_with_a_side_are_on_one_side_only(scripts):
-    lists = scripts["sample_words"]
-    pairs = [lists.ADJECTIVES_ANY, lists.ADJECTIVES_STORY, *lists.SIDED.values()]
-    negative, positive = (Counter(word for pair in pairs for word in pair[side]) for side in (0, 1))
-    assert not negative.keys() & positive.keys()
-    assert max(*negative.values(), *positive.values()) == 1
+    rules = scripts["make_sample"].RULES
+    words = {
+        side: [w for rule in rules if rule[:2] == side for w in rules[rule]]
+        for side in ("N.", "P.")
+    }
+    assert max(Counter(words["N."] + words["P."]).values()) == 1
+    assert {rule[2:] for rule in rules if rule[:2] == "N."} == {
+        r[2:] for r in rules if r[:2] == "P."
+    }
+
+
+def test_every_rule_is_used_and_defined_once(scripts):
+    maker = scripts["make_sample"]
+    text = (SCRIPTS / "sample_grammar.txt").read_text(encoding="utf-8")
+    names = re.findall(r"(?m)^([\w.]+):", text)
+    assert len(names) == len(set(names)) == len(maker.RULES)
+    used = set(re.findall(r"\{(?:[FAPN]\.)?([^}+]+)", text))
+    roots = {"plain", *maker.GROUPS, "fact", "opener", "closer", "craft", "story", "any", "rival"}
+    assert {name.removeprefix("N.").removeprefix("P.") for name in names} <= used | roots
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"\bnothing (in|about) it('s| is) \w+",
+        r"\bnever [\w-]+[.!]",
+        r"^a [\w-]+ (film|movie|picture|series|show)[.!]$",
+        r"\bi('d| had)? expected (more|less)",
+        r", but the \w+ \w+ed all of it",
+    ],
+)
+def test_train_has_sentences_like_those_of_the_readme_for_both_labels(shipped, form):
+    labels = Counter(label for text, label in shipped["train"] if re.search(form, text.lower()))
+    assert min(labels[0], labels[1]) >= 5, labels
