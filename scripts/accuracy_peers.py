@@ -1,6 +1,6 @@
 """fastText and TF-IDF with linear models, as `bench_accuracy.py` tunes and trains them.
 
-Each peer is chosen by its accuracy on validation; of equal settings the first tried is taken.
+The settings of each peer are selected by accuracy on validation; ties go to the first tried.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ LEAST_TEXTS = (1, 2)  # that have an n-gram
 
 
 class Peer(Protocol):
-    """What is measured beside textlstm."""
+    """A model that textlstm is compared with."""
 
     def tune(self, train: Rows, validation: Rows) -> dict[str, Any]:
-        """Give the best settings found."""
+        """Return the best settings found."""
 
     def fit(self, train: Rows, model: Path, settings: dict[str, Any]) -> None:
         """Train with `settings` and save into the folder `model`."""
 
     def predict(self, model: Path, texts: list[str]) -> list[str]:
-        """Give the labels that the model in the folder finds."""
+        """Return the labels that the model in the folder finds."""
 
 
 PEERS = {
@@ -57,14 +57,14 @@ PEERS = {
 
 
 def peer_named(name: str, threads: int = 1, vectors: Path | None = None) -> Peer:
-    """Give the peer of a row of the table; fastText may begin with a `.vec` file of vectors."""
+    """Return the peer of a row of the table; fastText may begin with a `.vec` file of vectors."""
     if name.startswith("fastText"):
         return FastText(2 if "1-2" in name else 1, threads, vectors)
     return Tfidf("svm" if "SVM" in name else "logistic")
 
 
 def has_fasttext() -> bool:
-    """Tell whether fastText is there, as a command or a package."""
+    """Whether fastText is installed, as a command or a package."""
     return bool(shutil.which("fasttext") or importlib.util.find_spec("fasttext"))
 
 
@@ -84,11 +84,11 @@ class Tfidf:
         for tokens, least in itertools.product(TOKENS, LEAST_TEXTS):
             vectorizer = self._features(tokens, least)
             features = vectorizer.fit_transform(train[0])
-            judged = vectorizer.transform(validation[0])
+            features = vectorizer.transform(validation[0])
             model = self._linear(1.0)
             for strength in STRENGTHS[self.kind]:
                 model.set_params(C=strength).fit(features, train[1])
-                accuracy = float(model.score(judged, validation[1]))
+                accuracy = float(model.score(features, validation[1]))
                 if accuracy > best[0]:
                     best = accuracy, {"tokens": tokens, "least": least, "C": strength}
         return {**best[1], "validation_accuracy": best[0]}
@@ -103,7 +103,7 @@ class Tfidf:
         joblib.dump(pipeline.fit(*train), model / "tfidf.joblib")
 
     def predict(self, model: Path, texts: list[str]) -> list[str]:
-        """Give labels."""
+        """Return labels."""
         import joblib
 
         found: list[str] = joblib.load(model / "tfidf.joblib").predict(texts).tolist()
@@ -199,7 +199,7 @@ class FastText:
             trained.save_model(str(model / "fasttext.bin"))
 
     def predict(self, model: Path, texts: list[str]) -> list[str]:
-        """Give labels."""
+        """Return labels."""
         names = json.loads((model / "labels.json").read_text())
         lines = [fasttext_line(text) + "\n" for text in texts]
         if binary := shutil.which("fasttext"):
@@ -233,6 +233,6 @@ def write_vectors(source: Path, out: Path) -> None:
 
 
 def fasttext_line(text: str) -> str:
-    """Give a text as fastText's authors prepare it: lower case, marks apart, one line."""
+    """Return a text as fastText's authors prepare it: lower case, marks apart, one line."""
     plain = re.sub(r"<br\s*/?>", " ", text.lower())
     return " ".join(re.findall(r"\w+|[^\w\s]", plain)) or "."

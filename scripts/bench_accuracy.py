@@ -1,22 +1,22 @@
-"""Measure accuracy beside what else is trained in minutes: fastText and TF-IDF with linear models.
+"""Compare accuracy with fastText and TF-IDF with linear models, which also train in minutes.
 
     python scripts/bench_accuracy.py DATA ... [--presets default] [--seeds 1 2 3]
         [--vectors FILE] [--only ours fasttext logistic svm] [--json FILE]
 
-DATA is what `textlstm train` takes. All contenders get the same rows: train to learn from and
-validation to choose by. They are judged on test; where DATA has none, on validation, and the
-table says so.
+DATA is anything that `textlstm train` takes. All contenders get the same rows: they learn from
+train, select their settings on validation and are evaluated on test. Without a test split they are
+evaluated on validation, and the table says so.
 
-    textlstm     `textlstm train` with each preset and seed; it chooses the epoch on validation
-    fastText     1-grams, and 1-2-grams, with --vectors also from these; learning rate, epochs and
-                 size chosen on validation. The command `fasttext` or, where there is none, the
-                 package of this name
+    textlstm     `textlstm train` with each preset and seed; the epoch is selected on validation
+    fastText     1-grams and 1-2-grams, with --vectors also starting from these; learning rate,
+                 epochs and size selected on validation. Runs the command `fasttext` or, if there
+                 is none, the Python package
     TF-IDF       1-2-grams, logarithm of the counts, with logistic regression and with a linear
-                 SVM; tokens, least frequency and C chosen on validation
+                 SVM; tokens, minimum frequency and C selected on validation
 
-Each training is a process of its own. Seconds are those of the whole process that trains with
-the settings chosen; what choosing took stands beside them. With seeds, figures are means, and ±
-the standard deviation over the seeds.
+Each training runs in its own process. Seconds are those of the whole process that trains with the
+selected settings; the time to select them is shown separately. With several seeds, figures are
+means, with ± the standard deviation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from accuracy_peers import PEERS, Peer, Rows, has_fasttext, peer_named, write_ve
 FAMILIES = ("ours", *PEERS)
 SPLITS = ("train", "validation", "test")
 VECTORS = "vectors.vec"
-VECTOR_MARK = " + vectors"  # behind the name of a contender that begins with them
+VECTOR_MARK = " + vectors"  # after the name of a contender that starts from them
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Result:
 
     data: str
     contender: str
-    judged_on: str
+    evaluated_on: str
     settings: dict[str, Any]
     tuning_seconds: float = 0.0
     accuracy: list[float] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Result:
 
 
 def main() -> None:
-    """Run the benchmark, or be one of its processes."""
+    """Run the benchmark or, with --worker, one of its processes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,9 +81,11 @@ def main() -> None:
         WORKERS[action](*words)
         return
     if not arguments.data:
-        parser.error("name the data to measure on")
+        parser.error("no data: name what to measure on, for example sample")
     if "fasttext" in arguments.only and not has_fasttext():
-        print("left out: fastText (neither the command nor the package is there)", file=sys.stderr)
+        print(
+            "left out: fastText (neither the command nor the package is installed)", file=sys.stderr
+        )
         arguments.only = [name for name in arguments.only if name != "fasttext"]
     results: list[Result] = []
     try:
@@ -94,7 +96,7 @@ def main() -> None:
                 report = {"threads": arguments.threads, "results": list(map(asdict, results))}
                 arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     except KeyboardInterrupt:
-        print("interrupted; the table has what was done", file=sys.stderr)
+        print("interrupted; the table shows what is done", file=sys.stderr)
     finally:
         print(table(results))
 
@@ -107,22 +109,24 @@ def measure_all(arguments: argparse.Namespace) -> Iterator[Result]:
 
 
 def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
-    """Let each contender learn from a corpus, and judge it."""
-    # not in this process: its memory would count for those that it starts
+    """Train and evaluate each contender on a corpus."""
+    # in a process of its own: the memory of this one would count for its children
     run(worker("prepare", data, folder, arguments.vectors or ""), arguments.threads)
-    judged_on = "test" if (folder / "test.jsonl").exists() else "validation"
+    evaluated_on = "test" if (folder / "test.jsonl").exists() else "validation"
     if "ours" in arguments.only:
         for preset in arguments.presets:
-            yield measure_ours(data, folder, preset, judged_on, arguments)
+            yield measure_ours(data, folder, preset, evaluated_on, arguments)
     for family in PEERS:
         for name in PEERS[family] if family in arguments.only else ():
-            seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # no chance
+            seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # not random
             for more in ("", VECTOR_MARK) if arguments.vectors and family == "fasttext" else ("",):
-                yield measure_peer(data, folder, name + more, judged_on, seeds, arguments.threads)
+                yield measure_peer(
+                    data, folder, name + more, evaluated_on, seeds, arguments.threads
+                )
 
 
 def measure_ours(
-    data: str, folder: Path, preset: str, judged_on: str, arguments: argparse.Namespace
+    data: str, folder: Path, preset: str, evaluated_on: str, arguments: argparse.Namespace
 ) -> Result:
     """Train with a preset and each seed."""
     options = [] if preset == "default" else ["--preset", preset]
@@ -130,29 +134,29 @@ def measure_ours(
         options += ["--vectors", str(arguments.vectors)]
     options += shlex.split(arguments.options)
     name = f"textlstm {preset}" + (VECTOR_MARK if arguments.vectors else "")
-    result = Result(data, name, judged_on, {"options": shlex.join(options)})
+    result = Result(data, name, evaluated_on, {"options": shlex.join(options)})
     command = [sys.executable, "-m", "textlstm", "train", str(folder), *options]
     for seed in arguments.seeds:
         model = folder / "ours"
         more = ["--out", str(model), "--seed", str(seed), "--threads", str(arguments.threads)]
         seconds, peak = run([*command, *more], arguments.threads)
-        metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))[judged_on]
+        metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))[evaluated_on]
         note(result, metrics, seconds, peak, model)
     return result
 
 
 def measure_peer(
-    data: str, folder: Path, name: str, judged_on: str, seeds: Sequence[int], threads: int
+    data: str, folder: Path, name: str, evaluated_on: str, seeds: Sequence[int], threads: int
 ) -> Result:
     """Choose a peer's settings on validation, then train it with each seed."""
     figures, model = folder / "figures.json", folder / "peer"
     seconds, _ = run(worker("tune", name, folder, figures, threads), threads)
     settings = json.loads(figures.read_text())
-    result = Result(data, name, judged_on, settings, tuning_seconds=seconds)
+    result = Result(data, name, evaluated_on, settings, tuning_seconds=seconds)
     for seed in seeds:
         chosen = json.dumps(settings | {"seed": seed})
         seconds, peak = run(worker("fit", name, folder, model, chosen, threads), threads)
-        run(worker("judge", name, folder, model, judged_on, figures), threads)
+        run(worker("evaluate", name, folder, model, evaluated_on, figures), threads)
         note(result, json.loads(figures.read_text()), seconds, peak, model)
     return result
 
@@ -169,12 +173,12 @@ def note(result: Result, metrics: dict[str, Any], seconds: float, peak: float, m
 
 
 def worker(action: str, *words: object) -> list[str]:
-    """Give the command of a process that is in this file."""
+    """Return the command of a process that is in this file."""
     return [sys.executable, __file__, "--worker", action, *map(str, words)]
 
 
 def run(command: list[str], threads: int) -> tuple[float, float]:
-    """Run a command; give its seconds and its peak of memory in MB."""
+    """Run a command; return its seconds and its peak memory in MB."""
     count = str(threads)
     environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
     began = time.perf_counter()
@@ -211,14 +215,14 @@ def prepare(data: str, folder: str, vectors: str) -> None:
 
 
 def read(folder: str | Path, split: str) -> Rows:
-    """Give the texts and labels of a split."""
+    """Return the texts and labels of a split."""
     with (Path(folder) / f"{split}.jsonl").open(encoding="utf-8") as file:
         rows = [json.loads(row) for row in file]
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
 def peer(name: str, folder: str, threads: str) -> Peer:
-    """Give a contender by its row of the table."""
+    """Return a contender by its row of the table."""
     vectors = Path(folder) / VECTORS if name.endswith(VECTOR_MARK) else None
     return peer_named(name, int(threads), vectors)
 
@@ -235,7 +239,7 @@ def fit(name: str, folder: str, model: str, chosen: str, threads: str) -> None:
     peer(name, folder, threads).fit(read(folder, "train"), Path(model), json.loads(chosen))
 
 
-def judge(name: str, folder: str, model: str, split: str, out: str) -> None:
+def evaluate(name: str, folder: str, model: str, split: str, out: str) -> None:
     """Write a trained peer's figures on a split."""
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -248,11 +252,11 @@ def judge(name: str, folder: str, model: str, split: str, out: str) -> None:
     Path(out).write_text(json.dumps(figures))
 
 
-WORKERS: dict[str, Any] = {"prepare": prepare, "tune": tune, "fit": fit, "judge": judge}
+WORKERS: dict[str, Any] = {"prepare": prepare, "tune": tune, "fit": fit, "evaluate": evaluate}
 
 
 def line(result: Result) -> str:
-    """Give a contender's row of the table."""
+    """Return a contender's row of the table."""
     chosen = ", ".join(f"{key} {value}" for key, value in shown(result).items())
     seconds = f"{statistics.mean(result.train_seconds):,.0f}"
     return (
@@ -263,25 +267,27 @@ def line(result: Result) -> str:
 
 
 def shown(result: Result) -> dict[str, Any]:
-    """Give the settings worth a place in the table."""
+    """Return the settings worth a place in the table."""
     hidden = ("seed", "validation_accuracy")
     return {key: value for key, value in result.settings.items() if key not in hidden and value}
 
 
 def spread(values: list[float]) -> str:
-    """Give a mean in percent, with the standard deviation where there are several values."""
+    """Return a mean in percent, with the standard deviation if there are several values."""
     mean = f"{100 * statistics.mean(values):.1f}"
     return mean + (f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def table(results: Sequence[Result]) -> str:
-    """Lay the figures out."""
+    """Return the figures as a table."""
     lines = []
     for data, group in itertools.groupby(results, key=lambda result: result.data):
         found = list(group)
-        on = found[0].judged_on
-        warning = " (no test split: chosen and judged on the same rows)" if on != "test" else ""
-        lines.append(f"\n{data}, judged on {on}{warning}")
+        on = found[0].evaluated_on
+        warning = (
+            " (no test split: selected and evaluated on the same rows)" if on != "test" else ""
+        )
+        lines.append(f"\n{data}, evaluated on {on}{warning}")
         lines.append(
             f"{'':28}{'accuracy, %':>14}{'macro F1, %':>14}{'train s':>9}{'tuning s':>9}"
             f"{'peak MB':>9}{'model MB':>9}  chosen"

@@ -1,25 +1,24 @@
-"""Measure classification, whole commands from file to file, against what else is used for it.
+"""Compare the speed of classifying files, from start to output, with other tools.
 
     python scripts/bench_predict.py [--reviews FILE ...] [--rounds 3] [--json FILE]
 
 Two files are classified: reviews (a few hundred words each) and short rows (a sentence each).
-Every contender is a command in a process of its own; all take turns, round after round. Figures
-are medians over the rounds and hold everything: start, model, reading, computing, writing.
+Every contender is a command in its own process; all take turns, round after round. Figures are
+medians over the rounds and include everything: start, loading, reading, computing, writing.
 
     ours          textlstm predict
     ours bf16     the same with --precision bf16
     ours int8     the same with --engine onnx --precision int8; needs textlstm[onnx]
     packed        a loop over the rows in their order: nn.LSTM over packed sequences, same weights;
-                  with --packed-rows, on the first rows only: its time beyond that for a single
-                  batch is then multiplied up to all rows, and a * stands by its figures
-    fasttext      `fasttext predict-prob`, or the package fasttext where there is no such command
+                  with --packed-rows only the first rows are run, the time beyond that of one
+                  batch is scaled up to all rows, and the figures are marked with *
+    fasttext      `fasttext predict-prob`, or the package fasttext if there is no such command
     tfidf         scikit-learn's TfidfVectorizer and LogisticRegression, in batches
 
 The reviews are those of --reviews (csv, json lines or parquet files with the columns text and
-label), repeated to as many as are asked for, or drawn from a Zipf distribution of words with
-lengths as of film reviews. Short rows are those of --short, likewise, or sentences cut out of the
-reviews. The network has the default shape and is not trained, unless --model names one: its speed
-is the same.
+label), repeated up to --review-rows, or random words with the lengths of film reviews. Short rows
+are those of --short, or sentences of the reviews. The network has the default shape and is
+untrained unless --model names one: the speed is the same.
 """
 
 from __future__ import annotations
@@ -52,23 +51,23 @@ from predict_peers import (
 )
 
 CONTENDERS = ("ours", "ours bf16", "ours int8", "packed", "fasttext", "tfidf")
-TRAINED_ROWS = 20_000  # what fasttext and tfidf are trained on
+TRAINED_ROWS = 20_000  # that fasttext and tfidf are trained on
 Command = Callable[[Path, Path], list[str]]
-STAGE_ROWS = {"reviews": 4096, "short": 65_536}  # on which the share of each stage is measured
+STAGE_ROWS = {"reviews": 4096, "short": 65_536}  # to measure the share of each stage on
 
 
 def main() -> None:
-    """Run the benchmark, or be one of its contenders."""
+    """Run the benchmark or, with --worker, one of its contenders."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--reviews", nargs="+", type=Path, help="files with text and label")
-    parser.add_argument("--model", type=Path, help="a model folder instead of an untrained one")
+    parser.add_argument("--model", type=Path, help="a model folder (default: an untrained network)")
     parser.add_argument("--short", nargs="+", type=Path, help="files with text and label")
     parser.add_argument("--inputs", nargs="+", choices=list(STAGE_ROWS), default=list(STAGE_ROWS))
     parser.add_argument("--review-rows", type=int, default=25_000)
     parser.add_argument("--short-rows", type=int, default=1_000_000)
-    parser.add_argument("--packed-rows", type=int, help="most rows that packed is measured on")
+    parser.add_argument("--packed-rows", type=int, help="maximum number of rows for packed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--threads", type=int, help="CPU threads of every contender")
@@ -76,8 +75,8 @@ def main() -> None:
     parser.add_argument(
         "--work",
         type=Path,
-        help="folder to work in; what a run prepared there is "
-        "used again, if its options were the same; else a temporary one",
+        help="folder to work in, whose files are reused if the options "
+        "are the same (default: a temporary folder)",
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
@@ -94,9 +93,9 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Prepare the files, let all contenders take turns, and measure the stages."""
+    """Prepare the files, run all contenders in turn and measure the stages."""
     folder.mkdir(parents=True, exist_ok=True)
-    # in a process of its own: memory of this one would count for those that it starts
+    # in a process of its own: the memory of this one would count for its children
     preparing = multiprocessing.get_context("spawn").Process(
         target=prepare, args=(arguments, folder)
     )
@@ -143,7 +142,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def run_part(
     command: Command, source: Path, out: Path, count: int, total: int, threads: int | None
 ) -> dict[str, float]:
-    """Run a command on the first rows of a file; give what all of them would take."""
+    """Run a command on the first rows of a file; return the estimate for all rows."""
     first = source.with_name(f"{source.stem}-first.csv")
     seconds = []
     for rows in (BATCH, count):
@@ -160,7 +159,7 @@ def run_part(
 
 
 def prepare(arguments: argparse.Namespace, folder: Path) -> None:
-    """Write the inputs, and train what is to be trained, unless all that is there."""
+    """Write the inputs and train the peers, unless an earlier run did."""
     rows = {"reviews": arguments.review_rows, "short": arguments.short_rows}
     binary = shutil.which(arguments.fasttext)
     wanted = json.dumps([rows, binary, *map(str, (arguments.reviews, arguments.short))])
@@ -185,7 +184,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def read_texts(files: list[Path]) -> tuple[list[str], list[str]]:
-    """Give texts and labels of files."""
+    """Return the texts and labels of files."""
     from textlstm.io.readers import read_rows
 
     found = [row.values for file in files for row in read_rows(file)]
@@ -193,7 +192,7 @@ def read_texts(files: list[Path]) -> tuple[list[str], list[str]]:
 
 
 def made_up() -> tuple[list[str], list[str]]:
-    """Give texts and labels without a meaning."""
+    """Return random texts and labels."""
     chosen = random.Random(0)
     words = [f"word{number}" for number in range(40_000)]
     weights = list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
@@ -225,7 +224,7 @@ def make_model(folder: Path, texts: list[str]) -> None:
 
 
 def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> dict[str, Command]:
-    """Give each contender's command for an input and an output."""
+    """Return each contender's command for an input and an output."""
     predict = [sys.executable, "-m", "textlstm", "predict", str(model)]
 
     def ours(*options: str) -> Command:
@@ -257,12 +256,12 @@ def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> d
 
 
 def worker(name: str, *paths: Path) -> list[str]:
-    """Give the command of a contender that is in this file."""
+    """Return the command of a contender that is in this file."""
     return [sys.executable, __file__, "--worker", name, *map(str, paths)]
 
 
 def run(command: list[str], threads: int | None) -> dict[str, float]:
-    """Run a command; give its seconds and its peak of memory."""
+    """Run a command; return its seconds and its peak memory."""
     environment = dict(os.environ)
     if threads:
         environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
@@ -327,7 +326,7 @@ WORKERS: dict[str, Callable[[Path, Path, Path], None]] = {
 
 
 def table(report: dict[str, Any]) -> str:
-    """Lay the figures out."""
+    """Return the figures as a table."""
     lines = []
     for kind, rows in report["rows"].items():
         found = [entry for entry in report["contenders"] if entry["input"] == kind]

@@ -2,17 +2,17 @@
 
     python scripts/bench_speed.py [--rounds 5] [--data FOLDER] [--json FILE]
 
-Every contender runs in a process of its own, as its user would run it, and all take turns,
-round after round, so that a change in the machine's speed touches all alike. Figures are
-medians over the rounds. A training step is whole: embedding, two-layer BiLSTM, final states,
-linear layer, loss, backward pass, clipping, optimizer.
+Every contender runs in its own process, as its user would run it. All take turns, round after
+round, so that a change in the machine's speed affects all of them. Figures are medians over the
+rounds. A training step has all parts: embedding, two-layer BiLSTM, final states, linear layer,
+loss, backward pass, clipping, optimizer.
 
-    ours          BiLSTMClassifier on the dense path, batches of like length; it predicts as
-                  `textlstm predict` does, where each CPU thread judges batches of its own
+    ours          BiLSTMClassifier on the dense path, batches of similar length; it predicts as
+                  `textlstm predict` does, with batches spread over the CPU threads
     packed        nn.LSTM over packed sequences, batches in random order
-    packed-sorted the same, batches of like length
+    packed-sorted the same, batches of similar length
     padded        nn.LSTM over padded batches in random order: fast, and wrong
-    keras         Keras on TensorFlow with masking, batches of like length; needs TensorFlow,
+    keras         Keras on TensorFlow with masking, batches of similar length; needs TensorFlow
                   in this environment or in that of --keras-python
 
 Lengths are those of `imdb` (cut at 400 tokens) and `sst2` under --data, or drawn from
@@ -50,7 +50,7 @@ CONTENDERS = (
     ("keras", "fp32"),
     ("keras", "bf16"),
 )
-SLOW = ("packed", "packed-sorted")  # these get a few of the batches in a round, not all
+SLOW = ("packed", "packed-sorted")  # these run only a few of the batches in a round
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Workload:
     lengths: np.ndarray
 
     def batches(self, like_lengths: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Give (ids [B, T], lengths [B]) batches, of like lengths or in random order."""
+        """Return (ids [B, T], lengths [B]) batches, of similar lengths or in random order."""
         random = np.random.default_rng(0)
         order = random.permutation(len(self.lengths))
         if like_lengths:
@@ -84,7 +84,7 @@ class Workload:
 
 
 def workloads(data: Path | None) -> list[Workload]:
-    """Give the lengths of real texts where they are at hand, else of the same distribution."""
+    """Return the lengths of the texts in --data, or random ones of a similar distribution."""
     random = np.random.default_rng(1)
     result = []
     # mean and deviation of the logarithm of the lengths in tokens, as counted on the corpora
@@ -112,7 +112,7 @@ def real_lengths(file: Path) -> np.ndarray:
 
 
 class Ours:
-    """The library, by the parts that its training loop is made of."""
+    """The library, by the parts of its training loop."""
 
     def __init__(self, precision: str) -> None:
         import torch
@@ -139,7 +139,7 @@ class Ours:
         self.optimizer = make_optimizer(self.model, TrainingConfig())
 
     def train(self, ids: Any, lengths: Any, labels: Any) -> None:
-        """Take one step."""
+        """Run one training step."""
         import torch
 
         from textlstm.training.optimizer import clip_gradients
@@ -150,8 +150,8 @@ class Ours:
         clip_gradients(self.model.parameters(), 1.0)
         self.optimizer.step()
 
-    def judging(self, batches: list[Any]) -> Callable[[], Any]:
-        """Give what judges batches: all of them, since they are sorted by length again."""
+    def predictor(self, batches: list[Any]) -> Callable[[], Any]:
+        """Return a function that predicts all batches; it sorts the texts by length again."""
         from textlstm.classifier.predictor import predict_probabilities
         from textlstm.data.encoded import EncodedTexts
 
@@ -195,7 +195,7 @@ class Plain:
         return self.linear(self.dropout(final))
 
     def train(self, ids: Any, lengths: Any, labels: Any) -> None:
-        """Take one step."""
+        """Run one training step."""
         import torch
 
         self.modules.train()
@@ -204,18 +204,18 @@ class Plain:
         torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
         self.optimizer.step()
 
-    def judging(self, batches: list[Any]) -> Callable[[], Any]:
-        """Give what judges batches."""
+    def predictor(self, batches: list[Any]) -> Callable[[], Any]:
+        """Return a function that predicts all batches."""
         import torch
 
         self.modules.eval()
 
         @torch.inference_mode()
-        def judge() -> None:
+        def predict() -> None:
             for ids, lengths in batches:
                 self.logits(ids, lengths).softmax(1)
 
-        return judge
+        return predict
 
 
 class Keras:
@@ -254,21 +254,21 @@ class Keras:
         )
 
     def train(self, ids: Any, lengths: Any, labels: Any) -> None:
-        """Take one step."""
+        """Run one training step."""
         self.model.train_on_batch(ids, labels)
 
-    def judging(self, batches: list[Any]) -> Callable[[], Any]:
-        """Give what judges batches."""
+    def predictor(self, batches: list[Any]) -> Callable[[], Any]:
+        """Return a function that predicts all batches."""
 
-        def judge() -> None:
+        def predict() -> None:
             for ids, _ in batches:
                 self.model.predict_on_batch(ids)
 
-        return judge
+        return predict
 
 
 def work(name: str, precision: str, lengths_by_workload: dict[str, list[int]]) -> None:
-    """Be a contender: prepare, then time what each line of standard input asks for."""
+    """Run as a contender: prepare, then time each request on standard input."""
     contender: Any
     prepared: dict[str, list[Any]] = {}
     like = name in ("ours", "packed-sorted", "keras")
@@ -294,19 +294,19 @@ def work(name: str, precision: str, lengths_by_workload: dict[str, list[int]]) -
 
 
 def timed(contender: Any, batches: list[Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Run some batches in one mode and give seconds, texts, tokens and peak memory."""
+    """Run some batches in one mode; return seconds, texts, tokens and peak memory."""
     import resource
 
     chosen = [batches[i % len(batches)] for i in request["batches"]]
     like = np.zeros if isinstance(contender, Keras) else tensor_zeros
     labels = [like(len(lengths)) for _, lengths in chosen]
-    judge = contender.judging(chosen)
+    predict = contender.predictor(chosen)
     began = time.perf_counter()
     if request["mode"] == "training":
         for (ids, lengths), targets in zip(chosen, labels, strict=True):
             contender.train(ids, lengths, targets)
     else:
-        judge()
+        predict()
     seconds = time.perf_counter() - began
     return {
         "seconds": seconds,
@@ -317,7 +317,7 @@ def timed(contender: Any, batches: list[Any], request: dict[str, Any]) -> dict[s
 
 
 def tensor_zeros(count: int) -> Any:
-    """Give labels for a batch."""
+    """Return labels for a batch."""
     import torch
 
     return torch.zeros(count, dtype=torch.int64)
@@ -358,14 +358,14 @@ class Worker:
         return json.loads(line) if line else None
 
     def end(self) -> None:
-        """Let the process go."""
+        """End the process."""
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait()
 
 
 def chosen_batches(name: str, workload: str, mode: str, turn: int) -> list[int]:
-    """Give which batches a contender gets in a round: all, or a few of the slow ones."""
+    """Return the batches that a contender runs in a round: all, or a few if it is slow."""
     every = list(range(TEXTS // BATCH))
     if name == "packed" and workload == "imdb":
         few = 2 if mode == "training" else 6
@@ -402,7 +402,7 @@ def gemm_limits() -> dict[str, float]:
 
 
 def gflop(tokens: int, mode: str) -> float:
-    """Give the arithmetic of the LSTM's matrix products; training is three times inference."""
+    """Return the arithmetic of the LSTM's matrix products; training is three times inference."""
     per_token = 0
     for layer in range(LAYERS):
         inputs = EMBEDDING if layer == 0 else 2 * HIDDEN
@@ -411,7 +411,7 @@ def gflop(tokens: int, mode: str) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Let all contenders take turns; give one record per contender, workload and mode."""
+    """Run all contenders in turn; return one record per contender, workload and mode."""
     kinds = workloads(arguments.data)
     lengths = {kind.name: kind.lengths.tolist() for kind in kinds}
     workers = []
@@ -423,7 +423,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         if worker.ready:
             workers.append(worker)
         else:
-            print(f"left out: {name} {precision} (it does not run here)")
+            print(f"left out: {name} {precision} (it does not run in this environment)")
     records: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     limits = [gemm_limits()]
     for turn in range(-1, arguments.rounds):  # turn -1 warms up
@@ -448,7 +448,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def summary(
     key: tuple[str, str, str, str], results: list[dict[str, Any]], limit: dict[str, float]
 ) -> dict[str, Any]:
-    """Condense the rounds of one contender to medians."""
+    """Return the medians over the rounds of one contender."""
     workload, mode, name, precision = key
     rate = statistics.median(gflop(r["tokens"], mode) / r["seconds"] for r in results)
     return {
@@ -466,7 +466,7 @@ def summary(
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """Lay the figures out; the last column is tokens/s over packed in random order."""
+    """Return the figures as a table; the last column is the speed relative to packed."""
     lines = []
     for workload, mode in dict.fromkeys((r["workload"], r["mode"]) for r in records):
         rows = [r for r in records if (r["workload"], r["mode"]) == (workload, mode)]
@@ -487,12 +487,15 @@ def table(records: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run the benchmark, or be one of its contenders."""
+    """Run the benchmark or, with --worker, one of its contenders."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds counted, after one more")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds to measure, after one to warm up"
+    )
     parser.add_argument("--data", type=Path, help="folder with imdb/ and sst2/")
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--only", nargs="+", help="only these contenders")
+    names = list(dict.fromkeys(name for name, _ in CONTENDERS))
+    parser.add_argument("--only", nargs="+", choices=names, help="only these contenders")
     parser.add_argument("--keras-python", default=sys.executable, help="a Python that has Keras")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

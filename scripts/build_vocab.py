@@ -1,4 +1,4 @@
-"""Count the tokens of texts into a vocabulary, for train --vocab.
+"""Build a vocabulary from texts, for train --vocab.
 
 python scripts/build_vocab.py reviews.csv more-reviews.csv --out my-vocab.txt
 """
@@ -21,9 +21,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="+", help="as for train; read one after the other")
-    parser.add_argument("--out", required=True, help="the file to write: text, or JSON by .json")
-    parser.add_argument("--text-column", nargs="+", default=(), help="guessed if not given")
+    parser.add_argument("data", nargs="+", help="data as for train; several are read in order")
+    parser.add_argument(
+        "--out", required=True, help="the file to write: text, or JSON with the suffix .json"
+    )
+    parser.add_argument("--text-column", nargs="+", default=(), help="(default: detected)")
     add_flags(
         parser, TokenizerConfig, "tokenizer", only=("tokenizer", "vocab_size", "min_frequency")
     )

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("model", help="the model folder")
     parser.add_argument("input", help="the file to read")
     parser.add_argument("output", help="the file to write")
-    parser.add_argument("--text-column", nargs="+", default=(), help="guessed if not given")
+    parser.add_argument("--text-column", nargs="+", default=(), help="(default: detected)")
     arguments = parser.parse_args()
 
     try:

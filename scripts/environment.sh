@@ -48,7 +48,7 @@ set_up() {
   done
   echo "installing textlstm$extras into $environment"
   python -m pip --version >/dev/null 2>&1 || python -m ensurepip
-  python -m pip install --disable-pip-version-check 'pip>=23'
-  python -m pip install --disable-pip-version-check -c "$constraints" -e ".$extras"
+  python -m pip install -q --disable-pip-version-check 'pip>=23'
+  python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".$extras"
   echo "$wanted" >"$stamp"
 }

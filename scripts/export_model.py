@@ -21,7 +21,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="the model folder")
-    parser.add_argument("folder", type=Path, help="where the files go; old ones are replaced")
+    parser.add_argument("folder", type=Path, help="the output folder; existing files are replaced")
     arguments = parser.parse_args()
 
     try:

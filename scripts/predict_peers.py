@@ -1,6 +1,6 @@
-"""What `bench_predict.py` measures textlstm beside: a packed loop, fastText and TF-IDF.
+"""The peers of `bench_predict.py`: a packed loop, fastText and TF-IDF.
 
-Each reads a csv in batches, judges them and writes a csv.
+Each reads a csv in batches, classifies them and writes a csv.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def batches(source: Path) -> Iterator[list[dict[str, str]]]:
             yield batch
 
 
-def write(out: Path, judged: Iterable[tuple[dict[str, str], str, float]]) -> None:
+def write(out: Path, labelled: Iterable[tuple[dict[str, str], str, float]]) -> None:
     """Write rows with their labels and scores."""
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text", "label", "score"])
-        for row, label, score in judged:
+        for row, label, score in labelled:
             writer.writerow([*row.values(), label, score])
 
 
@@ -62,7 +62,7 @@ def packed(model: Path, source: Path, out: Path) -> None:
         states, _ = pad_packed_sequence(output, batch_first=True, padding_value=-torch.inf)
         return states.amax(dim=1)  # [B, D*H]
 
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
+    def labelled() -> Iterator[tuple[dict[str, str], str, float]]:
         for batch in batches(source):
             texts = [torch.tensor(classifier.tokenizer.encode(row["text"])) for row in batch]
             lengths = torch.tensor([len(one) for one in texts])  # [B]
@@ -76,7 +76,7 @@ def packed(model: Path, source: Path, out: Path) -> None:
                 yield row, classifier.labels[label], score
 
     with torch.inference_mode():
-        write(out, judged())
+        write(out, labelled())
 
 
 def train_fasttext(folder: Path, pairs: list[tuple[str, str]], binary: str | None) -> None:
@@ -102,7 +102,7 @@ def train_fasttext(folder: Path, pairs: list[tuple[str, str]], binary: str | Non
 
 
 def one_line(text: str) -> str:
-    """Give a text as a line."""
+    """Return a text as a line."""
     return " ".join(text.split()) + "\n"
 
 
@@ -112,7 +112,7 @@ def predict_fasttext(model: Path, source: Path, out: Path) -> None:
 
     loaded = fasttext.load_model(str(model))
 
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
+    def labelled() -> Iterator[tuple[dict[str, str], str, float]]:
         for batch in batches(source):
             texts = [one_line(row["text"]) for row in batch]
             # not `predict`, which does not go with numpy 2
@@ -120,7 +120,7 @@ def predict_fasttext(model: Path, source: Path, out: Path) -> None:
             for row, label, score in zip(batch, labels, scores, strict=True):
                 yield row, label[0], score[0]
 
-    write(out, judged())
+    write(out, labelled())
 
 
 def train_tfidf(path: Path, pairs: list[tuple[str, str]]) -> None:
@@ -145,10 +145,10 @@ def predict_tfidf(model: Path, source: Path, out: Path) -> None:
     pipeline = joblib.load(model)
     reader = itertools.chain.from_iterable(batches(source))
 
-    def judged() -> Iterator[tuple[dict[str, str], str, float]]:
+    def labelled() -> Iterator[tuple[dict[str, str], str, float]]:
         while batch := list(itertools.islice(reader, 1000)):
             found = pipeline.predict_proba([row["text"] for row in batch])
             for row, scores in zip(batch, found, strict=True):
                 yield row, pipeline.classes_[scores.argmax()], float(scores.max())
 
-    write(out, judged())
+    write(out, labelled())

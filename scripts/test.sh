@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Linter, type checker and all tests, with the tested versions of everything:
+# Runs the linter, the type checker and all tests, with the tested versions of everything:
 #
-#     bash scripts/test.sh [ARGUMENTS OF PYTEST]
+#     bash scripts/test.sh [--fast] [ARGUMENTS OF PYTEST]
 #
-# Installs into .venv (or the active environment).
+# --fast leaves out the tests marked slow, for daily work. Installs into .venv (or the active environment).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
+selection=()
+if [[ "${1:-}" == --fast ]]; then
+  selection=(-m 'not slow')
+  shift
+fi
 set_up '[dev]'
 
 echo '== ruff'
@@ -19,4 +24,4 @@ if python -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then
 fi
 python -m mypy ${options[@]+"${options[@]}"}  # an empty array is unset to bash 4.3 and older
 echo '== pytest'
-python -m pytest -n auto "$@"
+python -m pytest -n auto ${selection[@]+"${selection[@]}"} "$@"

@@ -1,0 +1,80 @@
+"""The scripts: their arguments and messages; what takes minutes is run by hand."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+README = (SCRIPTS / "README.md").read_text(encoding="utf-8")
+
+
+def run(monkeypatch, name, *arguments):
+    """Run a script in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    try:
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+@pytest.mark.parametrize("name", ["bench_speed.py", "bench_predict.py", "bench_accuracy.py"])
+def test_an_unknown_contender_is_refused_and_the_known_ones_are_named(name, monkeypatch, capsys):
+    assert run(monkeypatch, name, "--only", "ours", "fastest") == 2
+    error = capsys.readouterr().err
+    assert "fastest" in error
+    assert re.search(r"choose from .*ours", error)
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_exported_and_used_by_the_scripts(monkeypatch, capsys, tmp_path):
+    texts = tmp_path / "reviews.csv"
+    rows = ["body,label", *["bright and lively,good\ndull and slow,bad"] * 20]
+    texts.write_text("\n".join(rows) + "\n")
+    model, exported = tmp_path / "model", tmp_path / "exported"
+    words = [texts, model, "--text-column", "body", "--epochs", 1]
+    assert run(monkeypatch, "train_sentiment.py", *words) == 0
+    assert re.search(r"(good|bad) \(\d\.\d\d\): A wonderful story\.", capsys.readouterr().out)
+    assert run(monkeypatch, "export_model.py", model, exported) == 0
+    names = {"vocab.txt", "vocab.json", "weights.safetensors"}
+    assert {path.name for path in exported.iterdir()} == names
+    (tmp_path / "new.csv").write_text("body\nbright\ndull\n")
+    words = [model, tmp_path / "new.csv", tmp_path / "out.csv", "--text-column", "body"]
+    assert run(monkeypatch, "classify_file.py", *words) == 0
+    assert "2 rows" in capsys.readouterr().out
+    words = [texts, "--text-column", "body", "--out", tmp_path / "vocab.txt", "--min-frequency", 1]
+    assert run(monkeypatch, "build_vocab.py", *words) == 0
+    assert "7 entries" in capsys.readouterr().out
+
+
+def test_the_readme_names_every_script_and_every_option_it_shows_exists():
+    files = {path.name for path in SCRIPTS.iterdir() if path.suffix in (".py", ".sh")}
+    assert files <= set(re.findall(r"[\w-]+\.(?:py|sh)\b", README))
+    for command in re.findall(r"(?m)^(?:python|bash) scripts/(\S+\.(?:py|sh))(.*)$", README):
+        source = (SCRIPTS / command[0]).read_text(encoding="utf-8")
+        for option in re.findall(r"--[a-z-]+", command[1]):
+            assert option in source, command
+
+
+@pytest.mark.slow
+def test_the_benchmarks_measure_a_small_case(tmp_path):
+    """Each as its user starts it, on as little as it takes."""
+    data = tmp_path / "data.csv"
+    rows = ["text,label", *[f"bright {n},good\ndull {n},bad" for n in range(40)]]
+    data.write_text("\n".join(rows) + "\n")
+    small = "--options=--epochs 1 --hidden-size 4 --embedding-size 4 --threads 1"
+    limits = ["--inputs", "reviews", "--review-rows", "80", "--short-rows", "80", "--threads", "1"]
+    commands = [
+        ["bench_predict.py", "--only", "ours", "--rounds", "1", *limits, "--reviews", data],
+        ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
+    ]
+    for script, *words in commands:
+        command = [sys.executable, str(SCRIPTS / script), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert "ours" in done.stdout or "textlstm" in done.stdout
