@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +30,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "textlstm" / "sample"
 GROUPS = {"verdict": 10, "negated": 4, "others": 4, "compare": 4, "expect": 3, "tally": 2}
 PLAIN_SHARE = 0.42
 COUNTS = [1] * 12 + [2] * 7 + [3]  # of opinions in a review
-STYLES = [  # share of the reviews, pattern, replacement, most replacements (0: no limit)
+# Share of the reviews, pattern, replacement, maximum number of replacements (0: no limit).
+STYLES: list[tuple[float, str, str | Callable[[re.Match[str]], str], int]] = [
     (0.05, r"\. ", ".<br /><br />", 1),
     (0.04, r"\b(not|never|nothing)\b", lambda match: match[1].upper(), 1),
     (0.08, r"\.$", "!", 0),
