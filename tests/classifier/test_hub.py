@@ -182,7 +182,7 @@ def test_half_a_copy_is_no_copy(server, folder, offline):
 @pytest.mark.parametrize("name", ["me/nothing", "me/secret", "a--b/c..d"])
 def test_a_model_that_is_not_there_or_not_open(server, folder, name):
     server.put_folder("me/secret", folder, private=True)
-    with pytest.raises(ModelFolderError, match=f"no folder {name}, nor is there such a model"):
+    with pytest.raises(ModelFolderError, match=f"no folder {name}, and no such model"):
         find_model(name)
 
 
@@ -211,11 +211,11 @@ def test_a_name_alone_is_one_of_the_users_own(server, folder):
     ("name", "token", "message"),
     [
         ("me/new", None, "me/new can't be uploaded to the Hub .* log in with `hf auth login`"),
-        ("me/new", "hf_wrong", "with the right to write there"),
+        ("me/new", "hf_wrong", "with write access"),
         (
             "forbidden/new",
             TOKEN,
-            "forbidden/new can't be uploaded .* with the right to write there",
+            "forbidden/new can't be uploaded .* with write access",
         ),
         ("a/b/c", TOKEN, "a/b/c can't be uploaded to the Hub .* check the name"),
     ],

@@ -157,7 +157,7 @@ def test_a_terminal_gets_one_line_per_fact(description):
     lines = format_description(description).splitlines()
     text = "\n".join(lines)
     assert lines[0].split() == ["labels", "3:", *", ".join(LABELS).split()]
-    assert "2 bidirectional LSTM layers of 6 units a direction, final pooling" in text
+    assert "2 bidirectional LSTM layers of 6 units per direction, final pooling" in text
     assert re.search(r"results: validation +texts 4, accuracy 0.7500, .*macro F1 0.7123", text)
     assert re.search(r"settings: model +embedding_size=5 hidden_size=6", text)
     assert re.search(r"data: rows +train 1,200", text)

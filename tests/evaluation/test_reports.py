@@ -88,7 +88,7 @@ def test_of_two_labels_the_second_can_be_judged_alone():
 @pytest.mark.parametrize(
     ("average", "message"),
     [
-        ("binary", "average = 'binary' with 4 labels: it takes two"),
+        ("binary", "average = 'binary' with 4 labels: it needs two"),
         ("samples", f"average = 'samples': must be one of {', '.join(AVERAGES)}"),
     ],
 )
@@ -122,7 +122,7 @@ def test_where_a_text_may_have_several_labels_all_are_in_the_report(share):
     flat = flat_metrics(of_several(true, predicted), average="micro")
     recall = sk.recall_score(true, predicted, average="micro", zero_division=0)
     assert flat["recall"] == pytest.approx(recall)
-    with pytest.raises(ConfigError, match="'binary' with 3 labels: it takes two, of which a text"):
+    with pytest.raises(ConfigError, match="'binary' with 3 labels: it needs two, of which a text"):
         flat_metrics(of_several(true, predicted), average="binary")
 
 

@@ -4,6 +4,7 @@
 - `model_folder`: the model folder: written whole, checked when read
 - `weights`: safetensors files, compared with the expected shapes before they are read
 - `model_card`: the model card and the lines of `inspect`
+- `markdown`: tables and lists for cards
 - `hub`: model folders on the Hugging Face Hub
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on
 - `predictor`: encoded texts to probabilities, as a stream

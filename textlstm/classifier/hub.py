@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
@@ -31,14 +32,7 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 _PROBE_SECONDS = 10.0
-_FILES = (
-    FILES.weights,
-    FILES.tokenizer,
-    FILES.vocabulary,
-    FILES.metrics,
-    FILES.history,
-    FILES.card,
-)
+_FILES = [name for name in vars(FILES).values() if name != FILES.checkpoint]
 _LOG_IN = "pass token, or log in with `hf auth login`"
 
 
@@ -48,21 +42,21 @@ def find_model(
     revision: str | None = None,
     token: str | None = None,
 ) -> Path:
-    """Give the folder of a model: the one of this name, or the Hub's in its cache.
+    """Return the folder of a model: a local one, or a cached copy from the Hub.
 
     Args:
         name_or_folder: a folder; or, where there is none of this name, 'owner/name' on the Hub.
         revision: branch, tag or commit on the Hub; its main branch if not given.
-        token: of the Hub, for models that are not public; the one logged in with if not given.
+        token: of the Hub, for models that are not public; that of the login if not given.
 
     Returns:
-        The folder. A name on the Hub has its files fetched there where they are not there yet;
-        with the Hub out of reach, it is the copy that was fetched before.
+        The folder. For a name on the Hub, missing files are downloaded into the cache; with the
+        Hub out of reach, the cached copy is used.
 
     Raises:
-        ConfigError: a revision is asked for and the name can't be one on the Hub.
-        ModelFolderError: the Hub has no such model or revision, it is not one of textlstm, or
-            the Hub is out of reach and there is no copy of it.
+        ConfigError: a revision is passed with a name that can't be on the Hub.
+        ModelFolderError: the Hub has no such model or revision, it is not a textlstm model,
+            or the Hub is out of reach and there is no cached copy.
     """
     name = os.fspath(name_or_folder)
     if Path(name).exists() or not _NAME.fullmatch(name) or isinstance(name_or_folder, os.PathLike):
@@ -84,40 +78,30 @@ def find_model(
 
 
 def _fetch(name: str, revision: str | None, token: str | None, *, offline: bool) -> Path:
-    def fetch(file: str, revision: str | None) -> Path:
-        path = huggingface_hub.hf_hub_download(
-            name,
-            file,
-            revision=revision,
-            token=token,
-            local_files_only=offline,
-            library_name=LIBRARY,
-            library_version=__version__,
-        )
-        return Path(path)
-
-    folder = fetch(FILES.config, revision).parent
+    options: dict[str, Any] = {
+        "token": token,
+        "local_files_only": offline,
+        "library_name": LIBRARY,
+        "library_version": __version__,
+    }
+    config = huggingface_hub.hf_hub_download(name, FILES.config, revision=revision, **options)
+    folder = Path(config).parent
     try:
-        read_config(folder)
+        read_config(folder)  # before a large file of another library is fetched
     except ModelFolderError as error:
-        raise ModelFolderError(
-            f"{name} on the Hub is no model that can be used here: {error}"
-        ) from error
-    for file in _FILES:
-        try:
-            fetch(file, folder.name)  # its commit: what belongs together stays together
-        except hub_errors.LocalEntryNotFoundError:
-            raise
-        except hub_errors.EntryNotFoundError:  # loading will tell
-            logger.warning("%s on the Hub has no %s", name, file)
+        raise ModelFolderError(f"{name} on the Hub is not a usable model: {error}") from error
+    # the folder is named for the commit: all files are of the same one
+    huggingface_hub.snapshot_download(name, revision=folder.name, allow_patterns=_FILES, **options)
+    if offline and not all((folder / file).exists() for file in _FILES if file != FILES.card):
+        raise hub_errors.LocalEntryNotFoundError(f"the copy in {folder} is not whole")
     return folder
 
 
 def _ask(name: str, revision: str | None, token: str | None) -> Exception | None:
-    """Ask the Hub once for a model: a download alone repeats its request for 20 seconds and more.
+    """Ask the Hub once for a model: a download repeats a failed request for 20 seconds and more.
 
     Returns:
-        Why there is no answer; None if there is one.
+        The reason for getting no answer; None after an answer.
 
     Raises:
         HfHubHTTPError: the Hub has no such model or revision.
@@ -131,20 +115,20 @@ def _ask(name: str, revision: str | None, token: str | None) -> Exception | None
         hub_errors.HFValidationError,
     ):
         raise
-    except Exception as error:  # of the transport, or an answer that the Hub is not well
+    except Exception as error:  # of the transport, or a server error
         return error
     return None
 
 
 def _reason(name: str, revision: str | None, error: Exception) -> str:
     if isinstance(error, hub_errors.GatedRepoError):
-        return f"{name} asks for consent on its page on the Hub: give it there, then {_LOG_IN}"
+        return f"{name} is gated: accept its terms on its page on the Hub, then {_LOG_IN}"
     if isinstance(error, hub_errors.RevisionNotFoundError):
-        return f"{name} on the Hub has no revision {revision or 'main'!r}: name one that it has"
+        return f"{name} on the Hub has no revision {revision or 'main'!r}: pass an existing one"
     if isinstance(error, hub_errors.RepositoryNotFoundError | hub_errors.HFValidationError):
         return (
-            f"there is no folder {name}, nor is there such a model on the Hub that is open to you: "
-            f"check the name, or {_LOG_IN}"
+            f"there is no folder {name}, and no such model on the Hub that you can access: check "
+            f"the name, or {_LOG_IN}"
         )
     if isinstance(error, hub_errors.LocalEntryNotFoundError):
         what = name if revision is None else f"{name} at {revision!r}"
@@ -153,7 +137,7 @@ def _reason(name: str, revision: str | None, error: Exception) -> str:
             f"of {what}: check the name and the network"
         )
     if isinstance(error, hub_errors.EntryNotFoundError):
-        return f"{name} on the Hub has no {FILES.config}: it is no model of textlstm"
+        return f"{name} on the Hub has no {FILES.config}: it is not a textlstm model"
     return f"{name} can't be fetched from the Hub: {first_line(error)}"
 
 
@@ -165,14 +149,14 @@ def upload_model(
     token: str | None = None,
     message: str | None = None,
 ) -> str:
-    """Upload a model folder as one commit; the repository is made where it is missing.
+    """Upload a model folder as one commit; a missing repository is created.
 
     Args:
-        write: writes the files into a folder, given that and the full 'owner/name'.
+        write: called with a folder and the full 'owner/name'; writes the files.
         repo_id: 'owner/name'; 'name' alone is one of the user's own.
-        private: whether a repository that is made is private; as the account has it if None.
-        token: of the Hub, with the right to write; the one logged in with if not given.
-        message: of the commit.
+        private: whether a new repository is private; None for the default of the account.
+        token: of the Hub, with write access; that of the login if not given.
+        message: commit message.
 
     Returns:
         The address of the model.
@@ -192,11 +176,11 @@ def upload_model(
             )
         except TextLSTMError:
             raise
-        except Exception as error:  # the client lets through what transport and checks raise
+        except Exception as error:  # the client raises errors of many libraries
             remedy = "check the name and the network"
             status = getattr(getattr(error, "response", None), "status_code", None)
             if status in (401, 403) or isinstance(error, hub_errors.LocalTokenNotFoundError):
-                remedy = f"with the right to write there, {_LOG_IN}"
+                remedy = f"with write access, {_LOG_IN}"
             raise OutputError(
                 f"{repo_id} can't be uploaded to the Hub ({first_line(error)}): {remedy}"
             ) from error

@@ -54,8 +54,9 @@ def evaluate_probabilities(
         labels: the names, in the order of the matrix.
 
         Of several labels a text:
-        n, macro_f1, micro_f1, weighted_f1, per_label (with the threshold of each) and labels as
-        above, but that a label neither present nor predicted counts with an F1 of 0.
+        n, macro_f1, micro_f1, weighted_f1, per_label (with the threshold of each and the number
+        of texts it was predicted for) and labels as above, but that a label neither present nor
+        predicted counts with an F1 of 0.
         accuracy: share of texts with exactly the true labels.
         hamming_loss: share of wrong answers to whether a text has a label.
         samples_f1: mean of the texts' F1, which is 1 where there are no labels and none predicted.
@@ -122,8 +123,9 @@ def _of_several(
     }
     of_texts = sk.f1_score(*padded, average="samples", **{**options, "zero_division": 1})
     per_label = _rows(names, precision, recall, f1, labels.sum(axis=0))
-    for row, threshold in zip(per_label.values(), thresholds, strict=True):
-        row["threshold"] = float(threshold)
+    counts = predicted.sum(axis=0).tolist()
+    for row, threshold, count in zip(per_label.values(), thresholds, counts, strict=True):
+        row |= {"threshold": float(threshold), "predicted": count}
     right = np.where(labels, probabilities.astype(np.float64), 1.0 - probabilities)
     losses = -np.log(np.clip(right, _LEAST, None))
     return {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from textlstm.classifier.markdown import bullets, code, encodable, table
 from textlstm.classifier.model_folder import current_versions
 from textlstm.export.parity import Parity
 from textlstm.text.tokenizer import TextTokenizer
@@ -13,13 +14,13 @@ from textlstm.text.vocabulary import UNK, UNK_ID
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a model is worth on labelled texts.
+class Measured:
+    """The figures of a model on labelled texts.
 
     Args:
-        accuracy: share of texts with the true label, or with exactly the true labels.
+        accuracy: share of texts with the true label (multi-label: with exactly the true labels).
         macro_f1: mean of the labels' F1.
-        speed: texts a second, the model alone.
+        speed: texts per second, without the tokenizer.
         size: bytes of `model.onnx`.
     """
 
@@ -31,24 +32,24 @@ class Judged:
 
 @dataclass(frozen=True)
 class OnnxReport:
-    """What was measured while exporting.
+    """The measurements made during an export.
 
     Args:
-        parity: the float32 model beside the network.
+        parity: differences between the float32 model and the network.
         threads: CPU threads of the measurements.
-        data_name: what the labelled texts are called.
-        texts: how many there were; 0 if there were none.
-        float32: the float32 model on them.
-        int8: the quantized model on them.
-        agreement: share of texts that both give the same label or labels.
+        data_name: name of the labelled texts.
+        texts: number of labelled texts; 0 without any.
+        float32: figures of the float32 model.
+        int8: figures of the quantized model.
+        agreement: share of texts to which both models assign the same labels.
     """
 
     parity: Parity
     threads: int = 1
     data_name: str = ""
     texts: int = 0
-    float32: Judged | None = None
-    int8: Judged | None = None
+    float32: Measured | None = None
+    int8: Measured | None = None
     agreement: float | None = None
 
 
@@ -59,15 +60,16 @@ def onnx_card(
 
     Args:
         name: of the folder.
-        tokenizer: the model's; how it cuts long texts becomes a line of the code.
-        report: what was measured.
+        tokenizer: the model's; its truncation becomes a line of the code.
+        report: the measurements.
         multi_label: whether a text may have any number of labels.
 
     Returns:
-        Markdown with one block of Python, which needs onnxruntime, tokenizers and numpy only.
+        Markdown with one block of Python that needs only onnxruntime, tokenizers and numpy.
     """
+    packages = {name: version(name) for name in ("onnx", "onnxruntime")}
     parts = [
-        f"# {_line(name)}",
+        f"# {code(name)}",
         "A text classifier as an ONNX model, trained and exported with textlstm. It needs neither "
         "textlstm nor PyTorch:",
         "```bash\npip install onnxruntime tokenizers numpy\n```",
@@ -78,11 +80,9 @@ def onnx_card(
         "## Checks",
         *_checks(report),
         "## Made with",
-        _versions(),
+        bullets({**current_versions(), **packages}.items()),
     ]
-    text = "\n\n".join(parts) + "\n"
-    # a path that is not UTF-8 holds lone surrogates, which no UTF-8 file can
-    return text.encode("utf-8", "backslashreplace").decode()
+    return encodable("\n\n".join(parts) + "\n")
 
 
 def _code(tokenizer: TextTokenizer, *, multi_label: bool) -> str:
@@ -119,64 +119,51 @@ def _interface(tokenizer: TextTokenizer, *, multi_label: bool) -> str:
     }[tokenizer.truncation]
     function = "sigmoid" if multi_label else "softmax"
     several = (
-        "\n\nA text has all labels whose probability is at least their number in "
-        "`thresholds.json`: any\nnumber of them, or none."
+        "\n\nA text gets every label whose probability reaches its threshold in "
+        "`thresholds.json`: any\nnumber of labels, or none."
         if multi_label
         else ""
     )
-    return f"""| name | type | shape | what it is |
+    return f"""| name | type | shape | meaning |
 | --- | --- | --- | --- |
-| `input_ids` | int64 | batch, time | ids of `tokenizer.json`; behind a text's end any, such as 0 |
-| `lengths` | int64 | batch | tokens of each text, from 1 to time |
+| `input_ids` | int64 | batch, time | ids of `tokenizer.json`; any id, such as 0, as padding |
+| `lengths` | int64 | batch | number of tokens of each text, 1 to time |
 | `logits` | float32 | batch, labels | before the {function} |
 | `probabilities` | float32 | batch, labels | in the order of `labels.json` |
 
-Batch and time may have any size. Of a longer text {which} {tokenizer.max_length} tokens are read.
-An empty text, or one of white space alone, is one unknown token: `{UNK}`, id {UNK_ID}. Texts in a
-batch do not influence each other's results.{several}"""
+Batch and time can have any size. Longer texts are truncated to {which} {tokenizer.max_length}
+tokens. An empty text, or one of white space only, is one unknown token: `{UNK}`, id {UNK_ID}. The
+results of a text do not depend on the other texts in its batch.{several}"""
 
 
 def _checks(report: OnnxReport) -> Iterator[str]:
     parity = report.parity
     yield (
-        f"{'The float32 model' if report.int8 else 'The model'} was run by ONNX Runtime beside the "
-        f"PyTorch network on {parity.texts:,} random texts of 1 to 600 tokens in {parity.batches} "
-        f"batches. The largest difference was {parity.logits:.1e} in a logit and "
+        f"{'The float32 model' if report.int8 else 'The model'} was compared in ONNX Runtime with "
+        f"the PyTorch network on {parity.texts:,} random texts of 1 to 600 tokens in "
+        f"{parity.batches} batches. The largest difference was {parity.logits:.1e} in a logit and "
         f"{parity.probabilities:.1e} in a probability."
     )
     if report.float32 is None:
         return
-    source = f" of {_line(report.data_name)}" if report.data_name else ""
+    source = f" of {code(report.data_name)}" if report.data_name else ""
     yield f"On {report.texts:,} labelled texts{source}:"
     columns = {"float32": report.float32, "int8": report.int8}
-    given = {name: judged for name, judged in columns.items() if judged is not None}
-    rows = [
-        ["", *given],
-        ["---"] * (1 + len(given)),
-        ["accuracy", *(f"{judged.accuracy:.4f}" for judged in given.values())],
-        ["macro F1", *(f"{judged.macro_f1:.4f}" for judged in given.values())],
-        ["`model.onnx`, MB", *(f"{judged.size / 1e6:.2f}" for judged in given.values())],
-        [
-            f"texts a second, {report.threads} threads",
-            *(f"{judged.speed:,.0f}" for judged in given.values()),
+    given = {name: measured for name, measured in columns.items() if measured is not None}
+    rows = {
+        "accuracy": [f"{measured.accuracy:.4f}" for measured in given.values()],
+        "macro F1": [f"{measured.macro_f1:.4f}" for measured in given.values()],
+        "model.onnx, MB": [f"{measured.size / 1e6:.2f}" for measured in given.values()],
+        f"texts per second, {report.threads} threads": [
+            f"{measured.speed:,.0f}" for measured in given.values()
         ],
-    ]
-    yield "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    }
+    yield table(["", *given], [[name, *cells] for name, cells in rows.items()])
     if report.int8 is not None and report.agreement is not None:
         yield (
-            f"The model in this folder is the int8 one: embeddings and LSTM weights have 8 bits, "
-            f"and so have the LSTM's products. It gives {report.agreement:.2%} of these texts the "
-            f"labels of the float32 model, at {report.int8.size / report.float32.size:.2f} of its "
-            f"size and {report.int8.speed / report.float32.speed:.2f} times its speed. The speed "
-            "is that of the model alone, without the tokenizer, on the machine of the export."
+            f"The model in this folder is the int8 model: embeddings, LSTM weights and the LSTM's "
+            f"products have 8 bits. It assigns {report.agreement:.2%} of these texts the labels of "
+            f"the float32 model, at {report.int8.size / report.float32.size:.2f} of its size and "
+            f"{report.int8.speed / report.float32.speed:.2f} times its speed. Speeds are measured "
+            "without the tokenizer, on the machine of the export."
         )
-
-
-def _versions() -> str:
-    versions = {**current_versions(), **{name: version(name) for name in ("onnx", "onnxruntime")}}
-    return "\n".join(f"- {name}: {number}" for name, number in versions.items())
-
-
-def _line(text: str) -> str:
-    """Give text that Markdown shows as it is, on one line."""
-    return f"`{' '.join(text.replace('`', ' ').split())}`"

@@ -20,7 +20,7 @@ from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
-from textlstm.export.onnx_card import Judged, OnnxReport, onnx_card
+from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card
 from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph
 from textlstm.export.onnx_session import OnnxSession
 from textlstm.export.parity import (
@@ -169,7 +169,7 @@ def _encode(classifier: TextClassifier, data: LabelledSplit) -> EncodedTexts:
 
 def _judge(
     session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, classifier: TextClassifier
-) -> tuple[np.ndarray, Judged]:
+) -> tuple[np.ndarray, Measured]:
     """Give probabilities [N, C] and what they are worth; the size is for the caller to add."""
     from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow to import
 
@@ -182,7 +182,7 @@ def _judge(
         _, probabilities[rows] = session(ids, lengths)
         seconds += time.perf_counter() - began
     metrics = evaluate_probabilities(labels, probabilities, names, thresholds=classifier.thresholds)
-    figures = Judged(metrics["accuracy"], metrics["macro_f1"], len(texts) / max(seconds, 1e-9))
+    figures = Measured(metrics["accuracy"], metrics["macro_f1"], len(texts) / max(seconds, 1e-9))
     return probabilities, figures
 
 
@@ -192,7 +192,7 @@ def _agreement(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] |
     return float(same.reshape(len(one), -1).all(axis=1).mean())
 
 
-def _tell(texts: int, agreement: float, before: Judged, after: Judged) -> None:
+def _tell(texts: int, agreement: float, before: Measured, after: Measured) -> None:
     logger.info(
         "int8 gives %.2f%% of %d texts the same labels; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
         100 * agreement,
