@@ -20,23 +20,25 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_training import TRAIN, VALIDATION, TinyModel, timeless, trainer
+from tiny_training import NAMES, TRAIN, VALIDATION, TinyModel, timeless, trainer
 
 import textlstm.cli.progress
+import textlstm.training.fit
 import textlstm.training.train
 from textlstm import cli
-from textlstm.config import ModelConfig
+from textlstm.config import ModelConfig, TrainSettings
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.nn.device import seed_everything
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.checkpoint import load_checkpoint
-from textlstm.training.distributed import ALONE, join
+from textlstm.training.distributed import ALONE, World, join
+from textlstm.training.fit import fit_model
 from textlstm.training.gradients import sum_gradients
 from textlstm.training.observer import Observer
 from textlstm.training.optimizer import make_optimizer
-from textlstm.training.validation import judge
+from textlstm.training.validation import predict_logits
 
 DRY = {"word_dropout": 0.0, "embedding_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0}
 
@@ -107,7 +109,7 @@ def talk(folder, world):
     assert world.union(rows, 9).tolist() == [0, 1, 4, 6]
     assert [t.item() for t in world.gather(torch.tensor(world.rank + 5))] == [5, 6]
     weights = [torch.full((2,), float(world.rank)), torch.tensor(world.rank)]
-    world.from_main_(weights)
+    world.broadcast_(weights)
     assert [w.tolist() for w in weights] == [[0.0, 0.0], 0]
     assert join() == world  # a second call finds the same processes
 
@@ -244,15 +246,15 @@ def evaluate(folder, world):
     model = bilstm(**DRY).eval()
     for size in (4, 7, 100):
         options = {"batch_size": size}
-        alone = judge(model, VALIDATION.texts, 2, world=ALONE, **options)
-        together = judge(model, VALIDATION.texts, 2, world=world, **options)
+        alone = predict_logits(model, VALIDATION.texts, 2, world=ALONE, **options)
+        together = predict_logits(model, VALIDATION.texts, 2, world=world, **options)
         np.testing.assert_array_equal(together, alone)
-    stopped = judge(
+    stopped = predict_logits(
         model,
         VALIDATION.texts,
         2,
         world=world,
-        go_on=lambda done: world.is_main,
+        on_batch=lambda done: world.is_main,
         **{**options, "batch_size": 4},
     )
     assert stopped is None
@@ -289,11 +291,35 @@ def die(folder, world, *, source, out, rank, at, **options):
     textlstm.training.train.train(source, Path(out), observer=Dies(), **options)
 
 
+def waits(folder, world):
+    """The first process fits the n-grams, for as long as it takes; the others wait for it."""
+    fitted, fit = folder / "fitted", textlstm.training.fit.fit_ngrams
+    broadcast = World.broadcast_
+
+    def slow(*arguments):
+        time.sleep(0.3)
+        fit(*arguments)
+        fitted.touch()
+
+    def checked(self, tensors):  # a collective, which has a limit
+        assert fitted.exists()
+        broadcast(self, tensors)
+
+    textlstm.training.fit.fit_ngrams = slow
+    World.broadcast_ = checked
+    options = {"epochs": 1, "adversarial": 0.0, "threads": 1, "device": "cpu"}
+    settings = TrainSettings.from_options(embedding_size=4, hidden_size=4, num_layers=1, **options)
+    splits = {"train": TRAIN, "validation": VALIDATION}
+    work = folder / f"work.{world.rank}"
+    work.mkdir()
+    fit_model(splits, NAMES, settings, vocab_size=20, work=work, world=world)
+
+
 SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
         *(talk, queue, gradients, evaluate, train, unlike, stops, half, clocks, runs_away),
-        *(command, library, die),
+        *(command, library, die, waits),
     )
 }
 

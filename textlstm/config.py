@@ -6,8 +6,10 @@ file (`vocab_size`) and keyword arguments in Python (`vocab_size=`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from textlstm.errors import ConfigError
@@ -315,6 +317,8 @@ class TrainSettings:
         """
         options = with_preset(options)
         reject_unknown(options, TRAIN_OPTIONS)
+        if isinstance(options.get("vectors"), str | os.PathLike):  # found from any folder
+            options["vectors"] = str(Path(options["vectors"]).absolute())
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()

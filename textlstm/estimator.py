@@ -32,8 +32,8 @@ from textlstm.nn.device import pick_device
 from textlstm.options import names_of
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.training.fit import Fitted, fit_model
-from textlstm.training.pretrained import Pretrained, read_pretrained, settings_with_vectors
-from textlstm.training.schedule import MOST_EPOCHS
+from textlstm.training.pretrained import Pretrained, read_pretrained
+from textlstm.training.resolve import read_options, resolve
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
@@ -131,7 +131,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fitted = self._train(targets, encoded, settings, vocab_size=size, pretrained=pretrained)
         record = RunRecord(
             rows={name: len(part) for name, part in parts.items()},
-            training={**fitted.course(), **fitted.facts},
+            training={**fitted.summary(), **fitted.facts},
             metrics=fitted.metrics,
             history=tuple(fitted.result.history),
         )
@@ -139,7 +139,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             fitted.model,
             tokenizer,
             targets.names,
-            settings,
+            fitted.settings,
             record=record,
             device=settings.training.device,
         )
@@ -189,7 +189,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 options["seed"] = _seed(plain)
             elif plain != _OPTIONS[name].default:
                 options[name] = plain
-        return settings_with_vectors(options)
+        return read_options(options)
 
     def _train(
         self,
@@ -208,19 +208,20 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             for name, rows in targets.parts().items()
         }
+        settings = resolve(settings, len(encoded["train"].ids))
         training = settings.training
         validated = "validation" in texts
         if not validated:
             # nothing says when to stop: all epochs count, the best one by the loss on train,
             texts["validation"] = texts["train"]
             # and no scales, which would take the certainty about train for certainty
-            patience = training.epochs or MOST_EPOCHS
+            assert training.epochs is not None
             training = dataclasses.replace(
-                training, monitor="loss", patience=patience, calibrate=False
+                training, monitor="loss", patience=training.epochs, calibrate=False
             )
         device = pick_device(training.device)
         with (
-            tempfile.TemporaryDirectory(prefix="textlstm-") as cache,
+            tempfile.TemporaryDirectory(prefix="textlstm-") as work,
             # the caller's random state stays as it was
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         ):
@@ -229,7 +230,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 targets.names,
                 dataclasses.replace(settings, training=training),
                 vocab_size=vocab_size,
-                cache=Path(cache),
+                work=Path(work),
                 pretrained=pretrained,
             )
         self.classes_ = targets.classes

@@ -14,9 +14,9 @@ from textlstm.data.corpus import load_corpus, load_whole
 from textlstm.data.stratify import fold_numbers
 from textlstm.errors import ConfigError, DataError
 from textlstm.training.crossval import format_crossval
-from textlstm.training.launch import Place
+from textlstm.training.launch import Rank
 from textlstm.training.observer import Observer
-from textlstm.training.pretrained import settings_with_vectors
+from textlstm.training.resolve import read_options
 
 FAST = {**OPTIONS, "epochs": 1}
 
@@ -208,7 +208,7 @@ def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
     shown, err = capsys.readouterr()
     result = CrossValidation.from_dict(json.loads(out.read_text()))
     assert result.is_whole
-    assert result.settings == settings_with_vectors(FAST)
+    assert result.settings == read_options(FAST)
     assert shown == format_crossval(result) + "\n"
     assert "fold 1 of 2: accuracy " in err
     assert "on 21 texts; about 0:0" in err
@@ -249,7 +249,7 @@ def test_a_command_that_is_stopped_at_once_shows_nothing(data, capsys, monkeypat
 
 def test_of_several_processes_the_first_one_tells(data, tmp_path, capsys, monkeypatch):
     out = tmp_path / "cv.json"
-    monkeypatch.setattr("textlstm.cli.crossval.read_place", lambda: Place(rank=1, size=2))
+    monkeypatch.setattr("textlstm.cli.crossval.read_rank", lambda: Rank(rank=1, size=2))
     assert run("crossval", data, "--folds", 2, "--json", out, *flags(epochs=1)) == 0
     assert capsys.readouterr() == ("", "")
     assert not out.exists()

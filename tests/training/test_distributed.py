@@ -67,6 +67,10 @@ def test_the_first_process_goes_first_and_its_failure_is_that_of_all(both):
     both("queue")
 
 
+def test_the_others_wait_without_limit_while_the_first_process_fits_the_ngrams(both):
+    both("waits")
+
+
 def test_gradients_of_parts_add_up_to_those_of_the_whole(both):
     both("gradients")
 
@@ -155,7 +159,7 @@ def test_a_run_of_two_processes_can_be_ended_by_one(both, tmp_path, caplog):
     alone.run()
     run = trainer(tmp_path, model=bilstm(**DRY), **options)
     run.resume()
-    assert "saved by 2 processes and goes on with 1" in caplog.text
+    assert "saved by 2 processes and continues with 1" in caplog.text
     assert run.run().reason == "finished"
     assert_alike(run.model.state_dict(), alone.model.state_dict(), within=1e-4)
 
@@ -186,7 +190,7 @@ def test_a_process_that_reads_other_data_says_so(pair, data, tmp_path):
         (["--epochs", "x"], "argument --epochs"),
         (["--config", "no-such.toml"], "no-such.toml"),
         (["--text-column", "txet"], "txet"),
-        (["--learning-rate", "1e30"], "the weights run away"),
+        (["--learning-rate", "1e30"], "training diverged"),
     ],
 )
 def test_an_error_of_the_user_is_told_once(pair, data, tmp_path, words, said):

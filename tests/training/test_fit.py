@@ -13,16 +13,23 @@ from textlstm.data.encoded import LabelledTexts
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.training import fit as fitting
 from textlstm.training.fit import TrainingInterrupted, fit_model
-from textlstm.training.trainer import Observer, Trainer
+from textlstm.training.observer import Observer
+from textlstm.training.trainer import Trainer
 
 SETTINGS = TrainSettings.from_options(
-    embedding_size=4, hidden_size=4, num_layers=1, epochs=2, threads=1, device="cpu"
+    embedding_size=4,
+    hidden_size=4,
+    num_layers=1,
+    epochs=2,
+    adversarial=0.05,
+    threads=1,
+    device="cpu",
 )
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": texts(10, seed=9)}
 
 
-def fit(cache, splits=SPLITS, **options):
-    return fit_model(splits, NAMES, SETTINGS, vocab_size=20, cache=cache, **options)
+def fit(work, splits=SPLITS, **options):
+    return fit_model(splits, NAMES, SETTINGS, vocab_size=20, work=work, **options)
 
 
 def test_every_split_but_train_is_judged_in_order(tmp_path):
@@ -68,11 +75,16 @@ def tagged(n, seed):
 
 def test_several_labels_are_learned_with_the_thresholds_that_were_best_on_validation(tmp_path):
     splits = {name: tagged(n, n) for name, n in (("train", 300), ("validation", 90), ("test", 80))}
-    options = {"embedding_size": 8, "hidden_size": 8, "pooling": "max", "epochs": 8}
+    options = {
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "pooling": "max",
+        "epochs": 8,
+    }
     settings = TrainSettings.from_options(
-        **options, num_layers=1, learning_rate=0.05, threads=1, device="cpu"
+        **options, num_layers=1, learning_rate=0.05, adversarial=0.075, threads=1, device="cpu"
     )
-    fitted = fit_model(splits, ["low", "high", "long"], settings, vocab_size=20, cache=tmp_path)
+    fitted = fit_model(splits, ["low", "high", "long"], settings, vocab_size=20, work=tmp_path)
     assert fitted.model.multi_label
     for name, split in (("validation", splits["validation"]), ("test", splits["test"])):
         found = predict_probabilities(fitted.model, split.texts)
@@ -112,7 +124,7 @@ def test_a_network_of_several_labels_begins_with_their_shares(tmp_path):
                 ["low", "high", "long"],
                 SETTINGS,
                 vocab_size=20,
-                cache=tmp_path,
+                work=tmp_path,
                 observer=Look(),
             )
     np.testing.assert_allclose(begun[0].sigmoid(), splits["train"].labels.mean(axis=0), atol=0.01)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from textlstm.training.launch import Place, read_place
+from textlstm.training.launch import Rank, read_rank
 
 SET = {"RANK": "5", "WORLD_SIZE": "8", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
 
@@ -22,17 +22,17 @@ def environment(monkeypatch):
 
 def test_torchrun_tells_the_place(environment):
     environment({**SET, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"})
-    assert read_place() == Place(rank=5, size=8, local_rank=1, local_size=4)
-    assert not read_place().is_main
+    assert read_rank() == Rank(rank=5, size=8, local_rank=1, local_size=4)
+    assert not read_rank().is_main
 
 
 def test_where_nothing_is_said_of_machines_there_is_one(environment):
     environment(SET)
-    assert read_place() == Place(rank=5, size=8, local_rank=5, local_size=8)
+    assert read_rank() == Rank(rank=5, size=8, local_rank=5, local_size=8)
 
 
 @pytest.mark.parametrize("missing", SET)
 def test_a_process_is_alone_unless_all_is_set(environment, missing):
     environment({name: value for name, value in SET.items() if name != missing})
-    assert read_place() == Place() == Place(rank=0, size=1, local_rank=0, local_size=1)
-    assert read_place().is_main
+    assert read_rank() == Rank() == Rank(rank=0, size=1, local_rank=0, local_size=1)
+    assert read_rank().is_main

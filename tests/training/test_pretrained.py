@@ -16,8 +16,9 @@ from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.text.vocabulary import UNK_ID
 from textlstm.training.fit import TrainingInterrupted
-from textlstm.training.pretrained import read_pretrained, settings_with_vectors
-from textlstm.training.trainer import Observer
+from textlstm.training.observer import Observer
+from textlstm.training.pretrained import read_pretrained
+from textlstm.training.resolve import read_options
 
 SIZE = 6
 WORDS = ["the", "Bright", "unheard", "a", "it's", "film", "shining", "gloomy"]  # by frequency
@@ -242,12 +243,12 @@ REFUSED = {
     "no vectors to extend by": (
         {"extend_vocab": 3, "vectors": None},
         ConfigError,
-        "extend_vocab = 3: goes with a file of vectors only",
+        "extend_vocab = 3 needs a file of word vectors: pass vectors",
     ),
     "no vectors to freeze": (
         {"freeze_vectors": -1, "vectors": None},
         ConfigError,
-        "freeze_vectors = -1: goes with a file of vectors only",
+        "freeze_vectors = -1 needs a file of word vectors: pass vectors",
     ),
     "no file": ({"vectors": "none.txt"}, DataError, "no such file of word vectors: .*none.txt"),
     "nothing that fits": (
@@ -279,13 +280,13 @@ def test_a_bad_line_is_found_before_anything_is_replaced(data, vectors, tmp_path
 
 
 def test_the_embedding_size_may_be_given_if_it_is_that_of_the_vectors(vectors):
-    settings = settings_with_vectors({"vectors": str(vectors), "embedding_size": SIZE})
+    settings = read_options({"vectors": str(vectors), "embedding_size": SIZE})
     assert settings.model.embedding_size == SIZE
 
 
 @pytest.mark.parametrize("kind", ["word", "basic_english", "whitespace"])
 def test_every_kind_with_whole_words_can_be_extended(vectors, kind, tmp_path):
-    settings = settings_with_vectors(
+    settings = read_options(
         {"vectors": str(vectors), "extend_vocab": 8, "tokenizer": kind, "min_frequency": 1}
     )
     tokenizer = TextTokenizer.train(lambda: [["the film"]], settings.tokenizer)
@@ -320,7 +321,7 @@ def test_a_given_vocabulary_is_extended_too(data, vectors, tmp_path):
 
 
 def test_no_vectors_leave_all_as_it_is():
-    settings = settings_with_vectors({"min_frequency": 1})
+    settings = read_options({"min_frequency": 1})
     assert settings.model.embedding_size == 100
     tokenizer = TextTokenizer.train(lambda: [["a"]], TokenizerConfig(min_frequency=1))
     assert read_pretrained(settings, tokenizer, extend=True) == (tokenizer, None)
@@ -330,7 +331,7 @@ def test_frequent_words_of_the_vectors_are_entries_unless_told_otherwise(data, v
     vocabulary = tmp_path / "own.txt"
     run(data, vectors, epochs=1).vocabulary.save(vocabulary)
     asked = {"vectors": str(vectors)}
-    assert settings_with_vectors(asked).tokenizer.extend_vocab == 50_000
+    assert read_options(asked).tokenizer.extend_vocab == 50_000
     for without in ({"tokenizer": "bpe"}, {"vocab": str(vocabulary)}, {"extend_vocab": 0}):
-        assert settings_with_vectors({**asked, **without}).tokenizer.extend_vocab == 0
-    assert settings_with_vectors({}).tokenizer.extend_vocab == 0
+        assert read_options({**asked, **without}).tokenizer.extend_vocab == 0
+    assert read_options({}).tokenizer.extend_vocab == 0

@@ -30,9 +30,8 @@ def finished(folder: Path) -> RunFolder:
 def unfinished(folder: Path) -> RunFolder:
     """A folder in which a run has written its first checkpoint."""
     run = RunFolder(folder)
-    run.take_over(REQUEST)
-    for name in ("tokenizer.json", "vocab.txt", "checkpoint.safetensors"):
-        (folder / name).write_text("x")
+    run.claim(REQUEST)
+    (folder / "checkpoint.safetensors").write_text("x")
     (folder / ".cache").mkdir()
     (folder / ".cache" / "train.tokens").write_text("x")
     return run
@@ -43,8 +42,8 @@ def names(folder):
 
 
 def test_a_new_or_empty_folder_is_free(tmp_path):
-    RunFolder(tmp_path / "new" / "one").require_free(overwrite=False)
-    RunFolder(tmp_path).require_free(overwrite=False)
+    RunFolder(tmp_path / "new" / "one")._require_free(overwrite=False)
+    RunFolder(tmp_path)._require_free(overwrite=False)
     assert not (tmp_path / "new").exists()
 
 
@@ -53,8 +52,8 @@ def test_what_a_killed_process_left_half_written_counts_as_nothing(tmp_path):
     (tmp_path / ".run-ab12_x9z.json").write_text("half")
     run = RunFolder(tmp_path)
     assert run.is_empty()
-    run.require_free(overwrite=False)
-    run.take_over(REQUEST)
+    run._require_free(overwrite=False)
+    run.claim(REQUEST)
     assert names(tmp_path) == ["run.json"]
 
 
@@ -72,8 +71,8 @@ def test_a_model_or_run_is_kept_unless_told_otherwise(tmp_path, make, said):
     run = make(tmp_path / "model")
     before = names(run.path)
     with pytest.raises(OutputError, match=said):
-        run.require_free(overwrite=False)
-    run.require_free(overwrite=True)
+        run._require_free(overwrite=False)
+    run._require_free(overwrite=True)
     assert names(run.path) == before
 
 
@@ -81,29 +80,29 @@ def test_a_model_or_run_is_kept_unless_told_otherwise(tmp_path, make, said):
 def test_files_of_others_are_never_overwritten(tmp_path, overwrite):
     run = finished(tmp_path / "model")
     (run.path / "thesis.tex").write_text("x")
-    with pytest.raises(OutputError, match=r"not of a textlstm model \(thesis\.tex\)"):
-        run.require_free(overwrite=overwrite)
+    with pytest.raises(OutputError, match=r"not part of a textlstm model \(thesis\.tex\)"):
+        run._require_free(overwrite=overwrite)
 
 
 def test_a_readme_alone_is_not_taken_for_a_model(tmp_path):
     (tmp_path / "README.md").write_text("my project")
     with pytest.raises(OutputError, match=r"README\.md"):
-        RunFolder(tmp_path).require_free(overwrite=True)
+        RunFolder(tmp_path)._require_free(overwrite=True)
 
 
-def test_a_new_run_removes_the_old_model_and_nothing_before_it_takes_over(tmp_path):
+def test_the_old_model_stays_while_a_new_run_replaces_it(tmp_path):
     run = finished(tmp_path / "model")
-    run.require_free(overwrite=True)
+    run.open("sample", {}, resume=False, overwrite=True)
     assert names(run.path) == MODEL_FILES
-    run.take_over(REQUEST)
-    assert names(run.path) == ["run.json"]
+    run.claim(REQUEST)
+    assert names(run.path) == sorted([*MODEL_FILES, "run.json"])
 
 
 def test_a_new_run_does_not_inherit_the_state_of_an_old_one(tmp_path):
     run = unfinished(tmp_path / "model")
     run.write_request(RunRequest("sample", SETTINGS))  # killed here: the data is not yet read
     assert not run.has_begun()
-    run.take_over(REQUEST)
+    run.claim(REQUEST)
     assert names(run.path) == ["run.json"]
     assert run.has_begun()
 
@@ -111,7 +110,7 @@ def test_a_new_run_does_not_inherit_the_state_of_an_old_one(tmp_path):
 def test_a_resumed_run_keeps_its_files(tmp_path):
     run = unfinished(tmp_path / "model")
     before = names(run.path)
-    RunFolder(run.path).take_over(REQUEST)
+    RunFolder(run.path).claim(REQUEST, resume=True)
     assert names(run.path) == before
 
 
@@ -119,7 +118,7 @@ def test_a_resumed_run_keeps_its_files(tmp_path):
 def test_an_unfinished_run_that_is_replaced_leaves_nothing_to_the_new_one(tmp_path, fingerprint):
     run = unfinished(tmp_path / "model")
     request = RunRequest("other.csv", SETTINGS, fingerprint)
-    run.take_over(request, anew=True)
+    run.claim(request)
     assert names(run.path) == ["run.json"]
     assert run.read_request() == request
 
@@ -128,7 +127,7 @@ def test_a_run_whose_data_has_changed_is_not_resumed(tmp_path):
     run = unfinished(tmp_path / "model")
     before = names(run.path)
     with pytest.raises(DataError, match=r"data has changed .*--overwrite"):
-        run.take_over(RunRequest("sample", SETTINGS, "beef"))
+        run.claim(RunRequest("sample", SETTINGS, "beef"), resume=True)
     assert names(run.path) == before
 
 
@@ -146,7 +145,7 @@ def test_a_finished_folder_tells_what_was_asked_for(tmp_path):
 
 
 def test_a_folder_without_a_run_says_how_to_begin_one(tmp_path):
-    with pytest.raises(ModelFolderError, match=r"no run to resume: begin one with textlstm train"):
+    with pytest.raises(ModelFolderError, match=r"no run to resume: start one with textlstm train"):
         RunFolder(tmp_path).read_request()
 
 
@@ -162,7 +161,7 @@ def test_a_finished_run_leaves_only_the_model(tmp_path):
     (run.path / ".model-12345678.safetensors").write_text("half")
     (run.path / "config.json").write_text("{}")
     run.finish()
-    assert names(run.path) == ["config.json", "tokenizer.json", "vocab.txt"]
+    assert names(run.path) == ["config.json"]
     assert run.is_finished()
 
 
@@ -174,27 +173,18 @@ def test_run_json_goes_first_so_that_a_whole_model_is_never_trained_again(tmp_pa
     assert removed[0] == "run.json"
 
 
-def test_config_json_goes_first_so_that_no_half_deleted_model_is_loaded(tmp_path, monkeypatch):
-    run = finished(tmp_path / "model")
-    removed = []
-    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: removed.append(path.name))
-    run.take_over(REQUEST)
-    own = [name for name in removed if not name.startswith(".")]
-    assert own[0] == "config.json"
-    assert (run.path / "run.json").is_file()
+@pytest.mark.parametrize("new", [True, False])
+def test_a_run_that_could_not_begin_leaves_nothing(tmp_path, new):
+    run = RunFolder(tmp_path / "new" / "model" if new else tmp_path)
 
+    def fail():
+        with run.held():
+            run.open("sample", {}, resume=False, overwrite=False)
+            assert names(run.path) == ["run.json"]
+            raise DataError("no such file")
 
-def test_a_run_that_could_not_begin_leaves_nothing(tmp_path):
-    run = RunFolder(tmp_path / "new" / "model")
-    run.write_request(RunRequest("sample", SETTINGS))
-    run.give_up()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_giving_up_leaves_a_folder_that_was_there(tmp_path):
-    run = RunFolder(tmp_path)
-    run.write_request(RunRequest("sample", SETTINGS))
-    run.give_up()
+    with pytest.raises(DataError, match="no such file"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,12 +266,12 @@ def test_a_resume_as_it_was_leaves_the_record_of_an_older_version_alone(tmp_path
     del record["settings"]["training"]["total_tokens"]  # as if there had not been such an option
     (run.path / "run.json").write_text(json.dumps(record))
     before = (run.path / "run.json").read_bytes()
-    run.take_over(REQUEST)
+    run.claim(REQUEST, resume=True)
     assert (run.path / "run.json").read_bytes() == before
 
 
 def test_a_resume_with_other_options_is_recorded(tmp_path):
     run = unfinished(tmp_path / "model")
     longer = TrainSettings.from_options(max_minutes=5.0)
-    run.take_over(RunRequest("sample", longer, "f00d"))
+    run.claim(RunRequest("sample", longer, "f00d"), resume=True)
     assert run.read_request().settings.training.max_minutes == 5.0

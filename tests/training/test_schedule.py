@@ -3,7 +3,7 @@
 import pytest
 
 from textlstm.config import SCHEDULES
-from textlstm.training.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
+from textlstm.training.schedule import EarlyStopping, Schedule
 
 
 def rates(kind, steps, peak=2.0):
@@ -89,23 +89,3 @@ def test_patience_goes_on_where_it_was():
     assert (other.best, other.best_epoch, other.should_stop) == (0.5, 1, False)
     assert not other.update(3, {"accuracy": 0.45})
     assert other.should_stop
-
-
-@pytest.mark.parametrize(
-    ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
-)
-def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
-    assert epochs_for(tokens, 20_000_000) == epochs
-
-
-def test_the_more_tokens_in_all_the_more_epochs():
-    assert [epochs_for(5_800_000, total) for total in (1, 20_000_000, 45_000_000, 10**9)] == [
-        *(2, 3, 8, 20)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("epochs", "share"), [(1, 0.05), (4, 0.05), (12, 0.1), (20, 0.15), (100, 0.15)]
-)
-def test_the_more_epochs_the_farther_texts_are_moved(epochs, share):
-    assert adversarial_for(epochs) == pytest.approx(share)

@@ -17,10 +17,12 @@ from textlstm.errors import (
     ModelFolderError,
     OutputError,
     TextLSTMError,
+    TrainingError,
 )
+from textlstm.training import trainer
 from textlstm.training.fit import TrainingInterrupted
+from textlstm.training.observer import Observer
 from textlstm.training.run_folder import RunFolder
-from textlstm.training.trainer import Observer
 
 MODEL_FILES = [
     "README.md",
@@ -364,8 +366,8 @@ def test_a_run_that_cannot_begin_changes_nothing(
     [
         ({}, "source is missing"),
         ({"out": "m"}, "data is missing"),
-        ({"source": "sample", "resume": True}, "give out"),
-        ({"source": "sample", "overwrite": True}, "give out"),
+        ({"source": "sample", "resume": True}, "pass out"),
+        ({"source": "sample", "overwrite": True}, "pass out"),
         ({"source": "sample", "out": "m", "resume": True, "overwrite": True}, "exclude each other"),
         ({"source": "sample", "epoch": 3}, "'epoch'.*did you mean 'epochs'"),
     ],
@@ -383,3 +385,40 @@ def test_what_was_guessed_and_how_much_is_unknown_is_logged(data, caplog):
     assert "guessed" in caplog.text
     assert "48 train, 16 validation, 16 test; 2 labels: bad, good" in caplog.text
     assert "% of the tokens in validation are unknown" in caplog.text
+
+
+@pytest.mark.parametrize("stop", ["diverges", "interrupted"])
+def test_the_old_model_stays_until_the_new_one_is_saved(data, straight, tmp_path, stop):
+    folder = tmp_path / "model"
+    train(data, folder, **OPTIONS, seed=2)
+    before = {name: (folder / name).read_bytes() for name in MODEL_FILES}
+    again = {"observer": Signals(8, signal.SIGINT), **OPTIONS}
+    if stop == "diverges":
+        again["learning_rate"] = 1e30
+    with pytest.raises(TrainingError if stop == "diverges" else TrainingInterrupted):
+        train(data, folder, overwrite=True, **again)
+    assert {name: (folder / name).read_bytes() for name in MODEL_FILES} == before
+    assert TextClassifier.load(folder).settings.training.seed == 2
+    assert set(names(folder)) == {*MODEL_FILES, "run.json", "checkpoint.safetensors", ".cache"}
+    if stop == "interrupted":
+        train(None, folder, resume=True)
+    else:
+        train(data, folder, overwrite=True, **OPTIONS)
+    assert names(folder) == MODEL_FILES
+    assert contents(folder) == contents(straight)
+
+
+def test_a_resumed_run_may_have_another_patience(data, tmp_path):
+    interrupt(data, tmp_path / "model", step=2, monitor="accuracy")
+    train(None, tmp_path / "model", resume=True, patience=1)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["settings"]["training"]["patience"] == 1
+
+
+def test_python_callers_keep_their_allocator(data, monkeypatch):
+    """It is the process's, and a notebook does more in it than training."""
+    called = []
+    monkeypatch.setattr("textlstm.nn.memory.keep_freed_memory", lambda: called.append(1))
+    train(data, **OPTIONS)
+    assert called == []
+    assert not hasattr(trainer, "keep_freed_memory")

@@ -34,9 +34,9 @@ from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingEr
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training import trainer as trainer_module
-from textlstm.training.checkpoint import load_checkpoint
+from textlstm.training.checkpoint import load_checkpoint, save_checkpoint
+from textlstm.training.observer import Observer
 from textlstm.training.schedule import Schedule
-from textlstm.training.trainer import Observer
 
 
 class StopAt(Observer):
@@ -654,6 +654,31 @@ def test_no_step_reads_more_tokens_than_its_budget():
     assert all(rows == 1 or rows * longest <= 14 for rows, longest in sizes)
 
 
+def test_texts_are_moved_as_far_as_asked():
+    def learned(adversarial):
+        seed_everything(1)
+        config = ModelConfig(embedding_size=4, hidden_size=4, num_layers=1, ngrams=0)
+        model = BiLSTMClassifier(config, vocab_size=20, num_classes=len(NAMES))
+        trainer(model=model, epochs=2, adversarial=adversarial).run()
+        return model.linear.weight
+
+    assert torch.equal(learned(0.1), learned(0.1))
+    assert not torch.equal(learned(0.1), learned(0.0))
+
+
+def test_a_checkpoint_of_a_version_that_left_options_open_is_resumed(tmp_path):
+    trainer(tmp_path, epochs=1).run()
+    path = tmp_path / "checkpoint.safetensors"
+    saved = load_checkpoint(path)
+    saved.state["made_of"] |= {"epochs": None, "adversarial": None}
+    save_checkpoint(path, saved)
+    trainer(tmp_path, epochs=1).resume()
+    saved.state["made_of"] |= {"seed": None}
+    save_checkpoint(path, saved)
+    with pytest.raises(TrainingError, match="seed was absent and is now 1"):
+        trainer(tmp_path, epochs=1).resume()
+
+
 def test_the_scales_are_fitted_on_validation_and_kept_with_the_best_weights(tmp_path):
     run = trainer(tmp_path, calibrate=True)
     result = run.run()
@@ -664,27 +689,3 @@ def test_the_scales_are_fitted_on_validation_and_kept_with_the_best_weights(tmp_
     plain = trainer(calibrate=False)
     assert "calibration" not in plain.run().best_metrics
     assert plain.model.scales.item() == 1
-
-
-def test_epochs_go_by_the_size_of_train_unless_they_are_given(monkeypatch):
-    asked = []
-    monkeypatch.setattr(trainer_module, "epochs_for", lambda *of: asked.append(of) or 2)
-    assert len(trainer(epochs=None, total_tokens=7).run().history) == 2
-    assert asked == [(len(TRAIN.texts.ids), 7)]
-    assert len(trainer(epochs=1).run().history) == 1
-
-
-def test_how_far_texts_are_moved_goes_by_the_epochs_unless_it_is_given(monkeypatch):
-    asked = []
-    monkeypatch.setattr(trainer_module, "adversarial_for", lambda n: asked.append(n) or 0.1)
-
-    def learned(adversarial):
-        seed_everything(1)
-        config = ModelConfig(embedding_size=4, hidden_size=4, num_layers=1, ngrams=0)
-        model = BiLSTMClassifier(config, vocab_size=20, num_classes=len(NAMES))
-        trainer(model=model, epochs=2, adversarial=adversarial).run()
-        return model.linear.weight
-
-    assert torch.equal(learned(None), learned(0.1))
-    assert asked == [2]
-    assert not torch.equal(learned(None), learned(0.0))

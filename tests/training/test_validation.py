@@ -6,7 +6,7 @@ from tiny_training import VALIDATION, TinyModel, texts
 
 from textlstm.data.batches import collate
 from textlstm.training.distributed import ALONE, World
-from textlstm.training.validation import judge
+from textlstm.training.validation import predict_logits
 
 
 def expected(model):
@@ -22,13 +22,13 @@ def test_each_text_gets_its_logits_in_its_place(batch_size):
         done.append(count)
         return True
 
-    found = judge(
+    found = predict_logits(
         model,
         VALIDATION.texts,
         2,
         batch_size=batch_size,
         world=ALONE,
-        go_on=go_on,
+        on_batch=go_on,
     )
     np.testing.assert_allclose(found, expected(model), atol=1e-6)
     assert found.dtype == np.float32
@@ -41,11 +41,18 @@ def test_it_is_broken_off_when_told_so():
         return count < 8
 
     model = TinyModel().eval()
-    assert judge(model, VALIDATION.texts, 2, batch_size=4, world=ALONE, go_on=go_on) is None
+    assert (
+        predict_logits(model, VALIDATION.texts, 2, batch_size=4, world=ALONE, on_batch=go_on)
+        is None
+    )
 
 
 def test_no_texts_have_no_logits():
-    assert judge(TinyModel(), texts(0).texts, 2, batch_size=4, world=ALONE).shape == (1, 0, 2)
+    assert predict_logits(TinyModel(), texts(0).texts, 2, batch_size=4, world=ALONE).shape == (
+        1,
+        0,
+        2,
+    )
 
 
 class Three(World):
@@ -61,7 +68,8 @@ class Three(World):
 def test_each_process_judges_batches_of_its_own():
     model = TinyModel().eval()
     parts = [
-        judge(model, VALIDATION.texts, 2, batch_size=4, world=Three(rank, 3)) for rank in range(3)
+        predict_logits(model, VALIDATION.texts, 2, batch_size=4, world=Three(rank, 3))
+        for rank in range(3)
     ]
     judged = np.stack([part[0].any(axis=1) for part in parts])  # [3, N]
     assert (judged.sum(axis=0) == 1).all()

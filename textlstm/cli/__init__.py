@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from textlstm.cli.console import is_verbose, set_verbosity
 from textlstm.cli.parser import ERROR_CODE, complain, parse
 from textlstm.errors import PeerError, TextLSTMError
-from textlstm.training.launch import read_place
+from textlstm.training.launch import read_rank
 
 _WAIT = 5.0  # seconds
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a closed pipe must show here, not when the interpreter exits
         return code
     except TextLSTMError as error:
-        if isinstance(error, PeerError) and not read_place().is_main:
+        if isinstance(error, PeerError) and not read_rank().is_main:
             time.sleep(_WAIT)  # torchrun ends all when one ends: let the other say why first
             return ERROR_CODE
         if is_verbose():

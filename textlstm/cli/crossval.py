@@ -17,7 +17,7 @@ from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
-from textlstm.training.launch import read_place
+from textlstm.training.launch import read_rank
 
 if TYPE_CHECKING:
     from textlstm.training.crossval import CrossValidation
@@ -54,35 +54,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    place = read_place()
+    rank = read_rank()
     try:
         options = read_train_options(arguments)
         folds = _folds(arguments)
         done = _read(arguments.json) if arguments.resume else None
     except TextLSTMError as error:
-        if place.is_main:
+        if rank.is_main:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
+    from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
     from textlstm.training.fit import TrainingInterrupted
 
     record = _Record(arguments.json)
     code = 0
+    keep_freed_memory()
     try:
-        with messages(shown=place.is_main):
+        with messages(shown=rank.is_main):
             cross_validate(
                 arguments.data,
                 folds=folds,
                 done=done,
-                keep=record.keep if place.is_main else None,
-                observer=Progress() if place.is_main else None,
+                keep=record.keep if rank.is_main else None,
+                observer=Progress() if rank.is_main else None,
                 **options,
             )
     except KeyboardInterrupt as stop:
         by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
         code = 143 if by_term else 130
-    if place.is_main:
+    if rank.is_main:
         record.show()
         if code:
             record.say_how_to_go_on(arguments)
@@ -156,7 +158,7 @@ class _Record:
             say("interrupted")
             return
         words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
-        command = "textlstm" if read_place().size == 1 else "torchrun ... -m textlstm"
+        command = "textlstm" if read_rank().size == 1 else "torchrun ... -m textlstm"
         say(f"to go on: {command} {shlex.join(words)}")
 
     def _json(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from textlstm.errors import PeerError, did_you_mean
-from textlstm.training.launch import read_place
+from textlstm.training.launch import read_rank
 from textlstm.version import __version__
 
 ERROR_CODE = 2
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Write the error and end the process."""
-        if not read_place().is_main:
+        if not read_rank().is_main:
             raise PeerError(message)
         complain(f"{message} (see {self.prog} --help)")
         raise SystemExit(ERROR_CODE)

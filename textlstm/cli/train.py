@@ -14,7 +14,7 @@ from typing import Any
 from textlstm.cli.console import messages, say
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
-from textlstm.training.launch import read_place
+from textlstm.training.launch import read_rank
 
 _DESCRIPTION = """\
 Train a classifier and write its model folder.
@@ -49,35 +49,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    place = read_place()
+    rank = read_rank()
     try:
         options = _options(arguments)
     except TextLSTMError as error:
-        if place.is_main:
+        if rank.is_main:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
+    from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.fit import TrainingInterrupted
     from textlstm.training.train import train
 
-    command = "textlstm" if place.size == 1 else "torchrun ... -m textlstm"
+    command = "textlstm" if rank.size == 1 else "torchrun ... -m textlstm"
     again = f"{command} train --resume --out {shlex.quote(arguments.out)}"
+    keep_freed_memory()
     try:
-        with messages(shown=place.is_main), _ended_in_order(alone=place.size == 1):
+        with messages(shown=rank.is_main), _ended_in_order(alone=rank.size == 1):
             classifier = train(
                 arguments.data,
                 arguments.out,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
-                observer=Progress() if place.is_main else None,
+                observer=Progress() if rank.is_main else None,
                 **options,
             )
     except KeyboardInterrupt as stop:
-        if place.is_main:
+        if rank.is_main:
             say(f"to go on: {again}" if _is_unfinished(arguments) else "interrupted")
         by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
         return 143 if by_term else 130
-    if not place.is_main:
+    if not rank.is_main:
         return 0
     for split, metrics in classifier.metrics.items():
         say(
@@ -105,13 +107,13 @@ def _ended_in_order(*, alone: bool) -> Iterator[None]:
 
     Not where several processes train together: one that waits for the others would ignore it.
     """
-    from textlstm.training.fit import end_in_order
+    from textlstm.training.fit import raise_interrupted
 
     main = threading.current_thread() is threading.main_thread()
     if not (alone and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
         yield
         return
-    signal.signal(signal.SIGTERM, end_in_order)
+    signal.signal(signal.SIGTERM, raise_interrupted)
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ _NEVER = 2**31 - 1
 
 
 def release_excess() -> None:
-    """Give the holes between the blocks in use back to the system; a no-op without glibc.
+    """Return unused memory between blocks in use to the system; a no-op without glibc.
 
     Call it now and then, such as once an epoch, where `keep_freed_memory` is in force, or where
     several threads compute for long.
@@ -35,10 +35,10 @@ def _is_glibc() -> bool:
 
 @functools.lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Have the C library keep the memory that this process frees for its next use.
+    """Make the C library keep the memory that this process frees for its next use.
 
-    Training and the command line call it. Call it yourself before training with `BiLSTM` alone.
-    It holds for the whole process until its end. Batches should then come in few shapes: see
+    The command line calls it before training; in Python, call it yourself before `train` or
+    `fit`. It holds for the whole process until its end. Batches should then come in few shapes: see
     `textlstm.data.batches.collate` and `release_excess`.
 
     Returns:

@@ -1,19 +1,20 @@
 """One run from data to model folder: fit, resume, distribute, cross-validate.
 
-- `train`: one whole run from data to model folder
+- `train`: `Run`, one training from data to model folder: read, encode, fit, save
+- `resolve`: what the options left open are for the vectors and texts at hand
+- `run_folder`: when a folder may be trained into, and how a run is resumed
+- `pretrained`: training from word vectors
 - `fit`: encoded texts to a trained and evaluated network
-- `trainer`: the loop: steps, epochs, checkpoints, resume
+- `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression
+- `trainer`: the loop: steps, epochs, validation, checkpoints, resume
 - `gradients`: the gradients of a batch, of which each process computes a part
 - `optimizer`: AdamW, and its step over the rows that a batch read
 - `schedule`: learning rate schedule and early stopping
+- `validation`: the logits of a split, computed by all processes together
 - `checkpoint`: all the state of a run in one file
+- `observer`: what a run reports: callbacks and result
 - `distributed`: communication between the processes of one training
 - `launch`: the rank that `torchrun` gives a process
-- `validation`: a split evaluated by all processes together
-- `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression
-- `observer`: what a training run reports
-- `run_folder`: when a folder may be trained into, and how a run is resumed
-- `pretrained`: a run that starts from word vectors
 - `crossval`: one run per fold, with mean and spread
 
 May import: every folder but `export`, `prediction` and `cli`.

@@ -22,7 +22,7 @@ from textlstm.evaluation.figures import FIGURES
 from textlstm.options import differences, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
-from textlstm.training.pretrained import settings_with_vectors, with_whole_path
+from textlstm.training.resolve import read_options
 from textlstm.training.train import train_on
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def cross_validate(
         TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was given what is done.
     """
     folds = CrossvalConfig(folds=folds).folds
-    settings = settings_with_vectors(with_whole_path(options))
+    settings = read_options(options)
     world = join()
     world.device(settings.training.device)
     whole = load_whole(source, settings.data)

@@ -1,6 +1,6 @@
-"""Several processes that train one model: who they are, and what they tell each other.
+"""Communication between the processes that train one model.
 
-`torchrun` starts the processes and names each its place in environment variables. Tensors on a
+`torchrun` starts the processes and sets the rank of each in environment variables. Tensors on a
 CPU travel by gloo, those on a GPU by nccl. A world of one process, the default, sends nothing and
 costs nothing, so that callers read the same for one and for many.
 
@@ -23,22 +23,22 @@ from torch import Tensor
 
 from textlstm.errors import ConfigError, PeerError, TrainingError
 from textlstm.nn.device import pick_device
-from textlstm.training.launch import Place, read_place
+from textlstm.training.launch import Rank, read_rank
 
 # A process that ends is noticed at once, since its connections close. This is for one that hangs.
 _PATIENCE = timedelta(minutes=10)
 _NO_LIMIT = timedelta(days=365)  # data of any size may be prepared while the others wait
 
 
-class World(Place):
-    """The processes of a training, and the place of this one among them.
+class World(Rank):
+    """The processes of a training, and the rank of this one.
 
-    All methods but `share` and `device` are conversations: each process has to come to them, in
-    the same order, with tensors of the same shapes. They raise `PeerError` if another has gone.
+    All methods but `share` and `device` are collective: every process must call them, in the
+    same order, with tensors of the same shapes. They raise `PeerError` if another has ended.
     """
 
     def share(self, rows: np.ndarray) -> np.ndarray:
-        """Give this process's part of a batch; it may be empty.
+        """Return this process's part of a batch; it may be empty.
 
         Args:
             rows: row numbers, ordered by length, [N].
@@ -49,7 +49,7 @@ class World(Place):
         return rows[self.rank :: self.size]
 
     def device(self, name: str) -> torch.device:
-        """Turn the option `device` into a device that this process has for itself.
+        """Return the device of the option `device` that this process has for itself.
 
         Args:
             name: as for `pick_device`.
@@ -79,7 +79,7 @@ class World(Place):
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        """Have the first process go through the block, and then all others.
+        """Run the block in the first process, and then in all others, which wait without limit.
 
         If it raises anything in the block, the others raise `PeerError` before it.
         """
@@ -90,7 +90,7 @@ class World(Place):
                 assert message is not None
                 message.wait(_NO_LIMIT)
             if not good:
-                raise PeerError("the first process of this training has failed and tells why")
+                raise PeerError("the first process of this training has failed; see its error")
             yield
             return
         good = torch.zeros(1)
@@ -99,11 +99,11 @@ class World(Place):
             good += 1
         finally:
             for other in range(1, self.size):
-                with contextlib.suppress(RuntimeError):  # it has gone, as the next talk will tell
+                with contextlib.suppress(RuntimeError):  # it has ended, as the next call will show
                     dist.send(good, other)
 
     def any(self, *flags: bool) -> list[bool]:
-        """Give, for each of some flags, whether it is set in any process."""
+        """Return, for each flag, whether it is set in any process."""
         if self.size == 1:
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.uint8)
@@ -126,8 +126,8 @@ class World(Place):
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def from_main_(self, tensors: Iterable[Tensor]) -> None:
-        """Replace tensors by those of the first process, in place."""
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
+        """Replace tensors by those of the first process, in rank."""
         if self.size == 1:
             return
         with _in_contact():
@@ -135,7 +135,7 @@ class World(Place):
                 dist.broadcast(tensor, 0)
 
     def union(self, rows: Tensor, count: int) -> Tensor:
-        """Give the rows that any process has read.
+        """Return the rows that any process has read.
 
         Args:
             rows: those of this process, int64 [K].
@@ -152,7 +152,7 @@ class World(Place):
         return read.nonzero().flatten()
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Give a tensor as each process has it, in the order of their numbers."""
+        """Return a tensor as each process has it, in the order of their ranks."""
         if self.size == 1:
             return [tensor]
         tensors = [torch.empty_like(tensor) for _ in range(self.size)]
@@ -168,26 +168,26 @@ def join() -> World:
     """Find the other processes of this training, if there are any.
 
     Returns:
-        The world of those that were started together (see `read_place`), or that are in the
+        The world of those that were started together (see `read_rank`), or that are in the
         process group which exists already.
 
     Raises:
         TrainingError: there should be others, and they can't be reached.
     """
-    place = read_place()
+    rank = read_rank()
     if dist.is_available() and dist.is_initialized():
-        place = replace(place, rank=dist.get_rank(), size=dist.get_world_size())
-    elif place.size > 1:
+        rank = replace(rank, rank=dist.get_rank(), size=dist.get_world_size())
+    elif rank.size > 1:
         on_gpu = torch.cuda.is_available() and dist.is_nccl_available()
         try:
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
-                f"the {place.size} processes of this training do not find each other ({error}): "
+                f"the {rank.size} processes of this training do not find each other ({error}): "
                 "start them with torchrun"
             ) from error
         atexit.register(_leave)
-    return World(**asdict(place))
+    return World(**asdict(rank))
 
 
 def _leave() -> None:
@@ -197,12 +197,12 @@ def _leave() -> None:
 
 @contextlib.contextmanager
 def _in_contact() -> Iterator[None]:
-    """Tell a lost connection from other errors; gloo and nccl raise bare `RuntimeError`."""
+    """Raise a `PeerError` for a lost connection, where gloo and nccl raise `RuntimeError`."""
     try:
         yield
     except RuntimeError as error:
         what = re.sub(r"^\[[^\]]*\] ", "", str(error)).split(". ")[0]  # without the C++ file
         raise PeerError(
-            f"another process of this training has ended ({what}): it told why, unless it was "
+            f"another process of this training has ended ({what}): see its error, unless it was "
             "killed"
         ) from error

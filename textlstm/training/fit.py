@@ -1,4 +1,4 @@
-"""Training a network on encoded texts and judging it: the part of a run that knows ids only."""
+"""Train a network on encoded texts and evaluate it: the part of a run that knows ids only."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from textlstm.nn.loss import make_loss, prior_logits
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.fit_ngrams import fit_ngrams
-from textlstm.training.pretrained import Pretrained, begin_with
-from textlstm.training.run_folder import RunFolder
-from textlstm.training.trainer import Observer, Trainer, TrainResult
+from textlstm.training.observer import Observer, TrainResult
+from textlstm.training.pretrained import Pretrained, load_embedding
+from textlstm.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C or SIGTERM, after the step under way and in good order.
+    """Training was stopped cleanly by Ctrl-C or SIGTERM, after the current step.
 
     Args:
         signal_number: which signal it was.
@@ -42,8 +42,8 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
-def end_in_order(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise `TrainingInterrupted`: a signal handler for the time in which no step is under way."""
+def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise `TrainingInterrupted`: a signal handler for the time before and after the steps."""
     raise TrainingInterrupted(number)
 
 
@@ -53,21 +53,23 @@ class Fitted:
 
     Args:
         model: it has the weights of the best epoch.
+        settings: those that it was trained with.
         result: how training went.
-        metrics: what `evaluate_probabilities` gave, per split that was judged.
-        thresholds: the least probability of each label, where a text may have several: those
-            that were best on validation.
-        facts: of the vectors it began with, for the record of the run.
+        metrics: what `evaluate_probabilities` returned, per split.
+        thresholds: the decision threshold of each label, best on validation, where a text may
+            have several labels.
+        facts: of the vectors it started from, for the record of the run.
     """
 
     model: BiLSTMClassifier
+    settings: TrainSettings
     result: TrainResult
     metrics: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
     thresholds: tuple[float, ...] | None = None
 
-    def course(self) -> dict[str, Any]:
-        """Tell how training went, for the record of the run."""
+    def summary(self) -> dict[str, Any]:
+        """Return how training went, for the record of the run."""
         result = self.result
         seconds = sum(record["seconds"] for record in result.history)
         return {
@@ -85,58 +87,60 @@ def fit_model(
     settings: TrainSettings,
     *,
     vocab_size: int,
-    cache: Path,
+    work: Path,
+    checkpoint: Path | None = None,
     pretrained: Pretrained | None = None,
-    folder: RunFolder | None = None,
     observer: Observer | None = None,
     world: World = ALONE,
 ) -> Fitted:
-    """Train and judge a network on encoded texts: the part of a run that knows ids only.
+    """Train a network on encoded texts and evaluate it.
 
     Args:
         texts: 'train' and 'validation', and 'test' if there is one.
         labels: label names.
-        settings: of model and training.
-        vocab_size: ids go from 0 to below this.
-        cache: folder for what is needed during the run.
-        pretrained: vectors to begin with.
-        folder: where the run can be resumed from; None for nowhere.
-        observer: told of every step and epoch.
+        settings: of model and training, as `resolve` returns them.
+        vocab_size: ids are from 0 to below this.
+        work: folder for what is needed during the run.
+        checkpoint: the file that the run is resumed from; None for none.
+        pretrained: vectors to start from.
+        observer: callbacks for steps and epochs.
         world: the processes that train it together.
 
     Returns:
-        The network and how it came about.
+        The network and how it was trained.
 
     Raises:
-        TextLSTMError: a setting is no good, or training can't go on.
+        TextLSTMError: a setting is invalid, or training can't continue.
         TrainingInterrupted: Ctrl-C or SIGTERM.
     """
+    train = texts["train"]
     with cpu_threads(settings.training.threads):
         seed_everything(settings.training.seed)
         model = BiLSTMClassifier(
             settings.model,
             vocab_size=vocab_size,
             num_classes=len(labels),
-            multi_label=texts["train"].multi_label,
+            multi_label=train.multi_label,
         )
         if model.multi_label:
-            prior = prior_logits(settings.training, texts["train"].labels, labels)
+            prior = prior_logits(settings.training, train.labels, labels)
             model.linear.bias.data.copy_(torch.from_numpy(prior))
-        facts = begin_with(pretrained, model.embedding, texts["train"].texts, cache)
-        resumed = world.any(folder is not None and folder.checkpoint.is_file())[0]
-        if model.ngrams is not None and world.is_main and not resumed:
-            logger.info("finding the n-gram weights")
-            training = dataclasses.replace(settings.training, label_smoothing=0.0)
-            loss = make_loss(training, texts["train"].labels, labels)
-            fit_ngrams(model.ngrams, texts["train"], loss, cache)  # the others get them from here
+        facts = load_embedding(pretrained, model.embedding, train.texts, work)
+        resumed = world.any(checkpoint is not None and checkpoint.is_file())[0]
+        if model.ngrams is not None and not resumed:
+            with world.main_first():  # without a time limit; the trainer sends them to the others
+                if world.is_main:
+                    logger.info("fitting the n-gram weights")
+                    plain = dataclasses.replace(settings.training, label_smoothing=0.0)
+                    fit_ngrams(model.ngrams, train, make_loss(plain, train.labels, labels), work)
         trainer = Trainer(
             model,
-            texts["train"],
+            train,
             texts["validation"],
             settings.training,
             labels=labels,
-            checkpoint=folder.checkpoint if folder else None,
-            history=folder.path / FILES.history if folder else None,
+            checkpoint=checkpoint,
+            history=work / FILES.history,
             observer=observer,
             world=world,
         )
@@ -147,26 +151,23 @@ def fit_model(
             result = trainer.run()
         if result.reason == "interrupted":
             raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
-        validation = result.best_metrics or trainer.evaluate(texts["validation"])
-        thresholds = _thresholds(validation) if model.multi_label else None
-        metrics = {"validation": validation}
+        metrics = {"validation": result.best_metrics or trainer.evaluate(texts["validation"])}
+        thresholds = None
+        if model.multi_label:
+            rows = metrics["validation"]["per_label"].values()
+            thresholds = tuple(row["threshold"] for row in rows)
         if "test" in texts:
             metrics["test"] = trainer.evaluate(texts["test"], thresholds)
-        return Fitted(model, result, metrics, facts, thresholds)
-
-
-def _thresholds(metrics: Mapping[str, Any]) -> tuple[float, ...]:
-    """Give the thresholds that figures were made with."""
-    return tuple(row["threshold"] for row in metrics["per_label"].values())
+        return Fitted(model, settings, result, metrics, facts, thresholds)
 
 
 @contextlib.contextmanager
 def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Have the first Ctrl-C or SIGTERM call `stop`; a second one ends the process at once.
+    """Call `stop` on the first Ctrl-C or SIGTERM; a second one ends the process at once.
 
     Yields:
         A list that gets the number of the signal. Signals that the caller handles itself are
-        left to it, as are all where this is not the main thread.
+        left to it, as are all signals outside the main thread.
     """
     caught: list[int] = []
     before: dict[int, Any] = {}
@@ -184,7 +185,12 @@ def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     if threading.current_thread() is threading.main_thread():
         for number, handler in plain.items():
             # a job in the background of a script is told to ignore Ctrl-C, yet may be sent one
-            if signal.getsignal(number) in (handler, end_in_order, signal.SIG_DFL, signal.SIG_IGN):
+            if signal.getsignal(number) in (
+                handler,
+                raise_interrupted,
+                signal.SIG_DFL,
+                signal.SIG_IGN,
+            ):
                 before[number] = signal.signal(number, handle)
     try:
         yield caught

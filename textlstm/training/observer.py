@@ -1,4 +1,4 @@
-"""What a training run tells: while it goes on, and in the end."""
+"""What a training run reports, during it and at its end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Reason = Literal["finished", "early stopping", "max minutes", "interrupted"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training run went.
+    """The outcome of a training run.
 
     Args:
         history: one record per epoch, as in `history.jsonl`.
-        best_epoch: the epoch, from 1, whose weights the model has now; 0 if none was judged.
+        best_epoch: the epoch, from 1, whose weights the model has now; 0 if none was validated.
         best_metrics: `evaluate_probabilities` of that epoch on validation; empty if none.
         reason: why the run ended.
         steps: optimizer steps taken, those before a resume included.
@@ -29,19 +29,19 @@ class TrainResult:
 
 
 class Observer:
-    """What a training run tells while it goes on; a subclass takes what it wants."""
+    """Callbacks of a training run; a subclass overrides those it needs."""
 
     def on_start(self, total_steps: int, step: int, epochs: int) -> None:
-        """Training begins at `step` (above 0 after a resume) of at most `total_steps`."""
+        """Training starts at `step` (above 0 after a resume) of at most `total_steps`."""
 
     def on_step(self, step: int, epoch: int, loss: float, texts: int) -> None:
         """A step, counted from 1, was taken on `texts` texts, in `epoch`, counted from 1."""
 
     def on_evaluate(self, done: int, total: int) -> None:
-        """`done` of `total` validation texts were judged."""
+        """`done` of `total` validation texts were predicted."""
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        """An epoch was judged; `record` is its line of the history."""
+        """An epoch was validated; `record` is its line of the history."""
 
     def on_checkpoint(self, path: Path) -> None:
         """A checkpoint was written."""

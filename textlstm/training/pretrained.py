@@ -1,4 +1,4 @@
-"""Training from pretrained word vectors: settings, vocabulary, embedding, and what is told of it.
+"""Training from pretrained word vectors: vocabulary, embedding, and facts for the record.
 
 Shapes: V vocabulary, E embedding.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,20 @@ from torch import nn
 
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import EncodedTexts
-from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
-from textlstm.text.tokenizer import WHOLE_WORDS, TextTokenizer
-from textlstm.text.vector_files import vector_size
+from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK_ID
 from textlstm.text.word_vectors import Vectors, embedding_matrix, has_vector, read_vectors
 
 logger = logging.getLogger(__name__)
 
 FACTS = "vectors.json"
-EXTENSION = 50_000  # words of the vectors that become entries, unless told otherwise
 _CHUNK = 2**20  # tokens
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """An embedding to begin with.
+    """The initial embedding.
 
     Args:
         path: the file of vectors.
@@ -48,57 +43,6 @@ class Pretrained:
     matrix: np.ndarray
     known: np.ndarray
     other_case: int
-
-
-def with_whole_path(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give options whose file of vectors is found from any folder, as a resumed run may need."""
-    path = options.get("vectors")
-    if not isinstance(path, str | os.PathLike):
-        return dict(options)
-    return {**options, "vectors": str(Path(path).absolute())}
-
-
-def settings_with_vectors(options: Mapping[str, Any]) -> TrainSettings:
-    """Make the settings of a new run; with vectors, `embedding_size` is theirs.
-
-    Args:
-        options: flat names and values, as for `TrainSettings.from_options`.
-
-    Returns:
-        The settings.
-
-    Raises:
-        ConfigError: an option is no good, or contradicts the vectors or their absence.
-        DataError: the file of vectors is missing, or its beginning is malformed.
-    """
-    settings = TrainSettings.from_options(**options)
-    path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
-    kind = settings.tokenizer.tokenizer
-    if extend is None:
-        wanted = path is not None and settings.tokenizer.vocab is None and kind in WHOLE_WORDS
-        extend = EXTENSION if wanted else 0
-        settings = replace(settings, tokenizer=replace(settings.tokenizer, extend_vocab=extend))
-    if path is None:
-        for name, value in (
-            ("extend_vocab", extend),
-            ("freeze_vectors", settings.training.freeze_vectors),
-        ):
-            if value:
-                raise ConfigError(f"{name} = {value}: goes with a file of vectors only: name one")
-        return settings
-    if extend and kind not in WHOLE_WORDS:
-        raise ConfigError(
-            f"extend_vocab = {extend} does not go with tokenizer = {kind!r}, whose entries are not "
-            f"whole words: leave it out, or take {', '.join(WHOLE_WORDS)}"
-        )
-    size = vector_size(path)
-    asked = options.get("embedding_size", size)
-    if asked != size:
-        raise ConfigError(
-            f"embedding_size = {asked}, but the vectors in {path} have {size} numbers: leave "
-            "embedding_size out, or take other vectors"
-        )
-    return replace(settings, model=replace(settings.model, embedding_size=size))
 
 
 def read_pretrained(
@@ -144,35 +88,35 @@ def _pretrained(vectors: Vectors, tokenizer: TextTokenizer, seed: int) -> Pretra
     return Pretrained(vectors.path, matrix, has_vector(tokens, vectors), vectors.other_case)
 
 
-def can_skip_reading(checkpoint: Path, cache: Path) -> bool:
-    """Tell whether a resumed run needs no file of vectors: its checkpoint has the embedding."""
-    return checkpoint.is_file() and bool(_noted(cache))
+def can_skip_reading(checkpoint: Path, work: Path) -> bool:
+    """Whether a resumed run needs no file of vectors: its checkpoint has the embedding."""
+    return checkpoint.is_file() and bool(_read_facts(work))
 
 
-def _noted(cache: Path) -> dict[str, Any]:
+def _read_facts(work: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads((cache / FACTS).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads((work / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # lost or cut short: then the vectors are read again
         return {}
     return facts
 
 
-def begin_with(
-    pretrained: Pretrained | None, embedding: nn.Embedding, train: EncodedTexts, cache: Path
+def load_embedding(
+    pretrained: Pretrained | None, embedding: nn.Embedding, train: EncodedTexts, work: Path
 ) -> dict[str, Any]:
-    """Put the vectors into an embedding and note what they cover.
+    """Copy the vectors into an embedding and record what they cover.
 
     Args:
         pretrained: the vectors; None if there are none, or the checkpoint has them.
         embedding: gets them, [V, E].
         train: the texts to learn from.
-        cache: folder of the run, where the facts are kept for a resume.
+        work: folder of the run, where the facts are kept for a resume.
 
     Returns:
         Facts for the record of the run; empty if it has no vectors.
     """
     if pretrained is None:
-        return _noted(cache)
+        return _read_facts(work)
     with torch.no_grad():
         embedding.weight.copy_(torch.from_numpy(pretrained.matrix))
     known = pretrained.known
@@ -196,5 +140,5 @@ def begin_with(
         "train_tokens_with_a_vector": round(covered, 6),
         "entries_with_the_vector_of_another_spelling": pretrained.other_case,
     }
-    write_text(cache / FACTS, json.dumps(facts) + "\n")
+    write_text(work / FACTS, json.dumps(facts) + "\n")
     return facts

@@ -1,9 +1,10 @@
-"""The folder of a training run: when it may be written to, and how a run is found again.
+"""The folder of a training run: when it may be written to, and how a run is resumed.
 
-While a run goes on, `run.json` says what was asked for. It is there before anything else and
-goes as soon as the model is whole, so a folder that has it can be resumed, whenever the process
-died. As long as its `fingerprint` is null the data was not yet read, and the other files (of a
-model that gets overwritten) do not belong to the run.
+During a run, `run.json` records what was asked for. It is written before anything else and
+removed once the model is saved, so a folder that has it can be resumed, whenever the process
+died. Until its `fingerprint` is set the data has not been read, and the checkpoint and work
+folder (of an older run that is being replaced) are not the run's own. All that a run needs
+before it ends is in those two: a model that is being replaced stays until the new one is saved.
 """
 
 from __future__ import annotations
@@ -21,42 +22,56 @@ from typing import Any
 
 from textlstm.classifier.model_folder import FILES, read_config
 from textlstm.config import TrainingConfig, TrainSettings, with_preset
+from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.io.atomic import write_text
 from textlstm.options import differences, resumable_names
+from textlstm.training.resolve import read_options
 
 try:
     import fcntl
-except ImportError:  # Windows: a folder is not kept from a second process there
+except ImportError:  # Windows: a folder is not locked against a second process there
     fcntl = None  # type: ignore[assignment]
 
 RUN = "run.json"
-CACHE = ".cache"  # the encoded texts; made again from data and tokenizer where it is missing
+WORK = ".cache"  # tokenizer and encoded texts; made again from the data where they are missing
 
-# In the order in which they are removed: config.json first, since a folder without it is no model.
-_OURS = tuple(dataclasses.asdict(FILES).values())
+_MODEL = tuple(dataclasses.asdict(FILES).values())
 _LEFTOVER = re.compile(
     "|".join(
         # a file that is written inside the writing of the folder has two such names in one
         rf"\.{{1,2}}{re.escape(Path(name).stem)}(-\w{{8}}){{1,2}}{re.escape(Path(name).suffix)}"
-        for name in (*_OURS, RUN)
+        for name in (*_MODEL, RUN)
     )
 )
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run was asked for, as it stands in `run.json`.
+    """What a run is asked for.
 
     Args:
-        source: where to read the data again; None if it was passed as Python objects.
+        source: the data; None if it was passed as Python objects in an earlier process.
         settings: all settings.
-        fingerprint: of the data, once it was read.
+        fingerprint: of the data; None before it was read.
     """
 
-    source: str | None
+    source: Source | None
     settings: TrainSettings
     fingerprint: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `run.json` holds; the source in a form that any process can read again."""
+        source = self.source
+        if not isinstance(source, str | os.PathLike):
+            source = None
+        elif Path(source).exists() and str(source) != "sample":
+            source = Path(source).absolute()
+        return {
+            "source": None if source is None else str(source),
+            "settings": self.settings.to_dict(),
+            "fingerprint": self.fingerprint,
+        }
 
 
 class RunFolder:
@@ -74,6 +89,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file: --out must be a folder, new or empty")
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]  # inmost first
+        self._provisional = False  # run.json was written by us, and the data is not yet read
 
     @property
     def checkpoint(self) -> Path:
@@ -81,57 +97,29 @@ class RunFolder:
         return self.path / FILES.checkpoint
 
     @property
-    def cache(self) -> Path:
-        """The folder of the encoded texts."""
-        return self.path / CACHE
+    def work(self) -> Path:
+        """The folder of what a run needs until its end."""
+        return self.path / WORK
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is lost by training into the folder."""
+        """Whether nothing is lost by training into the folder."""
         return all(_LEFTOVER.fullmatch(name) for name in self._names())
 
     def is_unfinished(self) -> bool:
-        """Tell whether a run can be resumed; a folder may hold a model and be unfinished."""
+        """Whether a run can be resumed; a folder may hold a model and be unfinished."""
         return (self.path / RUN).is_file()
 
     def is_finished(self) -> bool:
-        """Tell whether a run has ended here."""
+        """Whether a run has ended here."""
         return not self.is_unfinished() and (self.path / FILES.config).is_file()
 
     def has_begun(self) -> bool:
-        """Tell whether the files here are of the run that `run.json` tells of."""
+        """Whether the checkpoint and work folder belong to the run of `run.json`."""
         return self.is_unfinished() and self.read_request().fingerprint is not None
-
-    def require_free(self, *, overwrite: bool) -> None:
-        """Check that a new run may begin here.
-
-        Args:
-            overwrite: whether a run or model that is here may be replaced.
-
-        Raises:
-            OutputError: something is here and may not go; the message says what, and how to
-                go on.
-        """
-        if self.is_empty():
-            return
-        foreign = [name for name in self._names() if not self._is_ours(name)]
-        if not (self.is_unfinished() or self.is_finished() or self._was_cut_off()):
-            foreign = self._names()  # no model of ours, so a README.md is not ours either
-        if foreign:
-            raise OutputError(
-                f"{self.path} holds files that are not of a textlstm model "
-                f"({_some(foreign)}): choose a new or empty folder"
-            )
-        if not overwrite:
-            state = "an unfinished run" if self.is_unfinished() else "a model"
-            remedy = "--resume to go on with it, " if self.is_unfinished() else ""
-            raise OutputError(
-                f"{self.path} already holds {state}: pass {remedy}--overwrite to replace it, "
-                "or choose another folder"
-            )
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training into the folder; if it stays empty it goes again.
+        """Keep other processes from training into the folder; remove it if it stays empty.
 
         Raises:
             OutputError: another process holds it, or it can't be made.
@@ -142,9 +130,86 @@ class RunFolder:
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
         try:
             with _lock(self.path):
-                yield
+                try:
+                    yield
+                except BaseException:
+                    if self._provisional:
+                        self._remove([RUN])
+                    raise
         finally:
-            self._remove_made()
+            for folder in self._made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+    def open(
+        self, source: Source | None, options: Mapping[str, Any], *, resume: bool, overwrite: bool
+    ) -> RunRequest:
+        """Settle what is trained: a new run, or the one in the folder.
+
+        A new run in an empty folder is recorded at once, so that it can be resumed if the
+        process is killed while it reads the data; an error in that time removes the record.
+
+        Args:
+            source: the data; None for that of the run here.
+            options: settings by name.
+            resume: resume the run here, if there is one.
+            overwrite: a run or model here may be replaced.
+
+        Returns:
+            What to train.
+
+        Raises:
+            ConfigError: an option is invalid or unlike those of the run, or the data is missing.
+            OutputError: something is here and may not be replaced.
+            ModelFolderError: there is no run to resume, or its record is damaged.
+        """
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite exclude each other: pass one of them")
+        if resume and not (self.is_empty() and source is not None):
+            begun = self.read_request()
+            source = begun.source if source is None else source
+            settings = resumed_settings(self.path, begun.settings, options)
+            if source is None and self.is_unfinished():
+                raise ConfigError(
+                    f"the data of the run in {self.path} was passed as Python objects: pass them "
+                    "again"
+                )
+            return RunRequest(source, settings, begun.fingerprint)
+        if source is None:
+            raise ConfigError("the data is missing: name what to train on, for example 'sample'")
+        self._require_free(overwrite=overwrite)
+        request = RunRequest(source, read_options(options))
+        if self.is_empty():
+            self._provisional = True
+            self.write_request(request)
+        return request
+
+    def claim(self, request: RunRequest, *, resume: bool = False) -> None:
+        """Make the folder the run's own, now that its data is known to be good.
+
+        Args:
+            request: with the fingerprint of the data.
+            resume: whether the run that is here is resumed; it is replaced if not.
+
+        Raises:
+            DataError: the data is not that with which the run began.
+            OutputError: the folder can't be written to.
+        """
+        assert request.fingerprint is not None
+        if not (resume and self.has_begun()):
+            self.write_request(dataclasses.replace(request, fingerprint=None))
+            self._remove([FILES.checkpoint, WORK, *self._leftovers()])
+        elif self.read_request().fingerprint != request.fingerprint:
+            raise DataError(
+                f"the data has changed since the run in {self.path} began: restore it, or start "
+                "over with --overwrite"
+            )
+        self.write_request(request)
+        self._provisional = False
+
+    def finish(self) -> None:
+        """Remove what only an unfinished run needs; call it when the model is saved."""
+        self._remove([RUN, FILES.checkpoint, WORK, *self._leftovers()])
 
     def read_request(self) -> RunRequest:
         """Read what the run here was asked for; for a finished one, from its `config.json`.
@@ -165,71 +230,47 @@ class RunFolder:
             )
         except FileNotFoundError:
             raise ModelFolderError(
-                f"{self.path} holds no run to resume: begin one with "
+                f"{self.path} holds no run to resume: start one with "
                 f"textlstm train DATA --out {self.path}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFolderError(
-                f"{path} can't be read ({error}): train anew with --overwrite"
+                f"{path} can't be read ({error}): start over with --overwrite"
             ) from error
 
     def write_request(self, request: RunRequest) -> None:
-        """Record what the run is asked for.
+        """Record what the run is asked for, unless the same is recorded already.
 
         Raises:
             OutputError: the folder can't be written to.
         """
-        record = {
-            "source": request.source,
-            "settings": request.settings.to_dict(),
-            "fingerprint": request.fingerprint,
-        }
-        write_text(self.path / RUN, json.dumps(record, indent=2) + "\n")
+        with contextlib.suppress(ModelFolderError):
+            # an older version that began the run can then still resume it
+            if self.is_unfinished() and self.read_request().to_dict() == request.to_dict():
+                return
+        write_text(self.path / RUN, json.dumps(request.to_dict(), indent=2) + "\n")
 
-    def take_over(self, request: RunRequest, *, anew: bool = False) -> None:
-        """Make the folder the run's own, now that its data is known to be good.
-
-        Args:
-            request: with the fingerprint of the data.
-            anew: whether the run that is here, if there is one, is replaced instead of resumed.
-
-        Raises:
-            DataError: the data is not that with which the run began.
-            OutputError: the folder can't be written to.
-        """
-        assert request.fingerprint is not None
-        if anew or not self.has_begun():
-            self.write_request(dataclasses.replace(request, fingerprint=None))
-            self._remove([*_OURS, CACHE, *self._leftovers()])
-        else:
-            begun = self.read_request()
-            if begun.fingerprint != request.fingerprint:
-                raise DataError(
-                    f"the data has changed since the run in {self.path} began: bring it back as it "
-                    "was, or train anew with --overwrite"
-                )
-            if begun == request:
-                return  # an older version that began the run can then still go on with it
-        self.write_request(request)
-
-    def give_up(self) -> None:
-        """Leave nothing behind of a run whose data could not be read."""
-        self._remove([RUN])
-        self._remove_made()
-
-    def finish(self) -> None:
-        """Remove what only a run under way needs; call it when the model is saved."""
-        self._remove([RUN, FILES.checkpoint, CACHE, *self._leftovers()])
-
-    def _remove_made(self) -> None:
-        """Remove the folders that are here for this run and are empty."""
-        for folder in self._made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-
-    def _was_cut_off(self) -> bool:
-        """Tell whether something of a run is here that has neither begun nor ended."""
-        return self.checkpoint.is_file()
+    def _require_free(self, *, overwrite: bool) -> None:
+        """Raise an `OutputError` if something is here that may not be replaced."""
+        if self.is_empty():
+            return
+        names, known = self._names(), (*_MODEL, RUN, WORK)
+        foreign = [n for n in names if n not in known and not _LEFTOVER.fullmatch(n)]
+        if not {RUN, FILES.config, FILES.checkpoint} & set(names):
+            foreign = names  # no model of ours, so a README.md is not ours either
+        if foreign:
+            more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+            raise OutputError(
+                f"{self.path} holds files that are not part of a textlstm model "
+                f"({', '.join(foreign[:3])}{more}): choose a new or empty folder"
+            )
+        if not overwrite:
+            state = "an unfinished run" if self.is_unfinished() else "a model"
+            remedy = "--resume to continue it, " if self.is_unfinished() else ""
+            raise OutputError(
+                f"{self.path} already holds {state}: pass {remedy}--overwrite to replace it, "
+                "or choose another folder"
+            )
 
     def _names(self) -> list[str]:
         try:
@@ -239,11 +280,8 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"cannot read {self.path}: {error.strerror}") from error
 
-    def _is_ours(self, name: str) -> bool:
-        return name in (*_OURS, RUN, CACHE) or bool(_LEFTOVER.fullmatch(name))
-
     def _leftovers(self) -> Iterator[str]:
-        """Give the half-written files that a killed process left."""
+        """Yield the half-written files that a killed process left."""
         return (name for name in self._names() if _LEFTOVER.fullmatch(name))
 
     def _remove(self, names: list[str]) -> None:
@@ -287,7 +325,7 @@ def resumed_settings(
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Hold a folder, against the other processes that would; needs no file in it."""
+    """Lock a folder against other processes; needs no file in it."""
     with contextlib.ExitStack() as stack:
         if fcntl is not None:
             stack.callback(os.close, _locked(folder))
@@ -295,7 +333,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path) -> int:
-    """Give a descriptor of a folder that holds it until it is closed."""
+    """Return a descriptor of a folder that locks it until it is closed."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -308,11 +346,6 @@ def _locked(folder: Path) -> int:
             f"another process is training into {folder}: wait for it, stop it, or choose "
             "another folder"
         ) from error
-    except OSError:  # a file system without locks: the run goes on without one
+    except OSError:  # a file system without locks: the run continues without one
         pass
     return descriptor
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

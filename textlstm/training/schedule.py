@@ -1,4 +1,4 @@
-"""The course of the learning rate, and when to stop: what epochs and steps decide."""
+"""Learning rate schedule and early stopping."""
 
 from __future__ import annotations
 
@@ -6,48 +6,13 @@ import math
 from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
-_LEAST = 2
-MOST_EPOCHS = 20  # where nothing is said
-_STEPS = (4, 0.05), (20, 0.15)  # epochs and adversarial share of two trainings
 _PLATEAU_FACTOR = 0.5
-
-
-def epochs_for(tokens: int, total: int) -> int:
-    """Give how many epochs to train where nothing is said.
-
-    A large corpus teaches in few epochs what a small one takes many for, and time is then about
-    the same for all but very large ones.
-
-    Args:
-        tokens: those of the training texts.
-        total: how many to read in all epochs together.
-
-    Returns:
-        As many epochs as come nearest to the total, from 2 to 20.
-    """
-    return max(_LEAST, min(MOST_EPOCHS, round(total / max(tokens, 1))))
-
-
-def adversarial_for(epochs: int) -> float:
-    """Give how far embeddings are moved against the model where nothing is said.
-
-    A text that is moved far takes long to learn, and holds overfitting down the more: 0.15 is best
-    where a small corpus is read 20 times, and too much for a large one that is read 4 times.
-
-    Args:
-        epochs: most passes over train.
-
-    Returns:
-        A share of the embeddings' size: 0.05 up to 4 epochs, then in a line to 0.15 at 20.
-    """
-    (few, near), (many, far) = _STEPS
-    return near + (far - near) * (min(max(epochs, few), many) - few) / (many - few)
 
 
 class Schedule:
     """The learning rate of each step.
 
-    'one-cycle' climbs in a line over the first three tenths of all steps and falls as a cosine to
+    'one-cycle' climbs linearly over the first three tenths of all steps and falls as a cosine to
     nearly 0 (after Smith & Topin 2018); 'cosine' only falls (Loshchilov & Hutter 2017);
     'constant' stays; 'plateau' is halved after each epoch without a better figure. All but
     'plateau' are pure functions of the step.
@@ -65,7 +30,7 @@ class Schedule:
         self._scale = 1.0
 
     def rate(self, step: int) -> float:
-        """Give the learning rate of a step, counted from 0; above 0 for each of `total_steps`."""
+        """Return the learning rate of a step, counted from 0; above 0 for each of `total_steps`."""
         done = min(1.0, (step + 1) / (self.total_steps + 1))
         if self.kind == "one-cycle":
             if done < _WARM_UP:
@@ -77,16 +42,16 @@ class Schedule:
         return self.peak * self._scale
 
     def observe(self, improved: bool) -> None:
-        """Take note of whether an epoch gave a better figure."""
+        """Record whether an epoch gave a better figure."""
         if self.kind == "plateau" and not improved:
             self._scale *= _PLATEAU_FACTOR
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what can't be told from the step."""
+        """Return what the step does not determine."""
         return {"scale": self._scale}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self._scale = state["scale"]
 
 
@@ -110,7 +75,7 @@ class EarlyStopping:
         self.waited = 0
 
     def update(self, epoch: int, figures: dict[str, float]) -> bool:
-        """Take note of an epoch.
+        """Record an epoch.
 
         Args:
             epoch: its number, from 1.
@@ -135,11 +100,11 @@ class EarlyStopping:
         return value < best if self.monitor == "loss" else value > best
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what was seen so far."""
+        """Return what was seen so far."""
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; the patience stays as set here."""
+        """Restore what `state_dict` returned; the patience stays as set here."""
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
         self.waited = state["waited"]

@@ -1,4 +1,4 @@
-"""The training loop: steps, epochs, evaluation, checkpoints, and going on where it stopped.
+"""The training loop: steps, epochs, validation, checkpoints and resume.
 
 Shapes: B batch, T time (tokens), N texts, C classes.
 """
@@ -29,7 +29,7 @@ from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.io.atomic import write_text
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
 from textlstm.nn.loss import make_loss
-from textlstm.nn.memory import keep_freed_memory, release_excess
+from textlstm.nn.memory import release_excess
 from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
 from textlstm.options import differences, resumable_names
@@ -47,10 +47,8 @@ from textlstm.training.distributed import ALONE, World
 from textlstm.training.gradients import BatchGradients
 from textlstm.training.observer import Observer, Reason, TrainResult
 from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
-from textlstm.training.schedule import EarlyStopping, Schedule, adversarial_for, epochs_for
-from textlstm.training.validation import judge
-
-__all__ = ["Observer", "Reason", "TrainResult", "Trainer"]
+from textlstm.training.schedule import EarlyStopping, Schedule
+from textlstm.training.validation import predict_logits
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +57,14 @@ _STREAM = 1_000_003  # from one process's random seed to the next one's
 
 @dataclass
 class _Progress:
-    """Where a run is."""
+    """The position in a run."""
 
     epoch: int = 0  # epochs done
-    batch: int = 0  # batches done of the epoch under way
+    batch: int = 0  # batches done of the current epoch
     step: int = 0  # steps done in all
-    loss: float = 0.0  # sum over the texts of the epoch under way
+    loss: float = 0.0  # sum over the texts of the current epoch
     texts: int = 0  # seen in the epoch under way
-    seconds: float = 0.0  # spent on the steps of the epoch under way
+    seconds: float = 0.0  # spent on the steps of the current epoch
 
 
 @dataclass
@@ -78,7 +76,7 @@ class _Best:
 
 
 class Trainer:
-    """Finds a model's weights.
+    """Trains a model.
 
     Several processes, each with a `Trainer` of the same arguments, share the work: each takes its
     part of every batch, and all hold the same weights after each step. Without dropout these are
@@ -93,7 +91,7 @@ class Trainer:
         labels: label names, C of them.
         checkpoint: where to keep the state of the run; None keeps none.
         history: file for one JSON line per epoch; None writes none.
-        observer: told what happens.
+        observer: callbacks.
         world: the processes that train; the first writes the files, and all must see them.
 
     Raises:
@@ -130,29 +128,28 @@ class Trainer:
         self._world = world
         loss = make_loss(config, train.labels, self.labels).to(self.device)
         self._optimizer = make_optimizer(model, config)
-        self._epochs = config.epochs or epochs_for(len(train.texts.ids), config.total_tokens)
-        adversarial = config.adversarial
-        if adversarial is None:
-            adversarial = adversarial_for(self._epochs)
-        self._gradients = BatchGradients(model, train, loss, world, adversarial=adversarial)
+        assert config.epochs is not None  # see `resolve`
+        assert config.adversarial is not None
+        self._epochs = config.epochs
+        self._gradients = BatchGradients(model, train, loss, world, adversarial=config.adversarial)
         self._total_steps = self._epochs * len(self._batches(epoch=0))
         self._schedule = Schedule(config.schedule, config.learning_rate, self._total_steps)
         self._early = EarlyStopping(config.monitor, config.patience)
         self._best = _Best()
         self._progress = _Progress()
-        self._made_of = self._describe()
-        self._random: dict[str, Tensor] | None = None  # states to go on with after a resume
+        self._signature = self._run_signature()
+        self._random: dict[str, Tensor] | None = None  # states after a resume
         self._ran = False
         self._stop = False
         self._deadline = math.inf  # both on the clock of time.monotonic, in seconds
         self._saved_at = 0.0
 
     def stop(self) -> None:
-        """Ask the run to end after the step under way; safe in a signal handler."""
+        """End the run after the current step; safe in a signal handler."""
         self._stop = True
 
     def resume(self) -> None:
-        """Take over the state of the checkpoint, so that `run` goes on from there.
+        """Restore the state of the checkpoint, so that `run` continues from there.
 
         On the same machine with as many threads and processes, what follows is bit for bit what
         would have followed without the stop. With another number of processes, dropout draws
@@ -164,7 +161,10 @@ class Trainer:
         """
         assert self._checkpoint is not None
         saved = load_checkpoint(self._checkpoint)
-        found = differences(saved.state["made_of"], self._made_of)
+        begun = saved.state["made_of"]
+        # an older version kept None for what was left open
+        begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun[k] is None}
+        found = differences(begun, self._signature)
         if found:
             raise TrainingError(
                 f"{self._checkpoint} can't be resumed: {'; '.join(found)}; use the same settings "
@@ -183,27 +183,25 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train until the epochs or the patience run out, the time is over or `stop` was called.
 
-        Memory that the process frees stays with it from now on (see `textlstm.nn.memory`).
         `max_minutes` counts from this call. When it is over in the middle of an epoch, the
-        weights are judged as they are; a resumed run trains the epoch to its end.
+        weights are validated as they are; a resumed run trains the epoch to its end.
 
         Returns:
             How it went. The model has the weights of the best epoch (those it had last if none
-            was judged) and is in eval mode.
+            was validated) and is in eval mode.
 
         Raises:
             TrainingError: the loss is not finite, or the trainer has run already. A `PeerError`
-                if it is the first process that tells of it, or if another process has gone.
+                in all but the first process, or if another process has ended.
             OutputError: the checkpoint or the history can't be written.
         """
         if self._ran:
-            raise TrainingError("this Trainer has run: make another, which may resume, to go on")
+            raise TrainingError("this Trainer has run: make another one, which may resume")
         self._ran = True
         if self.config.max_minutes is not None:
             self._deadline = time.monotonic() + 60 * self.config.max_minutes
-        keep_freed_memory()
         with cpu_threads(self.config.threads):
-            self._world.from_main_(self.model.state_dict().values())
+            self._world.broadcast_(self.model.state_dict().values())
             if self._random is None:
                 seed_everything(self.config.seed + self._progress.step + _STREAM * self._world.rank)
                 self._save()  # from here on the run can be resumed
@@ -221,8 +219,8 @@ class Trainer:
             return "finished"
         return "early stopping" if self._early.should_stop else None
 
-    def _asked(self) -> tuple[Reason | None, bool]:
-        """Give why to stop now, if so, and whether a checkpoint is due; all processes agree."""
+    def _stop_reason(self) -> tuple[Reason | None, bool]:
+        """Return why to stop now, if so, and whether a checkpoint is due; all processes agree."""
         now = time.monotonic()
         stop, late, due = self._world.any(
             self._stop,
@@ -232,13 +230,13 @@ class Trainer:
         return "interrupted" if stop else "max minutes" if late else None, due
 
     def _epoch(self) -> Reason | None:
-        """Train and judge one epoch, or what is left of it; give the reason if it was cut off."""
+        """Train and validate one epoch, or what is left of it; return why it was cut off, if so."""
         progress = self._progress
         self.model.train()
         frozen = self.config.freeze_vectors
         self._tune_embedding(0 <= frozen <= progress.epoch)
         self._compute_in(pick_precision(self.config.precision, self.device))
-        reason, _ = self._asked()
+        reason, _ = self._stop_reason()
         for rows in self._batches(progress.epoch)[progress.batch :]:
             if reason:
                 return reason
@@ -250,10 +248,10 @@ class Trainer:
             progress.texts += len(rows)
             progress.seconds += time.monotonic() - began
             self._observer.on_step(progress.step, progress.epoch + 1, loss, len(rows))
-            reason, due = self._asked()
+            reason, due = self._stop_reason()
             if due:
                 self._save()
-        if not self._judge():
+        if not self._validate():
             return "interrupted"
         self._progress = _Progress(epoch=progress.epoch + 1, step=progress.step)
         self._save()
@@ -261,7 +259,7 @@ class Trainer:
         return None
 
     def _tune_embedding(self, tuned: bool) -> None:
-        """Have embeddings learn or stay; the optimizer passes over weights without gradient."""
+        """Train or freeze embeddings; the optimizer skips weights without gradient."""
         for module in self.model.modules():
             if isinstance(module, nn.Embedding):
                 module.requires_grad_(tuned)
@@ -279,7 +277,7 @@ class Trainer:
         )
 
     def _step(self, rows: np.ndarray) -> float:
-        """Learn from some texts, each process from its part; give the loss before."""
+        """Learn from some texts, each process from its part; return the loss before."""
         set_rate(self._optimizer, self._schedule.rate(self._progress.step))
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._gradients.of(rows)
@@ -293,14 +291,14 @@ class Trainer:
     def _diverged(self, what: str) -> TrainingError:
         kind = TrainingError if self._world.is_main else PeerError
         return kind(
-            f"{what} at step {self._progress.step + 1} (epoch {self._progress.epoch + 1}): the "
-            f"weights run away; train anew with a --learning-rate below {self.config.learning_rate}"
+            f"{what} at step {self._progress.step + 1} (epoch {self._progress.epoch + 1}): "
+            f"training diverged; retrain with a --learning-rate below {self.config.learning_rate}"
         )
 
     def evaluate(
         self, split: LabelledTexts, thresholds: Sequence[float] | None = None
     ) -> dict[str, Any]:
-        """Judge the model as it is, all processes together.
+        """Evaluate the model as it is, all processes together.
 
         Args:
             split: texts whose labels are known.
@@ -308,7 +306,7 @@ class Trainer:
                 best for this split itself if not given.
 
         Returns:
-            What `evaluate_probabilities` gives.
+            What `evaluate_probabilities` returns.
 
         Raises:
             TrainingError: probabilities are not finite.
@@ -320,21 +318,21 @@ class Trainer:
     def _evaluate(
         self,
         split: LabelledTexts,
-        go_on: Callable[[int], bool],
+        on_batch: Callable[[int], bool],
         thresholds: Sequence[float] | None = None,
         *,
         calibrate: bool = False,
     ) -> dict[str, Any] | None:
-        """Judge the model; None if `go_on`, told of the texts done, said no."""
+        """Evaluate the model; None if `on_batch` returned False."""
         self.model.eval()
         self._compute_in(torch.float32)  # as prediction does
-        logits = judge(
+        logits = predict_logits(
             cast(Branched, self.model),
             split.texts,
             len(self.labels),
             batch_size=self.config.batch_size,
             world=self._world,
-            go_on=go_on,
+            on_batch=on_batch,
         )  # [K, N, C]
         if logits is None:
             return None
@@ -352,24 +350,24 @@ class Trainer:
         return {**figures, **facts}
 
     def _calibrate(self, logits: np.ndarray, split: LabelledTexts) -> dict[str, Any]:
-        """Set the scales by the logits of a split, [K, N, C]; tell what that did."""
+        """Set the scales by the logits of a split, [K, N, C]; return what that changed."""
         scales = cast(Branched, self.model).scales
         fitted = fit_scales(logits, split.labels, split.weights)
         scales.copy_(fitted)
-        self._world.from_main_([scales])  # other processors may round the last bit otherwise
+        self._world.broadcast_([scales])  # other processors may round the last bit otherwise
         before = torch.full_like(fitted, 1 / len(fitted))
         facts = calibration_facts(logits, before, fitted, split.labels, split.weights)
         return {"calibration": facts}
 
-    def _go_on(self, done: int) -> bool:
-        """Tell how far the evaluation is; whether to go on with it."""
+    def _on_batch(self, done: int) -> bool:
+        """Report the progress of the validation; return whether to continue."""
         self._observer.on_evaluate(done, len(self.validation))
         return not self._stop
 
-    def _judge(self) -> bool:
-        """Evaluate the epoch under way and take note of it; False if `stop` cut it off."""
+    def _validate(self) -> bool:
+        """Evaluate the current epoch and record it; False if `stop` cut it off."""
         began = time.monotonic()
-        metrics = self._evaluate(self.validation, self._go_on, calibrate=self.config.calibrate)
+        metrics = self._evaluate(self.validation, self._on_batch, calibrate=self.config.calibrate)
         if metrics is None:
             return False
         progress = self._progress
@@ -379,7 +377,7 @@ class Trainer:
             "macro_f1": metrics["macro_f1"],
         }
         values = torch.tensor(list(figures.values()), dtype=torch.float64)
-        self._world.from_main_([values])  # other processors may round the last bit otherwise
+        self._world.broadcast_([values])  # other processors may round the last bit otherwise
         figures = dict(zip(figures, values.tolist(), strict=True))
         improved = self._early.update(progress.epoch + 1, figures)
         if improved:
@@ -403,7 +401,7 @@ class Trainer:
         if reason in ("interrupted", "max minutes"):
             self._save()
         if reason == "max minutes" and self._progress.batch:
-            self._judge()  # for this result only: a resumed run judges the whole epoch
+            self._validate()  # for this result only: a resumed run validates the whole epoch
         if self._best.weights:
             self.model.load_state_dict(self._best.weights)
         self.model.eval()
@@ -432,7 +430,7 @@ class Trainer:
             "random": random,
         }
         state = {
-            "made_of": self._made_of,
+            "made_of": self._signature,
             "processes": self._world.size,
             "progress": asdict(self._progress),
             "history": self.history,
@@ -440,18 +438,18 @@ class Trainer:
             "schedule": self._schedule.state_dict(),
             "early_stopping": self._early.state_dict(),
         }
-        with self._world.main_first():  # none goes on before the file is there
+        with self._world.main_first():  # the others wait until the file is there
             if self._world.is_main:
                 save_checkpoint(self._checkpoint, Checkpoint(tensors, state))
         self._observer.on_checkpoint(self._checkpoint)
 
     def _own_random(self, saved: Checkpoint) -> dict[str, Tensor] | None:
-        """Give the states of this process's generators; None if there were other processes."""
+        """Return the states of this process's generators; None if there were other processes."""
         processes = saved.state["processes"]
         if processes != self._world.size:
             logger.warning(
-                "the run was saved by %d processes and goes on with %d: it will differ from one "
-                "without the stop in what dropout draws",
+                "the run was saved by %d processes and continues with %d: dropout will draw other "
+                "numbers than without the stop",
                 processes,
                 self._world.size,
             )
@@ -460,18 +458,18 @@ class Trainer:
         random = saved.tensors["random"].items()
         return {name[: -len(end)]: state for name, state in random if name.endswith(end)}
 
-    def _describe(self) -> dict[str, Any]:
-        """Give what the course of the weights depends on."""
+    def _run_signature(self) -> dict[str, Any]:
+        """Return what the weights depend on."""
         free = resumable_names(TrainingConfig)
-        made_of = {k: value for k, value in self.config.to_dict().items() if k not in free}
+        signature = {k: value for k, value in self.config.to_dict().items() if k not in free}
         for name, part in (("train", self.train), ("validation", self.validation)):
-            made_of[f"{name} texts"] = len(part)
-            made_of[f"{name} tokens"] = len(part.texts.ids)
-            made_of[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
+            signature[f"{name} texts"] = len(part)
+            signature[f"{name} tokens"] = len(part.texts.ids)
+            signature[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
             if part.weights is not None:
                 weights = part.weights.astype("<f8").tobytes()
-                made_of[f"{name} weights (crc32)"] = zlib.crc32(weights)
-        return {**made_of, "labels": self.labels, **shapes_of(self.model)}
+                signature[f"{name} weights (crc32)"] = zlib.crc32(weights)
+        return {**signature, "labels": self.labels, **shapes_of(self.model)}
 
     def _write_history(self) -> None:
         """Write the whole history, so that file and checkpoint agree after a resume."""

@@ -1,4 +1,4 @@
-"""Logits of the texts of a split, which all processes judge together.
+"""Logits of the texts of a split, which all processes compute together.
 
 Shapes: N texts, B batch, T time (tokens), C classes, K branches of the model.
 """
@@ -17,16 +17,16 @@ from textlstm.training.distributed import World
 
 
 @torch.inference_mode()
-def judge(
+def predict_logits(
     model: Branched,
     texts: EncodedTexts,
     classes: int,
     *,
     batch_size: int,
     world: World,
-    go_on: Callable[[int], bool] = lambda done: True,
+    on_batch: Callable[[int], bool] = lambda done: True,
 ) -> np.ndarray | None:
-    """Judge texts, each process every `world.size`-th batch.
+    """Compute the logits of texts, each process every `world.size`-th batch.
 
     Args:
         model: has `branches`, (ids [B, T], lengths [B]) -> logits [K, B, C], and `scales`, [K];
@@ -35,11 +35,11 @@ def judge(
         classes: C.
         batch_size: texts of a batch.
         world: the processes.
-        go_on: asked now and then, with the number of texts done by all; False ends the work.
+        on_batch: called with the number of texts that all have done; False ends the work.
 
     Returns:
-        Logits of each branch, float32 [K, N, C], the same in all processes; None if `go_on` said
-        no in one.
+        Logits of each branch, float32 [K, N, C], the same in all processes; None if
+        `on_batch` returned False in one.
     """
     device = model.scales.device
     logits = np.zeros((len(model.scales), len(texts), classes), np.float32)  # [K, N, C]
@@ -51,7 +51,7 @@ def judge(
             ids, lengths = collate(texts, rows, few_shapes=True)  # [B, T], [B]
             logits[:, rows] = model.branches(ids.to(device), lengths).cpu().numpy()  # [K, B, C]
         done += sum(map(len, together))
-        if world.any(not go_on(done))[0]:
+        if world.any(not on_batch(done))[0]:
             return None
-    world.sum_([torch.from_numpy(logits)])  # where others have judged there are zeros
+    world.sum_([torch.from_numpy(logits)])  # zeros where others have computed
     return logits

@@ -1,0 +1,72 @@
+"""Options left open take values that suit the data; those that are given stay."""
+
+import json
+
+import pytest
+from tiny_corpus import OPTIONS, write_splits
+
+from textlstm import TextClassifier, TextLSTMClassifier, train
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError
+from textlstm.training.resolve import adversarial_for, epochs_for, read_options, resolve
+
+OPEN = {name: value for name, value in OPTIONS.items() if name != "epochs"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "epochs"), [(0, 20), (140_000, 20), (2_000_000, 10), (5_200_000, 4), (10**9, 2)]
+)
+def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
+    assert epochs_for(tokens, 20_000_000) == epochs
+
+
+def test_the_more_tokens_in_all_the_more_epochs():
+    assert [epochs_for(5_800_000, total) for total in (1, 20_000_000, 45_000_000, 10**9)] == [
+        *(2, 3, 8, 20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share"), [(1, 0.05), (4, 0.05), (12, 0.1), (20, 0.15), (100, 0.15)]
+)
+def test_the_more_epochs_the_farther_texts_are_moved(epochs, share):
+    assert adversarial_for(epochs) == pytest.approx(share)
+
+
+def test_what_is_open_is_settled_and_what_is_given_stays():
+    settled = resolve(TrainSettings(), 5_000_000)
+    assert (settled.training.epochs, settled.training.adversarial) == (4, 0.05)
+    assert settled.tokenizer.extend_vocab == 0
+    given = TrainSettings.from_options(epochs=7, adversarial=0.0, extend_vocab=0)
+    assert resolve(given, 5_000_000) == given
+    assert resolve(settled, 9) == settled
+
+
+def test_before_the_texts_are_encoded_their_options_stay_open():
+    settings = read_options({})
+    assert (settings.training.epochs, settings.training.adversarial) == (None, None)
+    assert settings.tokenizer.extend_vocab == 0
+
+
+def test_the_values_used_are_saved_and_shown(tmp_path):
+    data = write_splits(tmp_path / "data", train=12, validation=8, test=8)
+    classifier = train(data, tmp_path / "model", **OPEN, total_tokens=200)
+    settings = json.loads((tmp_path / "model" / "config.json").read_text())["settings"]
+    epochs = settings["training"]["epochs"]
+    assert epochs == len(classifier.record.history)
+    assert settings["training"]["adversarial"] == pytest.approx(adversarial_for(epochs))
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert f"| training.epochs | {epochs} |" in card
+    assert f"| training.adversarial | {adversarial_for(epochs):.4g} |" in card
+    assert TextClassifier.load(tmp_path / "model").settings == classifier.settings
+    train(None, tmp_path / "model", resume=True, epochs=epochs)
+    with pytest.raises(ConfigError, match=f"epochs was {epochs} and is now 19"):
+        train(None, tmp_path / "model", resume=True, epochs=19)
+
+
+def test_the_estimator_saves_the_values_used():
+    options = {"embedding_size": 4, "hidden_size": 4, "num_layers": 1, "threads": 1}
+    estimator = TextLSTMClassifier(**options, total_tokens=1, min_frequency=1)
+    estimator.fit(["a dull film", "a bright film"] * 3, ["bad", "good"] * 3)
+    training = estimator.classifier_.settings.training
+    assert (training.epochs, training.adversarial) == (2, 0.05)

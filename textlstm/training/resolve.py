@@ -1,0 +1,110 @@
+"""Options that are left open, and what they are for the vectors and the texts at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError
+from textlstm.text.tokenizer import WHOLE_WORDS
+from textlstm.text.vector_files import vector_size
+
+EXTENSION = 50_000  # words of the vectors that become entries
+_EPOCHS = (2, 20)
+_ADVERSARIAL = ((4, 0.05), (20, 0.15))  # (epochs, strength) of two trainings
+
+
+def read_options(options: Mapping[str, Any]) -> TrainSettings:
+    """Make the settings of a new run; with vectors, `embedding_size` is theirs.
+
+    Args:
+        options: flat names and values, as for `TrainSettings.from_options`.
+
+    Returns:
+        The settings; `epochs` and `adversarial` may still be open.
+
+    Raises:
+        ConfigError: an option is invalid, or contradicts the vectors or their absence.
+        DataError: the file of vectors is missing, or its beginning is malformed.
+    """
+    settings = resolve(TrainSettings.from_options(**options))
+    path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
+    if path is None:
+        frozen = settings.training.freeze_vectors
+        for name, value in (("extend_vocab", extend), ("freeze_vectors", frozen)):
+            if value:
+                raise ConfigError(f"{name} = {value} needs a file of word vectors: pass vectors")
+        return settings
+    kind = settings.tokenizer.tokenizer
+    if extend and kind not in WHOLE_WORDS:
+        raise ConfigError(
+            f"extend_vocab = {extend} does not go with tokenizer = {kind!r}, whose entries are not "
+            f"whole words: leave it out, or use {', '.join(WHOLE_WORDS)}"
+        )
+    size = vector_size(path)
+    asked = options.get("embedding_size", size)
+    if asked != size:
+        raise ConfigError(
+            f"embedding_size = {asked}, but the vectors in {path} have {size} numbers: leave "
+            "embedding_size out, or use other vectors"
+        )
+    return replace(settings, model=replace(settings.model, embedding_size=size))
+
+
+def resolve(settings: TrainSettings, train_tokens: int | None = None) -> TrainSettings:
+    """Settle the options that are left open.
+
+    Args:
+        settings: as asked for.
+        train_tokens: tokens of the training texts; None before they are known, which leaves
+            `epochs` and `adversarial` open.
+
+    Returns:
+        The settings that the run uses; they are saved, shown, and compared when it is resumed.
+    """
+    tokenizer, training = settings.tokenizer, settings.training
+    if tokenizer.extend_vocab is None:
+        words = tokenizer.vocab is None and tokenizer.tokenizer in WHOLE_WORDS
+        extend = EXTENSION if words and training.vectors is not None else 0
+        tokenizer = replace(tokenizer, extend_vocab=extend)
+    if train_tokens is not None:
+        epochs = training.epochs or epochs_for(train_tokens, training.total_tokens)
+        strength = training.adversarial
+        strength = adversarial_for(epochs) if strength is None else strength
+        training = replace(training, epochs=epochs, adversarial=strength)
+    return replace(settings, tokenizer=tokenizer, training=training)
+
+
+def epochs_for(tokens: int, total: int) -> int:
+    """Return the default number of epochs.
+
+    A large corpus teaches in few epochs what a small one takes many for, and time is then about
+    the same for all but very large ones.
+
+    Args:
+        tokens: those of the training texts.
+        total: how many to read in all epochs together.
+
+    Returns:
+        As many epochs as come nearest to the total, from 2 to 20.
+    """
+    least, most = _EPOCHS
+    return max(least, min(most, round(total / max(tokens, 1))))
+
+
+def adversarial_for(epochs: int) -> float:
+    """Return how far embeddings are moved against the model by default.
+
+    A text that is moved far takes long to learn, and holds overfitting down the more: 0.15 is best
+    where a small corpus is read 20 times, and too much for a large one that is read 4 times.
+
+    Args:
+        epochs: maximum number of epochs.
+
+    Returns:
+        A share of the embeddings' size: 0.05 up to 4 epochs, then linear to 0.15 at 20.
+    """
+    (few, near), (many, far) = _ADVERSARIAL
+    return near + (far - near) * (min(max(epochs, few), many) - few) / (many - few)
