@@ -42,8 +42,8 @@ def names(folder):
 
 
 def test_a_new_or_empty_folder_is_free(tmp_path):
-    RunFolder(tmp_path / "new" / "one")._require_free(overwrite=False)
-    RunFolder(tmp_path)._require_free(overwrite=False)
+    RunFolder(tmp_path / "new" / "one").require_free(overwrite=False)
+    RunFolder(tmp_path).require_free(overwrite=False)
     assert not (tmp_path / "new").exists()
 
 
@@ -52,7 +52,7 @@ def test_what_a_killed_process_left_half_written_counts_as_nothing(tmp_path):
     (tmp_path / ".run-ab12_x9z.json").write_text("half")
     run = RunFolder(tmp_path)
     assert run.is_empty()
-    run._require_free(overwrite=False)
+    run.require_free(overwrite=False)
     run.claim(REQUEST)
     assert names(tmp_path) == ["run.json"]
 
@@ -71,8 +71,8 @@ def test_a_model_or_run_is_kept_unless_told_otherwise(tmp_path, make, said):
     run = make(tmp_path / "model")
     before = names(run.path)
     with pytest.raises(OutputError, match=said):
-        run._require_free(overwrite=False)
-    run._require_free(overwrite=True)
+        run.require_free(overwrite=False)
+    run.require_free(overwrite=True)
     assert names(run.path) == before
 
 
@@ -81,13 +81,13 @@ def test_files_of_others_are_never_overwritten(tmp_path, overwrite):
     run = finished(tmp_path / "model")
     (run.path / "thesis.tex").write_text("x")
     with pytest.raises(OutputError, match=r"not part of a textlstm model \(thesis\.tex\)"):
-        run._require_free(overwrite=overwrite)
+        run.require_free(overwrite=overwrite)
 
 
 def test_a_readme_alone_is_not_taken_for_a_model(tmp_path):
     (tmp_path / "README.md").write_text("my project")
     with pytest.raises(OutputError, match=r"README\.md"):
-        RunFolder(tmp_path)._require_free(overwrite=True)
+        RunFolder(tmp_path).require_free(overwrite=True)
 
 
 def test_the_old_model_stays_while_a_new_run_replaces_it(tmp_path):

@@ -177,7 +177,7 @@ class RunFolder:
             return RunRequest(source, settings, begun.fingerprint)
         if source is None:
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
-        self._require_free(overwrite=overwrite)
+        self.require_free(overwrite=overwrite)
         request = RunRequest(source, read_options(options))
         if self.is_empty():
             self._provisional = True
@@ -250,8 +250,12 @@ class RunFolder:
                 return
         write_text(self.path / RUN, json.dumps(request.to_dict(), indent=2) + "\n")
 
-    def _require_free(self, *, overwrite: bool) -> None:
-        """Raise an `OutputError` if something is here that may not be replaced."""
+    def require_free(self, *, overwrite: bool) -> None:
+        """Raise an `OutputError` if something is here that may not be replaced.
+
+        Args:
+            overwrite: whether a run or model that is here may be replaced.
+        """
         if self.is_empty():
             return
         names, known = self._names(), (*_MODEL, RUN, WORK)
