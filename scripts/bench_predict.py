@@ -288,8 +288,9 @@ def stages(model: Path, source: Path, out: Path) -> None:
     from textlstm.prediction.engines import make_engine
 
     config = PredictionConfig()
-    engine = make_engine(TextClassifier.load(model), config)
-    labeller = Labeller(engine.labels, ("text",), config)
+    classifier = TextClassifier.load(model)
+    engine = make_engine(classifier, config)
+    labeller = Labeller(classifier.labels, ("text",), config)
     encoder = CsvEncoder("csv", ("id", "text", "label", "score", "error"))
     rows = find_input(source, config, "csv")
     items = chunks(rows, Place(), rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
@@ -307,10 +308,10 @@ def stages(model: Path, source: Path, out: Path) -> None:
             chunk = timed("read", next, items, None)
             if chunk is None:
                 break
-            found = timed("encode", labeller.read, chunk.rows)
-            tokens = timed("encode", engine.encode, found.texts)
-            probabilities = timed("judge", engine.judge, tokens)
-            labelled = timed("write", labeller.label, found, probabilities)
+            texts = timed("encode", labeller.texts, chunk.rows)
+            encoded = timed("encode", engine.encode, texts)
+            probabilities = timed("predict", engine.predict, encoded)
+            labelled = timed("write", labeller.label, chunk.rows, probabilities)
             file.write(timed("write", encoder.encode, labelled))
             timed("write", os.fsync, file.fileno())
             done += len(chunk.rows)

@@ -28,11 +28,10 @@ def test_added_columns_are_named_with_their_types():
 
 def test_labels_go_to_the_rows_that_had_a_text():
     rows = [Row(1, {"text": "a"}), Row(2, {"text": None}), Row(3, {}, "torn"), Row(4, {"text": ""})]
-    found = labeller().read(rows)
-    assert found.texts == ["a", ""]
-    assert labeller().failures(found) == {"null": 1, "torn": 1}
+    assert labeller().texts(rows) == ["a", ""]
     probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]], np.float32)
-    out = labeller().label(found, probabilities)
+    out = labeller().label(rows, probabilities)
+    assert [row.failure for row in out] == [None, "null", "torn", None]
     assert [row.values for row in out] == [row.values for row in rows]
     assert [row.added for row in out] == [
         {"label": "good", "score": 0.7, "error": None},
@@ -43,16 +42,15 @@ def test_labels_go_to_the_rows_that_had_a_text():
 
 
 def test_a_row_of_several_files_names_its_own():
-    found = labeller().read([Row(3, {}, "torn", file="b.csv")])
-    (out,) = labeller(sparse=True).label(found, np.zeros((0, 3), np.float32))
+    rows = [Row(3, {}, "torn", file="b.csv")]
+    (out,) = labeller(sparse=True).label(rows, np.zeros((0, 3), np.float32))
     assert out.added["error"] == "b.csv row 3: torn"
-    assert labeller().failures(found) == {"torn": 1}
+    assert out.failure == "torn"
 
 
 def test_ranks_and_probabilities_are_added_as_asked_and_equals_keep_their_order():
-    found = labeller().read([Row(1, {"text": "a"})])
     (out,) = labeller(sparse=True, top_k=3, probabilities=True, output_column="l").label(
-        found, np.array([[0.25, 0.5, 0.25]], np.float32)
+        [Row(1, {"text": "a"})], np.array([[0.25, 0.5, 0.25]], np.float32)
     )
     assert out.added == {
         "l": "good",
@@ -111,8 +109,7 @@ def test_several_labels_are_a_list_or_joined_with_the_probability_of_just_these(
     scores = [np.float32(0.6 * 0.8 * 0.9), np.float32(0.9 * 0.8 * 0.7)]
     for separator, first, none in ((None, ["good", "bad"], []), ("; ", "good; bad", "")):
         labeller = tagger(separator=separator)
-        found = labeller.read(rows)
-        one, failed, two = (row.added for row in labeller.label(found, SEVERAL))
+        one, failed, two = (row.added for row in labeller.label(rows, SEVERAL))
         assert one == {"label": first, "score": pytest.approx(scores[0], rel=1e-6)}
         assert two == {"label": none, "score": pytest.approx(scores[1], rel=1e-6)}
         assert failed == {"label": None, "score": None, "error": "null"}
@@ -132,8 +129,7 @@ def test_the_columns_of_several_labels_have_the_types_of_their_form():
 
 def test_ranks_beside_several_labels_are_the_most_probable_whether_they_reach_or_not():
     labeller = tagger(top_k=2, probabilities=True)
-    found = labeller.read([Row(1, {"text": "a"})])
-    (out,) = labeller.label(found, SEVERAL[1:])
+    (out,) = labeller.label([Row(1, {"text": "a"})], SEVERAL[1:])
     assert out.added == {
         "label": [],
         "score": pytest.approx(0.9 * 0.8 * 0.7, rel=1e-6),

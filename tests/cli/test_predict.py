@@ -94,7 +94,7 @@ def test_a_run_that_was_broken_off_is_neither_lost_nor_taken_for_whole(
     break_off(monkeypatch, model, source, "--out", out)
     assert not out.exists()
     line = fails(capsys, model, source, "--out", out)
-    assert "was broken off and is in" in line
+    assert "has an unfinished run in" in line
     assert "--resume" in line
     assert "--overwrite" in line
     assert run(model, source, "--out", out, "--resume", "--chunk-rows", 5) == 0

@@ -11,10 +11,10 @@ from textlstm.io import output as row_output
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.readers import read_rows
 from textlstm.io.work_folder import WorkFolder
-from textlstm.io.writers import OutRow
+from textlstm.io.writers import OutputRow
 
 COLUMNS = pa.schema([("text", pa.string()), ("n", pa.int64())])
-CHUNKS = [[OutRow({"text": f"t{c}-{r}", "n": c}, {}) for r in range(3)] for c in range(5)]
+CHUNKS = [[OutputRow({"text": f"t{c}-{r}", "n": c}, {}) for r in range(3)] for c in range(5)]
 NAMES = ["out.csv", "out.csv.gz", "out.jsonl.zst", "out.parquet", "out.parquet.gz", "out"]
 
 
@@ -24,18 +24,14 @@ class Killed(BaseException):
 
 def write(path, *, kill_at=(), overwrite=False):
     """Write `CHUNKS`; at each step of `kill_at` the run is broken off and resumed."""
-    target = Target.of_path(path)
-    with WorkFolder(target.path) as work:
-        output = RowOutput(target, work, COLUMNS)
-        if work.is_begun():
-            output.resume()
-        else:
-            target.require_free(overwrite=overwrite)
-            output.begin({"input": {"x": "y"}}, {"chunks": 0})
-        for number in range(output.given()["chunks"], len(CHUNKS)):
+    with RowOutput(Target.of_path(path), COLUMNS) as output:
+        job, begun = {"input": {"x": "y"}}, {"chunks": 0}
+        resume = WorkFolder(path).is_begun()
+        state = output.open(job, begun, overwrite=overwrite, resume=resume)
+        for number in range(state["chunks"], len(CHUNKS)):
             data = output.encoder.encode(CHUNKS[number])
             if (number, "data") in kill_at:
-                work.append(data)  # and the state is never kept
+                output._work.append(data)  # and the state is never written
                 kill_at.remove((number, "data"))
                 raise Killed
             output.commit(data, 3, {"chunks": number + 1})
@@ -150,7 +146,7 @@ def test_an_output_that_is_gone_after_it_was_written_is_told(tmp_path, monkeypat
         with pytest.raises(Killed):
             write(path)
     path.unlink()
-    with pytest.raises(OutputError, match=r"out\.csv was written and is gone: remove"):
+    with pytest.raises(OutputError, match=r"out\.csv was written and then removed: remove"):
         write(path)
 
 

@@ -219,6 +219,17 @@ def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, begin)
     assert not work.path.exists()
 
 
+def test_a_folder_that_another_run_took_after_the_removal_is_left_alone(tmp_path):
+    other = WorkFolder(tmp_path / "out.csv")
+    with WorkFolder(tmp_path / "out.csv") as work:
+        work.begin(JOB, {"bytes": 4}, b"head")
+        work.remove()
+        other.take()
+    other.begin(JOB, {"bytes": 4}, b"head")
+    other.release()
+    assert other.is_begun()
+
+
 def test_a_lock_whose_folder_was_removed_meanwhile_is_not_taken(tmp_path, monkeypatch):
     """Another process may remove the folder between the opening of the lock and its taking."""
     fcntl = pytest.importorskip("fcntl", reason="there are no such locks on this system")

@@ -13,7 +13,7 @@ from textlstm.errors import OutputError
 from textlstm.io.formats import COMPRESSIONS, file_format
 from textlstm.io.readers import read_rows
 from textlstm.io.schema import columns_of
-from textlstm.io.writers import OutRow, make_encoder
+from textlstm.io.writers import OutputRow, make_encoder
 
 STRINGS = pa.schema([("a", pa.string()), ("b", pa.string())])
 AWKWARD = [
@@ -30,7 +30,7 @@ def written(path, rows, columns=STRINGS, at_once=1):
     compression = path.suffix if path.suffix in COMPRESSIONS else ""
     kind = file_format(path)
     encoder = make_encoder(kind, columns, compression)
-    out = [OutRow(row, {}) for row in rows]
+    out = [OutputRow(row, {}) for row in rows]
     parts = [encoder.encode(out[at : at + at_once]) for at in range(0, len(out), at_once)]
     path.parent.mkdir(exist_ok=True)
     if kind == "parquet":
@@ -150,7 +150,7 @@ def test_json_that_was_read_is_written_as_it_was(tmp_path, line, expected):
     (tmp_path / "in.jsonl").write_text(f"  {line} \n")
     (row,) = read_rows(tmp_path / "in.jsonl")
     data = make_encoder("jsonl", pa.schema([])).encode(
-        [OutRow(row.values, {"label": "good"}, row.raw)]
+        [OutputRow(row.values, {"label": "good"}, row.raw)]
     )
     assert data.decode() == expected + "\n"
 
@@ -158,12 +158,12 @@ def test_json_that_was_read_is_written_as_it_was(tmp_path, line, expected):
 def test_json_with_bytes_that_are_no_utf8_is_marked(tmp_path):
     (tmp_path / "in.jsonl").write_bytes(b'{"a": "caf\xe9"}\n')
     (row,) = read_rows(tmp_path / "in.jsonl")
-    data = make_encoder("jsonl", pa.schema([])).encode([OutRow(row.values, {"l": 1}, row.raw)])
+    data = make_encoder("jsonl", pa.schema([])).encode([OutputRow(row.values, {"l": 1}, row.raw)])
     assert json.loads(data) == {"a": "caf\ufffd", "l": 1}
 
 
 def test_what_is_added_stands_behind_what_was_there(tmp_path):
-    rows = [OutRow({"a": "x"}, {"label": None, "b": "y"})]
+    rows = [OutputRow({"a": "x"}, {"label": None, "b": "y"})]
     columns = pa.schema([("a", pa.string()), ("b", pa.string()), ("label", pa.string())])
     assert make_encoder("csv", columns).encode(rows) == b"x,y,\n"
     assert make_encoder("jsonl", columns).encode(rows) == b'{"a": "x", "label": null, "b": "y"}\n'

@@ -61,7 +61,7 @@ def test_a_thread_that_starts_meanwhile_computes_with_the_number_of_the_process(
         thread.join()
 
     def work(item):
-        end = time.monotonic() + 20  # the number is set back just after the crew has begun
+        end = time.monotonic() + 20  # the number is set back just after the workers have begun
         while item == 99 and found[-1:] != [4] and time.monotonic() < end:
             look()
 
@@ -87,7 +87,7 @@ def test_an_error_is_raised_and_the_rest_is_left(threads):
     assert torch.get_num_threads() > 0
 
 
-def test_modes_of_the_caller_are_not_those_of_the_crew():
+def test_modes_of_the_caller_are_not_those_of_the_workers():
     found = []
     with cpu_threads(2), torch.inference_mode():
         for_each(lambda item: found.append(torch.is_inference_mode_enabled()), range(8))

@@ -184,7 +184,7 @@ def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
         source,
         tmp_path / "cut.jsonl",
         PredictionConfig(chunk_rows=4),
-        progress=lambda *numbers: told.append(numbers),
+        on_progress=lambda *numbers: told.append(numbers),
     )
     cut = [row.values for row in read_rows(tmp_path / "cut.jsonl")]
     assert [row.pop("score") for row in cut] == pytest.approx([r.pop("score") for r in whole])

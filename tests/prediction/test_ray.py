@@ -71,10 +71,10 @@ def cluster():
 
 
 def classify(classifier, source, target, **options):
-    told = options.pop("progress", None)
+    told = options.pop("on_progress", None)
     resume = options.pop("resume", False)
     config = PredictionConfig(engine="ray", **{**OPTIONS, **options})
-    return classify_file(classifier, source, target, config, progress=told, resume=resume)
+    return classify_file(classifier, source, target, config, on_progress=told, resume=resume)
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz", "out.parquet"])
@@ -102,7 +102,7 @@ def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_pa
         def __init__(self, *arguments):
             from textlstm.prediction import ray as ray_data
 
-            self.judge = ray_data._ChunkJudge(*arguments)
+            self.judge = ray_data._ChunkClassifier(*arguments)
 
         def __call__(self, batch):
             place = batch["chunk"][0].end
@@ -113,7 +113,7 @@ def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_pa
                 os.kill(os.getpid(), signal.SIGKILL)
             return self.judge(batch)
 
-    monkeypatch.setattr("textlstm.prediction.ray._ChunkJudge", Mortal)
+    monkeypatch.setattr("textlstm.prediction.ray._ChunkClassifier", Mortal)
     classify(classifier, source, tmp_path / "out.csv", workers=1)
     judged = [line.split() for line in journal.read_text().splitlines()]
     ends = [(int(group), int(row)) for group, row, _ in judged]
@@ -136,7 +136,7 @@ def test_a_run_that_is_broken_off_goes_on_behind_the_last_chunk(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        classify(classifier, source, tmp_path / "out.csv", progress=stop)
+        classify(classifier, source, tmp_path / "out.csv", on_progress=stop)
     assert not (tmp_path / "out.csv").exists()
     told = []
     classify(
@@ -144,7 +144,7 @@ def test_a_run_that_is_broken_off_goes_on_behind_the_last_chunk(
         source,
         tmp_path / "out.csv",
         resume=True,
-        progress=lambda done, total, earlier: told.append((done, earlier)),
+        on_progress=lambda done, total, earlier: told.append((done, earlier)),
     )
     assert told[0][0] == told[0][1] > 250
     assert (tmp_path / "out.csv").read_bytes() == expected("out.csv")
@@ -198,7 +198,7 @@ def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):
         patched.setattr("textlstm.prediction.files._require_apart", lambda *_: None)
         patched.setattr(row_input.FileRows, "fingerprint", lambda self: {"in.csv": "gone"})
         with pytest.raises(DataError, match=r"^no such file: .*in\.csv$"):
-            classify(classifier, source, tmp_path / "out.csv", progress=vanish)
+            classify(classifier, source, tmp_path / "out.csv", on_progress=vanish)
 
 
 def test_a_cluster_is_joined_by_its_address(cluster, model, source, expected, tmp_path):

@@ -6,49 +6,34 @@ import time
 import numpy as np
 import pytest
 
-from textlstm.classifier.labelling import Labeller, Summary
+from textlstm.classifier.labelling import Labeller
 from textlstm.config import PredictionConfig
+from textlstm.data.encoded import EncodedTexts
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row
 from textlstm.io.writers import JsonEncoder
-from textlstm.prediction.stream import run
+from textlstm.prediction.stream import ahead, classify_chunks
 
 LABELS = ("even", "odd")
 
 
 class LengthEngine:
-    """Says whether a text has an odd number of letters."""
-
-    labels = LABELS
-    trained_columns = ()
+    """Predicts whether a text has an odd number of letters."""
 
     def __init__(self, wait=0.0):
         self.wait = wait
 
     def encode(self, texts):
-        return np.array([len(text) for text in texts]), np.ones(len(texts), np.int64)
+        lengths = np.array([len(text) for text in texts], np.int32)
+        return EncodedTexts.from_batches([(lengths, np.ones(len(texts), np.int64))])
 
-    def judge(self, tokens):
+    def predict(self, texts):
         time.sleep(self.wait)
-        odd = (tokens[0] % 2).astype(np.float32)
+        odd = (texts.ids % 2).astype(np.float32)
         return np.stack([1 - odd, odd], axis=1)
 
-    def facts(self):
+    def signature(self):
         return {}
-
-
-class Sink:
-    encoder = JsonEncoder()
-
-    def __init__(self):
-        self.kept = []
-
-    def keep(self, done, summary):
-        self.kept.append((done, summary.rows))
-
-    @property
-    def data(self):
-        return b"".join(done.data for done, _ in self.kept)
 
 
 def chunk(number, rows=3):
@@ -57,39 +42,39 @@ def chunk(number, rows=3):
     return Chunk(items, Place(number + 1), (number + 1) / 10)
 
 
-def labeller():
-    return Labeller(LABELS, ("text",), PredictionConfig(), sparse=True)
+def classify(source, engine=None, commit=None, seconds=None):
+    """Classify chunks; return those that were committed."""
+    finished = []
+
+    def keep(chunk):
+        if commit is not None:
+            commit(chunk)
+        finished.append(chunk)
+
+    labeller = Labeller(LABELS, ("text",), PredictionConfig(), sparse=True)
+    seconds = {} if seconds is None else seconds
+    classify_chunks(engine or LengthEngine(), labeller, JsonEncoder(), source, keep, seconds)
+    return finished
 
 
-def classify(source, sink=None, engine=None, summary=None, told=None):
-    sink, summary = sink or Sink(), summary or Summary()
-    told = [] if told is None else told
-    run(engine or LengthEngine(), labeller(), source, sink, summary, told.append)
-    return sink, summary
+def no_threads_left():
+    return not [t for t in threading.enumerate() if t.name.startswith("textlstm-")]
 
 
 def test_rows_out_are_rows_in_and_counted():
-    told = []
-    sink, summary = classify((chunk(n) for n in range(10)), told=told)
-    lines = sink.data.decode().splitlines()
-    assert len(lines) == summary.rows == 30
+    seconds = {}
+    finished = classify((chunk(n) for n in range(10)), seconds=seconds)
+    lines = b"".join(chunk.data for chunk in finished).decode().splitlines()
+    assert len(lines) == sum(chunk.rows for chunk in finished) == 30
     assert '"text": "xxx", "label": "odd", "score": 1.0' in lines[3 * 3]
-    assert summary.failed == {"null": 10}
-    assert [rows for _, rows in sink.kept] == [3 * n for n in range(1, 11)]
-    assert [done.end for done, _ in sink.kept] == [Place(n) for n in range(1, 11)]
-    assert told == [n / 10 for n in range(1, 11)]
-    assert set(summary.seconds) == {"read", "encode", "judge", "write"}
-
-
-def test_rows_of_earlier_runs_stay_counted():
-    earlier = Summary(rows=5)
-    _, summary = classify([chunk(0)], summary=earlier)
-    assert summary.rows == 8
+    assert [chunk.failed for chunk in finished] == [{"null": 1}] * 10
+    assert [chunk.end for chunk in finished] == [Place(n) for n in range(1, 11)]
+    assert [chunk.share for chunk in finished] == [n / 10 for n in range(1, 11)]
+    assert set(seconds) == {"read", "encode", "predict", "write"}
 
 
 def test_no_chunks_give_no_rows():
-    sink, summary = classify([])
-    assert (sink.kept, summary.rows) == ([], 0)
+    assert classify([]) == []
 
 
 def test_stages_overlap():
@@ -105,17 +90,14 @@ def test_stages_overlap():
             time.sleep(0.02)
             return super().encode(texts)
 
-    class SlowSink(Sink):
-        def keep(self, done, summary):
-            time.sleep(0.02)
-            super().keep(done, summary)
-
+    seconds = {}
     began = time.perf_counter()
-    sink, summary = classify(slowly(), SlowSink(), SlowEngine(wait=0.02))
+    engine = SlowEngine(wait=0.02)
+    finished = classify(slowly(), engine, lambda chunk: time.sleep(0.02), seconds)
     wall = time.perf_counter() - began
-    assert len(sink.kept) == 10
-    assert sum(summary.seconds.values()) > 0.78
-    assert wall < 0.75 * sum(summary.seconds.values())
+    assert len(finished) == 10
+    assert sum(seconds.values()) > 0.78
+    assert wall < 0.75 * sum(seconds.values())
 
 
 def test_freed_memory_is_given_back_after_each_chunk(monkeypatch):
@@ -135,16 +117,14 @@ def test_few_chunks_are_held_however_many_there_are():
             most[0] = max(most[0], alive[0])
             yield chunk(number)
 
-    class Counting(Sink):
-        def keep(self, done, summary):
-            alive[0] -= 1
-            super().keep(done, summary)
+    def write(chunk):
+        alive[0] -= 1
 
-    classify(counted(), Counting(), LengthEngine(wait=0.001))
-    assert most[0] <= 8
+    classify(counted(), LengthEngine(wait=0.001), write)
+    assert most[0] <= 6
 
 
-@pytest.mark.parametrize("stage", ["read", "encode", "judge", "write"])
+@pytest.mark.parametrize("stage", ["read", "encode", "predict", "write"])
 def test_an_error_in_any_stage_is_raised_and_ends_the_others(stage):
     def fail(*_):
         raise OSError(f"in {stage}")
@@ -155,13 +135,93 @@ def test_an_error_in_any_stage_is_raised_and_ends_the_others(stage):
                 fail()
             yield chunk(number)
 
-    engine, sink = LengthEngine(), Sink()
-    if stage in ("encode", "judge"):
+    engine, written = LengthEngine(), []
+    if stage in ("encode", "predict"):
         setattr(engine, stage, fail)
-    elif stage == "write":
-        sink.keep = fail
     with pytest.raises(OSError, match=f"in {stage}"):
-        classify(source(), sink, engine)
-    assert not [t for t in threading.enumerate() if t.name.startswith("textlstm-")]
+        classify(source(), engine, fail if stage == "write" else written.append)
+    assert no_threads_left()
     if stage == "read":
-        assert [rows for _, rows in sink.kept] in ([], [3], [3, 6], [3, 6, 9])
+        assert [chunk.end for chunk in written] == [Place(n + 1) for n in range(len(written))]
+
+
+def test_chunks_that_are_predicted_are_written_even_if_the_next_one_fails():
+    """Ctrl-C while a chunk is written does not cost it."""
+    written = []
+
+    class Stopped(LengthEngine):
+        def predict(self, texts):
+            if len(written) or self.wait:
+                raise KeyboardInterrupt
+            self.wait = 0.01
+            return super().predict(texts)
+
+    def write(chunk):
+        time.sleep(0.05)
+        written.append(chunk)
+
+    with pytest.raises(KeyboardInterrupt):
+        classify((chunk(n) for n in range(9)), Stopped(), write)
+    assert len(written) == 1
+    assert no_threads_left()
+
+
+def test_items_come_in_their_order():
+    with ahead(range(100)) as items:
+        assert list(items) == list(range(100))
+    assert no_threads_left()
+
+
+def test_only_a_few_items_are_computed_ahead():
+    computed = []
+
+    def numbers():
+        for number in range(100):
+            computed.append(number)
+            yield number
+
+    with ahead(numbers()) as items:
+        assert next(items) == 0
+        time.sleep(0.05)
+        assert len(computed) == 2
+
+
+def test_an_item_is_computed_while_another_is_used():
+    begun = threading.Event()
+
+    def two():
+        yield 1
+        begun.set()
+        yield 2
+
+    with ahead(two()) as items:
+        assert next(items) == 1
+        assert begun.wait(5)  # without another call of next()
+
+
+def test_an_error_is_raised_where_the_item_is_asked_for():
+    def broken():
+        yield 1
+        raise ValueError("item 2")
+
+    with ahead(broken()) as items:
+        assert next(items) == 1
+        with pytest.raises(ValueError, match="item 2"):
+            next(items)
+    assert no_threads_left()
+
+
+def test_leaving_the_block_early_ends_the_thread_and_closes_the_source():
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append(True)
+
+    with ahead(endless()) as items:
+        next(items)
+    assert closed == [True]
+    assert no_threads_left()

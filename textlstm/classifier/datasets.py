@@ -147,6 +147,5 @@ def _label(
     names = labeller.text_columns
     values = zip(*columns, strict=True)
     rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in enumerate(values, 1)]
-    found = labeller.read(rows)
-    labelled = labeller.label(found, judge(found.texts))
+    labelled = labeller.label(rows, judge(labeller.texts(rows)))
     return {name: [row.get(name) for row in labelled] for name in added}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.readers import Row, row_text
-from textlstm.io.writers import OutRow
+from textlstm.io.writers import OutputRow
 from textlstm.nn.probabilities import judgements
 
 ERROR_COLUMN = "error"
@@ -36,21 +36,6 @@ class Summary:
     rows: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FoundTexts:
-    """Rows and the texts found in them.
-
-    Args:
-        rows: the rows.
-        texts: the usable texts, one for each row that has one.
-        reasons: for each row None, or why it has no text.
-    """
-
-    rows: Sequence[Row]
-    texts: list[str]
-    reasons: list[str | None]
 
 
 @dataclass(frozen=True)
@@ -82,43 +67,35 @@ class Labeller:
             separator=self.separator,
         )
 
-    def read(self, rows: Sequence[Row]) -> FoundTexts:
-        """Take the texts out of rows."""
-        texts: list[str] = []
-        reasons: list[str | None] = []
-        for row in rows:
-            text, reason = None, row.error
-            if reason is None:
-                text, reason = row_text(row.values, self.text_columns)
-            if text is not None:
-                texts.append(text)
-            reasons.append(reason)
-        return FoundTexts(rows, texts, reasons)
+    def texts(self, rows: Sequence[Row]) -> list[str]:
+        """Return the usable texts of rows, in order; a row without one is left out."""
+        return [text for text, _ in map(self._text, rows) if text is not None]
 
-    def label(self, found: FoundTexts, probabilities: np.ndarray) -> list[OutRow]:
+    def label(self, rows: Sequence[Row], probabilities: np.ndarray) -> list[OutputRow]:
         """Put labels into rows.
 
         Args:
-            found: what `read` gave.
-            probabilities: of its texts, float32 [N, C].
+            rows: rows with and without a usable text.
+            probabilities: of their texts, float32 [N, C].
 
         Returns:
             All rows in their order.
         """
         judged = iter(self._judgements(probabilities))
-        failed = dict.fromkeys(_names(self.config))
-        rows = []
-        for row, reason in zip(found.rows, found.reasons, strict=True):
+        no_label = dict.fromkeys(_names(self.config))
+        labelled = []
+        for row in rows:
+            _, reason = self._text(row)
             if reason is None:
                 added = next(judged)
             else:
-                added = {**failed, ERROR_COLUMN: _reason(row, reason)}
-            rows.append(OutRow(row.values, added, row.raw))
-        return rows
+                added = {**no_label, ERROR_COLUMN: _reason(row, reason)}
+            labelled.append(OutputRow(row.values, added, row.raw, reason))
+        return labelled
 
-    def failures(self, found: FoundTexts) -> Counter[str]:
-        """Count the reasons why rows get no label."""
-        return Counter(reason for reason in found.reasons if reason is not None)
+    def _text(self, row: Row) -> tuple[str | None, str | None]:
+        """Return the text of a row and None, or None and why it has no text."""
+        return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
     def _judgements(self, probabilities: np.ndarray) -> list[dict[str, object]]:
         """Give the added columns of N rows of probabilities, float32 [N, C]."""

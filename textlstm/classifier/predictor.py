@@ -9,10 +9,11 @@ Shapes: N rows, B batch, T time (tokens), C classes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
@@ -41,21 +42,53 @@ def predict_probabilities(
     """
     mind_fork()
     device = model.linear.weight.device
-    probabilities = np.empty((len(texts), model.linear.out_features), np.float32)  # [N, C]
 
     @torch.inference_mode()
-    def judge(rows: np.ndarray) -> None:
-        ids, lengths = collate(texts, rows)  # [B, T], [B]
+    def forward(ids: Tensor, lengths: Tensor) -> np.ndarray:
         logits = model(ids.to(device), lengths)  # [B, C]
-        probabilities[rows] = to_probabilities(logits, multi_label=model.multi_label)
+        return to_probabilities(logits, multi_label=model.multi_label)
 
     with _evaluating(model):
-        for start in range(0, len(texts), WINDOW_ROWS):
-            window = texts.lengths[start : start + WINDOW_ROWS]
-            batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
-            tokens = len(batches[0]) * int(window.max())  # of the largest batch
-            at_once = TOKENS_AT_ONCE // tokens if device.type == "cpu" else 1
-            for_each(judge, batches, most=at_once)
+        return predict_in_batches(
+            forward,
+            texts,
+            model.linear.out_features,
+            batch_size=batch_size,
+            parallel=device.type == "cpu",
+        )
+
+
+def predict_in_batches(
+    forward: Callable[[Tensor, Tensor], np.ndarray],
+    texts: EncodedTexts,
+    classes: int,
+    *,
+    batch_size: int,
+    parallel: bool = True,
+) -> np.ndarray:
+    """Predict texts in batches of like length.
+
+    Args:
+        forward: ids int64 [B, T] and lengths int64 [B] to probabilities, float32 [B, C]; called
+            in several threads at once if `parallel`.
+        texts: N encoded texts.
+        classes: C.
+        batch_size: texts a step.
+        parallel: whether the CPU threads predict batches side by side.
+
+    Returns:
+        Probabilities, float32 [N, C].
+    """
+    probabilities = np.empty((len(texts), classes), np.float32)  # [N, C]
+
+    def predict(rows: np.ndarray) -> None:
+        probabilities[rows] = forward(*collate(texts, rows))
+
+    for start in range(0, len(texts), WINDOW_ROWS):
+        window = texts.lengths[start : start + WINDOW_ROWS]
+        batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
+        tokens = len(batches[0]) * int(window.max())  # of the largest batch
+        for_each(predict, batches, most=TOKENS_AT_ONCE // tokens if parallel else 1)
     return probabilities
 
 

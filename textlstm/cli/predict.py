@@ -121,7 +121,7 @@ def _classify(
     from textlstm.nn.device import cpu_threads
     from textlstm.prediction.files import classify_file, classify_lines
 
-    here = config.engine == "torch"  # other engines take the weights from this model
+    here = config.engine == "torch"  # other engines only take the weights from this model
     with cpu_threads(config.threads):
         classifier = load_model(
             arguments,
@@ -133,15 +133,15 @@ def _classify(
         if text is not None:  # a line break in it is a space
             lines = io.BytesIO(" ".join(text.splitlines()).encode("utf-8", "surrogatepass"))
             return classify_lines(classifier, lines, target, config, **options)
-        if arguments.input == "-":  # no count of rows between the lines that somebody types
+        if arguments.input == "-":  # no progress between typed lines
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
         with counting("rows") as progress:
-            options.update(resume=arguments.resume, progress=progress)
+            options.update(resume=arguments.resume, on_progress=progress)
             return classify_file(classifier, arguments.input, target, config, **options)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run like Ctrl-C."""
+    """SIGTERM, which stops a run as Ctrl-C does."""
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
-"""Labelled rows that become a file or a folder, chunk by chunk, so that a crash loses little.
+"""Write rows to a file or folder, chunk by chunk, so that a crash loses only the last chunk.
 
-The bytes of a chunk depend on its rows alone and are written one behind the other, so the
-output is the same, byte for byte, however often the run was broken off. Csv, tsv and json lines
-take their place as they are (each chunk of a compressed file is a gzip member or zstd frame of
-its own). Parquet is kept as Arrow streams at first, because a parquet file can't be gone on
-with; a single one is made of them at the end, the parts of a folder as the run goes on.
+The bytes of a chunk depend on its rows alone and are appended to those of the chunk before, so
+the output is the same, byte for byte, however often the run was interrupted. Csv, tsv and json
+lines are moved to their path at the end (each chunk of a compressed file is a gzip member or zstd
+frame). Parquet is kept as Arrow streams at first, because one can't append to a parquet file; a
+single file is made of them at the end, the parts of a folder during the run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textlstm.errors import OutputError
+from textlstm.errors import ConfigError, OutputError
 from textlstm.io.atomic import sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
 from textlstm.io.writers import Encoder, make_encoder
+from textlstm.options import differences
 
-PART_ROWS = 2**18  # of a part in a folder, at least
-_GROUP_ROWS = 2**16  # of a parquet row group, at least, if it is not limited by its bytes
+PART_ROWS = 2**18  # at least, of a part in a folder
+_GROUP_ROWS = 2**16  # at least, of a parquet row group, if not limited by its bytes
 _GROUP_BYTES = 2**25
 _PARTS, _WHOLE = "parts", "whole"
 _PART = re.compile(r"part-[0-9]{5,}\.parquet")
@@ -52,11 +53,11 @@ class Target:
 
     @classmethod
     def of_path(cls, path: str | os.PathLike[str]) -> Target:
-        """Tell from a name what to write.
+        """Choose the format by the name.
 
         Args:
-            path: a file, its format told by its suffix; or a folder: one that is there, a name
-                that ends in `/`, or one without a suffix.
+            path: a file with the suffix of a format; or a folder: an existing one, a name that
+                ends in `/`, or one without a suffix.
 
         Raises:
             DataError: the suffix is of no known format.
@@ -69,7 +70,7 @@ class Target:
         return cls(target, file_format(target), False, suffix if suffix in COMPRESSIONS else "")
 
     def require_free(self, *, overwrite: bool) -> None:
-        """Raise an `OutputError` if something is there that may not be replaced."""
+        """Raise an `OutputError` if the path holds something that must not be replaced."""
         if self.is_folder and self.path.is_dir():
             others = sorted(
                 entry.name for entry in self.path.iterdir() if not _PART.fullmatch(entry.name)
@@ -88,55 +89,97 @@ class Target:
 
 
 class RowOutput:
-    """An output in its work folder.
+    """An output that grows in its work folder.
+
+    Use it in a `with` block, which locks the work folder. After an error the folder stays, so
+    that the run can be resumed.
 
     Args:
-        target: what it will be.
-        work: its work folder, taken.
+        target: the output.
         columns: names and types of the columns.
+
+    Raises:
+        OutputError: another process writes this output, or the folder can't be created.
     """
 
-    def __init__(self, target: Target, work: WorkFolder, columns: pa.Schema) -> None:
+    def __init__(self, target: Target, columns: pa.Schema) -> None:
         self._target = target
-        self._work = work
         self._columns = columns
+        self._work = WorkFolder(target.path)
         self.encoder: Encoder = make_encoder(target.kind, columns, target.compression)
+        self.is_whole = False
+        """Whether all rows are written, and only the move to the final path is missing."""
         self._size = self._rows = self._parts = 0
 
-    def begin(self, job: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Begin anew.
+    def __enter__(self) -> RowOutput:
+        self._work.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._work.__exit__()
+
+    def open(
+        self, job: Mapping[str, Any], state: dict[str, Any], *, overwrite: bool, resume: bool
+    ) -> dict[str, Any]:
+        """Start a run, or resume the one in the work folder.
 
         Args:
-            job: what the run is asked for.
-            state: the caller's part of the state, fit for JSON.
-        """
-        head = self.encoder.begin()
-        self._size, self._rows, self._parts = len(head), 0, 0
-        self._work.begin(job, self._state(state), head)
+            job: what the run is asked for, fit for JSON; empty if it can't be resumed later.
+            state: the caller's state of a new run, fit for JSON.
+            overwrite: whether an output or unfinished run may be replaced.
+            resume: whether to resume a run, if there is one.
 
-    def resume(self) -> None:
-        """Go on with the run that is there."""
+        Returns:
+            The caller's last state.
+
+        Raises:
+            ConfigError: the run to resume has another job.
+            OutputError: the output or an unfinished run exists, or the disk can't be written to.
+        """
+        path, work = self._target.path, self._work
+        if work.is_begun():
+            if resume:
+                return self._resume(job, overwrite=overwrite)
+            last = work.state()
+            if not overwrite and work.job() and (last.get("held") or last.get("parts")):
+                raise OutputError(
+                    f"{path} has an unfinished run in {work.path}: pass --resume to continue it, "
+                    "or --overwrite to start over"
+                )
+        elif resume and path.exists() and not overwrite:
+            raise OutputError(
+                f"{path} exists and there is no unfinished run of it: pass --overwrite to start "
+                "over"
+            )
+        self._target.require_free(overwrite=overwrite)
+        head = self.encoder.begin()
+        self._size = len(head)
+        work.begin(job, self._state(state), head)
+        return state
+
+    def _resume(self, job: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
+        found = differences(self._work.job(), job)
+        if found:
+            raise ConfigError(
+                f"the unfinished run of {self._target.path} differs: {'; '.join(found[:3])}: "
+                "repeat its command with --resume, or start over with --overwrite"
+            )
         state = self._work.state()
         self._size, self._rows, self._parts = (state[key] for key in ("bytes", "held", "parts"))
-        if not state["whole"]:
+        self.is_whole = state["whole"]
+        if not self.is_whole:
             self._work.reopen(self._size)
-
-    def given(self) -> dict[str, Any]:
-        """Give the caller's part of the state."""
-        given: dict[str, Any] = self._work.state()["given"]
+            self._target.require_free(overwrite=overwrite)
+        given: dict[str, Any] = state["given"]
         return given
 
-    def is_whole(self) -> bool:
-        """Tell whether the run that is there needs only to be put in its place."""
-        return bool(self._work.state()["whole"])
-
     def commit(self, data: bytes, rows: int, state: Mapping[str, Any]) -> None:
-        """Keep a chunk; it survives whatever happens afterwards.
+        """Append a chunk; it survives a crash from then on.
 
         Args:
-            data: what the encoder made of it.
-            rows: how many rows it has.
-            state: the caller's part of the state after it.
+            data: the bytes that the encoder made.
+            rows: how many rows they are.
+            state: the caller's state after the chunk.
 
         Raises:
             OutputError: the disk is full or can't be written to.
@@ -149,42 +192,43 @@ class RowOutput:
             self._close_part(state)
 
     def finish(self, state: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Put the output in its place and remove the work folder.
+        """Move the output to its path and remove the work folder.
 
         Args:
-            state: the caller's part of the state.
-            overwrite: whether what is there by now may be replaced.
+            state: the caller's last state.
+            overwrite: whether an output that exists by now may be replaced.
 
         Raises:
             OutputError: the output can't be written.
         """
-        if not self.is_whole():
-            if self._target.is_folder and (self._rows or not self._parts):
+        target, folder = self._target, self._work.path
+        made = DATA
+        if target.is_folder:
+            made = _PARTS
+            if not self.is_whole and (self._rows or not self._parts):
                 self._close_part(state)
-            elif self._target.kind == "parquet":
-                self._write_parquet(self._work.path / _WHOLE)
+        elif target.kind == "parquet":
+            made = _WHOLE
+            if not self.is_whole:
+                self._write_parquet(folder / made)
+        if not self.is_whole:
             self._work.write_state(self._state(state, whole=True))
-        made = self._work.path / (
-            _PARTS if self._target.is_folder else _WHOLE if self._is_parquet else DATA
-        )
-        try:
-            if made.exists():
-                self._target.require_free(overwrite=overwrite)
-                self._put_in_place(made)
-            elif not self._target.path.exists():
-                raise OutputError(
-                    f"{self._target.path} was written and is gone: remove {self._work.path} and "
-                    "begin anew"
-                )
-        except OutputError:
-            raise
-        except OSError as error:
-            raise self._work.failed(error) from error
+        if (folder / made).exists():
+            try:
+                target.require_free(overwrite=overwrite)
+                self._put_in_place(folder / made)
+            except OSError as error:
+                raise self._work.failed(error) from error
+        elif not target.path.exists():
+            raise OutputError(
+                f"{target.path} was written and then removed: remove {folder} and run the command "
+                "again"
+            )
         self._work.remove()
 
-    @property
-    def _is_parquet(self) -> bool:
-        return self._target.kind == "parquet"
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._work.remove()
 
     def _put_in_place(self, made: Path) -> None:
         path = self._target.path
@@ -206,7 +250,7 @@ class RowOutput:
         }
 
     def _close_part(self, state: Mapping[str, Any]) -> None:
-        """Make a part of all data there is."""
+        """Write the data as the next part, and empty it."""
         folder = self._work.path / _PARTS
         folder.mkdir(exist_ok=True)
         self._write_parquet(folder / f"part-{self._parts:05}.parquet")
@@ -232,7 +276,7 @@ class RowOutput:
             raise self._work.failed(error) from error
 
     def _row_groups(self) -> Iterator[pa.Table]:
-        """Read the data back in tables of the size of a row group."""
+        """Read the data back, in tables of the size of a row group."""
         held: list[pa.Table] = []
         rows = size = 0
         with pa.OSFile(str(self._work.path / DATA)) as data:

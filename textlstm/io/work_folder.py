@@ -43,6 +43,7 @@ class WorkFolder:
     def __init__(self, target: Path) -> None:
         self.target = target
         self.path = target.parent / f".{target.name}.partial"
+        self._is_taken = False
         self._lock: BinaryIO | None = None
         self._data: io.FileIO | None = None
 
@@ -55,10 +56,9 @@ class WorkFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.is_begun():
-            self.release()
-        else:
+        if self._is_taken and not self.is_begun():
             self.remove()
+        self.release()
 
     def take(self) -> None:
         """Create the folder if it is missing, and lock it.
@@ -72,6 +72,7 @@ class WorkFolder:
                 with contextlib.suppress(FileNotFoundError):  # another process removed the folder
                     self._lock = self._locked()
                 self.path.mkdir(exist_ok=True)
+            self._is_taken = True
         except BlockingIOError as error:
             raise OutputError(
                 f"another process is writing {self.target}: wait for it, or stop it"
@@ -191,6 +192,7 @@ class WorkFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        self._is_taken = False
 
     def failed(self, error: OSError) -> OutputError:
         """Return the error to raise when writing fails."""

@@ -31,21 +31,23 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
-class OutRow:
+class OutputRow:
     """A row to be written.
 
     Args:
-        values: what it had, by column.
-        added: what is added to it.
+        values: the columns it was read with, by name.
+        added: the columns added to it.
         raw: the JSON object that it was read from, if it was one.
+        failure: why it got no label, if it did not.
     """
 
     values: Mapping[str, Any]
     added: Mapping[str, Any]
     raw: str | None = None
+    failure: str | None = None
 
     def get(self, name: str) -> Any:
-        """Give the value of a column; null if the row does not have it."""
+        """Return the value of a column; None if the row does not have it."""
         return self.added[name] if name in self.added else self.values.get(name)
 
 
@@ -55,7 +57,7 @@ class Encoder(Protocol):
     def begin(self) -> bytes:
         """Give what stands before all rows."""
 
-    def encode(self, rows: Sequence[OutRow]) -> bytes:
+    def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Give the bytes of some rows."""
 
 
@@ -73,7 +75,7 @@ class JsonEncoder:
         """Nothing stands before the rows."""
         return _packed(b"", self.compression)
 
-    def encode(self, rows: Sequence[OutRow]) -> bytes:
+    def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Give the lines of rows."""
         lines = "".join(_json_line(row) for row in rows)
         return _packed(lines.encode(), self.compression)
@@ -97,7 +99,7 @@ class CsvEncoder:
         """Give the line of column names."""
         return self._lines([list(self.columns)])
 
-    def encode(self, rows: Sequence[OutRow]) -> bytes:
+    def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Give the lines of rows."""
         return self._lines([[_cell(row.get(name)) for name in self.columns] for row in rows])
 
@@ -139,7 +141,7 @@ class ArrowEncoder:
         """Nothing stands before the rows."""
         return b""
 
-    def encode(self, rows: Sequence[OutRow]) -> bytes:
+    def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Give the stream of rows.
 
         Raises:
@@ -151,7 +153,7 @@ class ArrowEncoder:
             writer.write_table(self._table(rows))
         return sink.getvalue()
 
-    def _table(self, rows: Sequence[OutRow]) -> pa.Table:
+    def _table(self, rows: Sequence[OutputRow]) -> pa.Table:
         columns = []
         for field in self.schema:
             try:
@@ -201,7 +203,7 @@ def _packed(data: bytes, compression: str) -> bytes:
     return data
 
 
-def _json_line(row: OutRow) -> str:
+def _json_line(row: OutputRow) -> str:
     added = _json(row.added)
     raw = row.raw
     if raw is None or _SURROGATE.search(raw) or _has_no_number(raw):

@@ -1,6 +1,6 @@
-"""Ways to judge texts behind one seam: torch, and ONNX Runtime.
+"""What computes predictions: torch or ONNX Runtime, behind one interface.
 
-Shapes: N texts, C classes.
+Shapes: N texts, B batch, T time (tokens), C classes.
 """
 
 from __future__ import annotations
@@ -11,39 +11,27 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.predictor import TOKENS_AT_ONCE, predict_probabilities
+from textlstm.classifier.predictor import predict_in_batches, predict_probabilities
 from textlstm.config import PredictionConfig
-from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
-from textlstm.nn.parallel import for_each
 from textlstm.version import __version__
-
-Tokens = tuple[np.ndarray, np.ndarray]
-"""Ids of texts one behind the other, and their lengths, as `TextTokenizer.encode_batch` gives."""
 
 
 class Engine(Protocol):
-    """Judges texts. Equal texts in equal lists give equal results, bit for bit."""
+    """Predicts. Equal texts in equal lists give equal results, bit for bit."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Label names, index = id."""
+    def encode(self, texts: Sequence[str]) -> EncodedTexts:
+        """Return the token ids of texts."""
 
-    @property
-    def trained_columns(self) -> tuple[str, ...]:
-        """The text columns of the training."""
+    def predict(self, texts: EncodedTexts) -> np.ndarray:
+        """Return the probabilities of N texts, float32 [N, C]."""
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
-        """Read texts as ids."""
-
-    def judge(self, tokens: Tokens) -> np.ndarray:
-        """Give the probabilities of N texts, float32 [N, C]."""
-
-    def facts(self) -> dict[str, Any]:
-        """Name what shapes a result to the last bit: the model, versions, device, threads."""
+    def signature(self) -> dict[str, Any]:
+        """Return what shapes a result to the last bit: the model, versions, device, threads."""
 
 
 class TorchEngine:
@@ -52,7 +40,7 @@ class TorchEngine:
     Args:
         classifier: the model, on its device and with its precision.
         batch_size: texts a step.
-        place: device and threads, where it is another process that computes.
+        place: device and threads, where another process computes.
     """
 
     def __init__(
@@ -61,20 +49,17 @@ class TorchEngine:
         self._classifier = classifier
         self._batch_size = batch_size
         self._place = place
-        self.labels = classifier.labels
-        self.trained_columns = classifier.settings.data.text_column
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
-        """Read texts as ids."""
-        return self._classifier.tokenizer.encode_batch(texts)
+    def encode(self, texts: Sequence[str]) -> EncodedTexts:
+        """Return the token ids of texts."""
+        return EncodedTexts.from_batches([self._classifier.tokenizer.encode_batch(texts)])
 
-    def judge(self, tokens: Tokens) -> np.ndarray:
-        """Give the probabilities of N texts, float32 [N, C]."""
-        texts = EncodedTexts.from_batches([tokens])
+    def predict(self, texts: EncodedTexts) -> np.ndarray:
+        """Return the probabilities of N texts, float32 [N, C]."""
         return predict_probabilities(self._classifier.model, texts, batch_size=self._batch_size)
 
-    def facts(self) -> dict[str, Any]:
-        """Name what shapes a result to the last bit."""
+    def signature(self) -> dict[str, Any]:
+        """Return what shapes a result to the last bit."""
         device, threads = self._place or (str(self._classifier.device), torch.get_num_threads())
         return {
             "model": self._classifier.fingerprint(),
@@ -85,7 +70,7 @@ class TorchEngine:
         }
 
 
-class OnnxEngine:
+class OnnxEngine(TorchEngine):
     """The network as an ONNX graph, run by ONNX Runtime on the CPU.
 
     Args:
@@ -102,46 +87,30 @@ class OnnxEngine:
         from textlstm.export.onnx_session import OnnxSession
         from textlstm.export.parity import plain_copy
 
-        self._threads = torch.get_num_threads()
+        super().__init__(classifier, batch_size, ("cpu", torch.get_num_threads()))
         graph = build_graph(plain_copy(classifier.model), int8=int8)
-        # each of the threads of `for_each` judges a batch of its own, alone
+        # batches are predicted side by side, each by one thread
         self._session = OnnxSession(graph.SerializeToString(), threads=1)
-        self._classifier = classifier
-        self._batch_size = batch_size
-        self.labels = classifier.labels
-        self.trained_columns = classifier.settings.data.text_column
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
-        """Read texts as ids."""
-        return self._classifier.tokenizer.encode_batch(texts)
+    def predict(self, texts: EncodedTexts) -> np.ndarray:
+        """Return the probabilities of N texts, float32 [N, C]."""
 
-    def judge(self, tokens: Tokens) -> np.ndarray:
-        """Give the probabilities of N texts, float32 [N, C]."""
-        texts = EncodedTexts.from_batches([tokens])
-        found = np.empty((len(texts), len(self.labels)), np.float32)  # [N, C]
+        def forward(ids: Tensor, lengths: Tensor) -> np.ndarray:
+            return self._session(ids.numpy(), lengths.numpy())[1]  # [B, C]
 
-        def judge(rows: np.ndarray) -> None:
-            ids, lengths = (part.numpy() for part in collate(texts, rows))  # [B, T], [B]
-            _, found[rows] = self._session(ids, lengths)
+        return predict_in_batches(
+            forward, texts, len(self._classifier.labels), batch_size=self._batch_size
+        )
 
-        largest = self._batch_size * int(texts.lengths.max(initial=1))  # tokens of a batch
-        batches = sorted_batches(texts.lengths, batch_size=self._batch_size)
-        for_each(judge, batches, most=TOKENS_AT_ONCE // largest)
-        return found
-
-    def facts(self) -> dict[str, Any]:
-        """Name what shapes a result to the last bit."""
-        return {
-            "model": self._classifier.fingerprint(),
-            "textlstm": __version__,
-            "onnxruntime": version("onnxruntime"),
-            "device": "cpu",
-            "threads": self._threads,
-        }
+    def signature(self) -> dict[str, Any]:
+        """Return what shapes a result to the last bit."""
+        signature = super().signature()
+        del signature["torch"]
+        return {**signature, "onnxruntime": version("onnxruntime")}
 
 
 def make_engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
-    """Make the engine that the options ask for (that of an actor, where it is ray).
+    """Create the engine that the options ask for; for ray, the one of an actor.
 
     Args:
         classifier: the model.

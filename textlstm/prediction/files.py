@@ -1,9 +1,8 @@
 """Rows in, the same rows with labels out: from an input to an output, or from stream to stream.
 
-Rows out are rows in, in order. A row without a usable text gets no label, and the reason in a
-column `error`. Rows are read, encoded, judged and written in chunks, each stage in a thread of
-its own, and a few chunks are held at a time. A chunk that is written is kept whatever happens;
-a run that was broken off goes on behind the last one.
+Rows keep their order. A row without a usable text gets no label, and the reason in a column
+`error`. Rows are read, encoded, predicted and written in chunks; a few chunks are in memory at a
+time. A chunk that is written survives a crash; a resumed run continues after the last one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import pyarrow as pa
 
@@ -33,15 +32,15 @@ from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunk
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.work_folder import WorkFolder
 from textlstm.io.writers import Encoder, JsonEncoder
-from textlstm.options import differences, resumable_names
+from textlstm.options import resumable_names
 from textlstm.prediction.engines import Engine, make_engine
-from textlstm.prediction.stream import Done, Sink, run, run_lines
+from textlstm.prediction.stream import FinishedChunk, classify_chunks, finish_chunk, read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Progress = Callable[[int, "int | None", int], None]
-"""Told the rows done, the rows there seem to be (if known), and those done by earlier runs."""
+"""Takes the rows done, the estimated number of rows (if known), and the rows of earlier runs."""
 
 
 def classify_file(
@@ -52,67 +51,66 @@ def classify_file(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
 ) -> Summary:
     """Label the rows of files or of a dataset.
 
     Args:
         classifier: the model.
         source: see `textlstm.io.input.find_input`.
-        target: where the rows go: a file, its format told by its name; a folder, which gets
-            parquet parts; or a stream, which gets json lines. All columns are kept; those of
-            `added_columns` follow them (in json lines, `error` only where there is one).
+        target: a file with the suffix of a format; a folder, which gets parquet parts; or a
+            stream, which gets json lines. All columns are kept; those of `added_columns` follow
+            them (in json lines, `error` only if there is one).
         config: names of columns, what is added, engine, sizes.
-        overwrite: whether a target that is there may be replaced.
-        resume: whether to go on with a run that was broken off, if there is one.
-        progress: told of each chunk that is kept.
+        overwrite: whether an existing target may be replaced.
+        resume: whether to resume an interrupted run, if there is one.
+        on_progress: called after each chunk that is written.
 
     Returns:
-        What was counted, rows of earlier runs included.
+        The number of rows and of failures, those of earlier runs included.
 
     Raises:
-        ConfigError: an added column has the name of another, there are not so many labels, or
-            the run to resume was asked for something else.
+        ConfigError: an added column has the name of another, `top_k` is greater than the number
+            of labels, or the run to resume was asked for something else.
         DataError: the source can't be read, or it is not clear which column holds the text.
-        OutputError: the target exists or can't be written. What was kept stays in its work
-            folder.
+        OutputError: the target exists or can't be written. Finished rows stay in its work folder.
     """
     engine = make_engine(classifier, config)
-    place = Target.of_path(target) if isinstance(target, str | os.PathLike) else None
+    place = _target(target)
     kind = place.kind if place else "jsonl"
     rows = find_input(source, config, kind)
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
-    texts = choose_texts(rows.name, rows.columns.names, config.text_column, engine.trained_columns)
+    trained = classifier.settings.data.text_column
+    texts = choose_texts(rows.name, rows.columns.names, config.text_column, trained)
     config = name_columns(config, rows.columns.names)
     labeller = _labeller(classifier, texts, config, kind)
     columns = _output_columns(rows.columns, labeller, source=rows.name)
 
-    def go(sink: Sink, summary: Summary, start: Place) -> Summary:
-        tell = _Teller(rows, summary, progress)
+    def classify(run: _Run) -> None:
         if config.engine == "ray":
             from textlstm.prediction.ray import run_on_ray  # an optional library
 
-            run_on_ray(classifier, labeller, rows, start, sink, summary, tell)
-        else:
-            source = chunks(rows, start, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
-            run(engine, labeller, source, sink, summary, tell)
-        return summary
+            run_on_ray(classifier, labeller, rows, run.end, run.output.encoder, run.commit)
+            return
+        parts = chunks(rows, run.end, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
+        seconds = run.summary.seconds
+        classify_chunks(engine, labeller, run.output.encoder, parts, run.commit, seconds)
 
     if place is None:
         if resume:
-            raise ConfigError("resume: what went to a stream can't be gone on with")
-        return go(_Stream(cast(BinaryIO, target)), Summary(), Place())
-    job = _job(rows, engine, labeller, columns)
-    with WorkFolder(place.path) as work:
-        output = RowOutput(place, work, columns)
-        _begin_or_resume(place, work, output, job, overwrite=overwrite, resume=resume)
-        kept = _Kept(output)
-        summary, start = kept.so_far()
-        if not output.is_whole():
-            go(kept, summary, start)
-        output.finish(kept.state, overwrite=overwrite)
-    return summary
+            raise ConfigError("resume = True: a stream can't be resumed: pass the name of a file")
+        run = _Run(_StreamOutput(cast(BinaryIO, target)), rows.total, on_progress)
+        classify(run)
+        return run.summary
+    with RowOutput(place, columns) as output:
+        job = _job(rows, engine, labeller, columns)
+        run = _Run(output, rows.total, on_progress)
+        run.restore(output.open(job, run.state(), overwrite=overwrite, resume=resume))
+        if not output.is_whole:
+            classify(run)
+        output.finish(run.state(), overwrite=overwrite)
+    return run.summary
 
 
 def classify_lines(
@@ -123,7 +121,7 @@ def classify_lines(
     *,
     overwrite: bool = False,
 ) -> Summary:
-    """Label the lines of a stream of text, each as soon as it is there.
+    """Label the lines of a stream of text, each as soon as it arrives.
 
     Args:
         classifier: the model.
@@ -133,99 +131,110 @@ def classify_lines(
         overwrite: as in `classify_file`.
 
     Returns:
-        What was counted.
+        The number of rows and of failures.
 
     Raises:
         ConfigError: as in `classify_file`.
         OutputError: as in `classify_file`; nothing is kept.
     """
     engine = make_engine(classifier, config)
-    column = pa.schema([(TEXT_COLUMN, pa.string())])
-    place = Target.of_path(target) if isinstance(target, str | os.PathLike) else None
+    place = _target(target)
     labeller = _labeller(classifier, (TEXT_COLUMN,), config, place.kind if place else "jsonl")
+    column = pa.schema([(TEXT_COLUMN, pa.string())])
     columns = _output_columns(column, labeller, source="a line of text")
+
+    def classify(run: _Run) -> None:
+        for chunk in read_lines(source):  # one after the other: no line waits for the next
+            run.commit(finish_chunk(engine, labeller, run.output.encoder, chunk))
+
     if place is None:
-        return run_lines(engine, labeller, source, _Stream(cast(BinaryIO, target)))
-    with WorkFolder(place.path) as work:
-        output = RowOutput(place, work, columns)
-        job = {"resumable": {"resumable": False}}
-        _begin_or_resume(place, work, output, job, overwrite=overwrite, resume=False)
-        kept = _Kept(output)
+        run = _Run(_StreamOutput(cast(BinaryIO, target)))
+        classify(run)
+        return run.summary
+    with RowOutput(place, columns) as output:
+        run = _Run(output)
+        output.open({}, run.state(), overwrite=overwrite, resume=False)
         try:
-            summary = run_lines(engine, labeller, source, kept)
-            output.finish(kept.state, overwrite=overwrite)
+            classify(run)
+            output.finish(run.state(), overwrite=overwrite)
         except BaseException:
-            work.remove()  # the lines that were read are gone
+            output.discard()  # the lines can't be read again
             raise
-    return summary
+    return run.summary
 
 
-class _Teller:
-    """Tells of progress.
+class _Output(Protocol):
+    @property
+    def encoder(self) -> Encoder:
+        """Turns labelled rows into bytes."""
 
-    Args:
-        rows: the input.
-        summary: what is done.
-        progress: who is told.
-    """
-
-    def __init__(self, rows: RowInput, summary: Summary, progress: Progress | None) -> None:
-        self._rows = rows
-        self._summary = summary
-        self._progress = progress
-        self._earlier = summary.rows
-        if summary.rows:
-            self(0)
-
-    def __call__(self, share: float) -> None:
-        """Tell how much is done; rows still to come are guessed from the share of bytes."""
-        if self._progress is None:
-            return
-        done, total = self._summary.rows, self._rows.total
-        if total is None and share:
-            total = round(done / share)
-        self._progress(done, total, self._earlier)
+    def commit(self, data: bytes, rows: int, state: dict[str, Any]) -> None:
+        """Write a chunk."""
 
 
-class _Stream:
-    """A stream as a sink: what is written is gone."""
+class _StreamOutput:
+    """A stream of json lines."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.encoder: Encoder = JsonEncoder()
 
-    def keep(self, done: Done, summary: Summary) -> None:
-        """Write a chunk."""
-        self._stream.write(done.data)
+    def commit(self, data: bytes, rows: int, state: dict[str, Any]) -> None:
+        self._stream.write(data)
         self._stream.flush()
 
 
-class _Kept:
-    """An output as a sink: after each chunk its state says how far it is.
+class _Run:
+    """A run: its output and how far it is.
 
     Args:
-        output: begun or resumed.
+        output: the output.
+        total: number of rows of the input, if known; otherwise estimated from the share of bytes.
+        on_progress: called after each chunk.
     """
 
-    def __init__(self, output: RowOutput) -> None:
-        self._output = output
-        self.encoder = output.encoder
-        self.state: dict[str, Any] = output.given()
+    def __init__(
+        self, output: _Output, total: int | None = None, on_progress: Progress | None = None
+    ) -> None:
+        self.output = output
+        self.summary = Summary()
+        self.end = Place()
+        self._earlier = 0
+        self._total = total
+        self._on_progress = on_progress
 
-    def so_far(self) -> tuple[Summary, Place]:
-        """Give what earlier runs did."""
-        summary = Summary(self.state["rows"], Counter(self.state["failed"]))
-        return summary, Place(self.state["group"], self.state["row"])
+    def state(self) -> dict[str, Any]:
+        """Return how far the run is, fit for JSON."""
+        rows, failed = self.summary.rows, dict(self.summary.failed)
+        return {"rows": rows, "failed": failed, "group": self.end.group, "row": self.end.row}
 
-    def keep(self, done: Done, summary: Summary) -> None:
-        """Write a chunk and have it on the disk."""
-        self.state = _state(summary, done.end)
-        self._output.commit(done.data, done.rows, self.state)
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the state of an earlier run."""
+        self.summary = Summary(state["rows"], Counter(state["failed"]))
+        self.end = Place(state["group"], state["row"])
+        self._earlier = self.summary.rows
+        if self._earlier:
+            self._report(0)
+
+    def commit(self, chunk: FinishedChunk) -> None:
+        """Count a chunk, write it and report the progress."""
+        self.summary.rows += chunk.rows
+        self.summary.failed.update(chunk.failed)
+        self.end = chunk.end
+        self.output.commit(chunk.data, chunk.rows, self.state())
+        self._report(chunk.share)
+
+    def _report(self, share: float) -> None:
+        done, total = self.summary.rows, self._total
+        if total is None and share:
+            total = round(done / share)
+        if self._on_progress is not None:
+            self._on_progress(done, total, self._earlier)
 
 
-def _state(summary: Summary, end: Place) -> dict[str, Any]:
-    failed = dict(summary.failed)
-    return {"rows": summary.rows, "failed": failed, "group": end.group, "row": end.row}
+def _target(target: str | os.PathLike[str] | BinaryIO) -> Target | None:
+    """Return the file or folder to write, None for a stream."""
+    return Target.of_path(target) if isinstance(target, str | os.PathLike) else None
 
 
 def _require_apart(place: Target, rows: FileRows) -> None:
@@ -239,7 +248,7 @@ def _require_apart(place: Target, rows: FileRows) -> None:
 def _labeller(
     classifier: TextClassifier, texts: tuple[str, ...], config: PredictionConfig, kind: str
 ) -> Labeller:
-    """Make what puts labels into rows, for an output of a format."""
+    """Create the labeller for an output of a format."""
     trained = classifier.settings.data.label_separator
     separator = config.label_separator or trained or SEPARATOR
     return Labeller(
@@ -253,26 +262,21 @@ def _labeller(
 
 
 def _output_columns(columns: pa.Schema, labeller: Labeller, *, source: str) -> pa.Schema:
-    """Give the columns of the output, after a check that none gets lost."""
+    """Return the columns of the output; check that none replaces another."""
     added = labeller.added_columns()
     require_new_names(columns.names, added, source=source)
     return pa.schema([*columns, *(pa.field(name, kind) for name, kind in added.items())])
 
 
-def _job(
-    rows: RowInput,
-    engine: Engine,
-    labeller: Labeller,
-    columns: pa.Schema,
-) -> dict[str, Any]:
-    """Describe all that the bytes of the output depend on."""
+def _job(rows: RowInput, engine: Engine, labeller: Labeller, columns: pa.Schema) -> dict[str, Any]:
+    """Describe everything that the bytes of the output depend on."""
     options = labeller.config.to_dict()
     options |= {"text_column": list(labeller.text_columns), "label_separator": labeller.separator}
-    for name in resumable_names(PredictionConfig):  # the engine's facts have what they came to
+    for name in resumable_names(PredictionConfig):  # the engine's signature has their effect
         del options[name]
     job = {
         "input": rows.fingerprint(),
-        "engine": engine.facts(),
+        "engine": engine.signature(),
         "options": options,
         "output": {
             "the output's columns": ", ".join(f"{field.name} {field.type}" for field in columns),
@@ -282,49 +286,7 @@ def _job(
     return cast("dict[str, Any]", json.loads(json.dumps(job)))
 
 
-def _begin_or_resume(
-    place: Target,
-    work: WorkFolder,
-    output: RowOutput,
-    job: dict[str, Any],
-    *,
-    overwrite: bool,
-    resume: bool,
-) -> None:
-    """Begin a run, or go on with the one that is there, as was asked for."""
-    begun = work.is_begun()
-    if begun and resume:
-        found = differences(work.job(), job)
-        if found:
-            raise ConfigError(
-                f"the unfinished run of {place.path} is another one: {'; '.join(found[:3])}: "
-                "repeat its command with --resume, or begin anew with --overwrite alone"
-            )
-        output.resume()
-        if not output.is_whole():
-            place.require_free(overwrite=overwrite)
-        return
-    if begun and not overwrite and work.job().get("input") and _has_rows(work):
-        raise OutputError(
-            f"a run of {place.path} was broken off and is in {work.path}: pass --resume to go on "
-            "with it, or --overwrite to begin anew"
-        )
-    if resume and place.path.exists() and not overwrite:
-        raise OutputError(
-            f"{place.path} exists and there is no unfinished run of it: pass --overwrite to begin "
-            "anew"
-        )
-    place.require_free(overwrite=overwrite)
-    output.begin(job, _state(Summary(), Place()))
-
-
-def _has_rows(work: WorkFolder) -> bool:
-    """Tell whether a run has kept rows; if it ended before, as where no cluster was found, none."""
-    given = work.state().get("given")
-    return not (isinstance(given, dict) and given.get("rows") == 0)
-
-
 def unfinished(target: str | os.PathLike[str]) -> Path | None:
-    """Give the work folder of an output whose run was broken off and can be resumed, if any."""
+    """Return the work folder of an output whose run can be resumed, if there is one."""
     work = WorkFolder(Target.of_path(target).path)
     return work.path if work.is_begun() else None

@@ -1,12 +1,11 @@
-"""Classification on a Ray cluster: the stages of `row_stream` as tasks and actors of Ray Data.
+"""Classification on a Ray cluster: the stages of `stream` as tasks and actors of Ray Data.
 
-Reading tasks cut the groups of an input into chunks, actors that hold the model turn chunks into
-finished bytes, and this process writes them in their order. A task or actor that is lost with
-its machine is started again elsewhere. Chunks and their bytes are those of a local run with as
-many threads as an actor has.
+Tasks read the groups of an input into chunks, actors that hold the model turn chunks into bytes,
+and this process writes them in order. If a machine fails, its tasks and actors are started again
+elsewhere. The bytes are those of a local run with as many threads as an actor has.
 
-Other machines need textlstm installed and must see the input under the same path; the model
-goes to them by way of Ray.
+Other machines need textlstm installed and must see the input under the same path; Ray sends them
+the model.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +24,6 @@ import torch
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelling import (
     Labeller,
-    Summary,
     choose_texts,
     name_columns,
     require_new_names,
@@ -40,7 +36,7 @@ from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
 from textlstm.prediction.engines import TorchEngine
-from textlstm.prediction.stream import Sink, finish_chunk, keep
+from textlstm.prediction.stream import Commit, finish_chunk
 
 try:
     import ray
@@ -62,25 +58,23 @@ def run_on_ray(
     labeller: Labeller,
     rows: RowInput,
     start: Place,
-    sink: Sink,
-    summary: Summary,
-    tell: Callable[[float], None],
+    encoder: Encoder,
+    commit: Commit,
 ) -> None:
-    """Classify an input on a Ray cluster; see `textlstm.prediction.stream.run`.
+    """Classify an input on a Ray cluster; see `textlstm.prediction.stream.classify_chunks`.
 
     Args:
         classifier: the model.
-        labeller: finds texts in rows, and puts labels in; `labeller.config` has the address of
-            the cluster and how many actors there shall be.
+        labeller: finds the texts of rows, and adds labels to rows; `labeller.config` has the
+            address of the cluster and the number of actors.
         rows: the input.
         start: where to begin.
-        sink: gets the results, in order.
-        summary: of the rows done before; those done now are added.
-        tell: called after each chunk with the share of the input that is done.
+        encoder: turns labelled rows into bytes.
+        commit: gets each finished chunk, in order.
 
     Raises:
         ConfigError: there is no cluster at the address.
-        TextLSTMError: a task met an error that the user can mend.
+        TextLSTMError: a task met an error that the user can fix.
     """
     config = labeller.config
     groups = [
@@ -97,20 +91,18 @@ def run_on_ray(
         dataset = dataset.map_batches(
             _Reader(rows, config.chunk_rows),
             batch_size=1,
-            num_cpus=0,  # actors may take all there are, and must get something to do
+            num_cpus=0,  # actors may take all CPUs, and need chunks to work on
             compute=ray.data.TaskPoolStrategy(_READERS),
         ).map_batches(
-            _ChunkJudge,
-            fn_constructor_args=(_Model(classifier, config), labeller, sink.encoder),
+            _ChunkClassifier,
+            fn_constructor_args=(classifier, labeller, encoder),
             batch_size=1,
             **_room(config),
         )
         batches = iter(dataset.iter_batches(batch_size=1, prefetch_batches=_AHEAD))
         with contextlib.closing(batches):  # or after an error the actors would stay for a while
             for batch in batches:
-                done = batch["done"][0]
-                keep(done, sink, summary)
-                tell(done.share)
+                commit(batch["finished"][0])
 
 
 def label_dataset(
@@ -140,33 +132,27 @@ def label_dataset(
     labeller = Labeller(classifier.labels, texts, config, thresholds=classifier.thresholds)
     require_new_names(names, labeller.added_columns(), source="the dataset")
     return dataset.map_batches(
-        _TableJudge,
-        fn_constructor_args=(_Model(classifier, config), labeller),
+        _TableClassifier,
+        fn_constructor_args=(classifier, labeller),
         batch_size=config.chunk_rows,
         batch_format="pyarrow",
         **_room(config),
     )
 
 
-class _Model:
-    """A model folder as bytes, on its way to other machines."""
-
-    def __init__(self, classifier: TextClassifier, config: PredictionConfig) -> None:
-        self._config = config
-        with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
-            classifier.save(folder)
-            self._files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
-
-    def load(self) -> TorchEngine:
-        config = self._config
-        torch.set_num_threads(config.threads or 1)
-        with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
-            for name, data in self._files.items():
-                (Path(folder) / name).write_bytes(data)
-            classifier = TextClassifier.load(
-                folder, device=config.device, precision=config.precision
-            )
-        return TorchEngine(classifier, config.batch_size)
+def _engine(classifier: TextClassifier, config: PredictionConfig) -> TorchEngine:
+    """Create the engine of an actor from the classifier that Ray sent it."""
+    torch.set_num_threads(config.threads or 1)
+    classifier = TextClassifier(
+        classifier.model,
+        classifier.tokenizer,
+        classifier.labels,
+        classifier.settings,
+        thresholds=classifier.thresholds,
+        device=config.device,
+        precision=config.precision,
+    )
+    return TorchEngine(classifier, config.batch_size)
 
 
 class _Reader:
@@ -184,31 +170,30 @@ class _Reader:
                 yield {"chunk": _cell(chunk)}
 
 
-class _ChunkJudge:
-    """An actor that turns chunks into what is to be written."""
+class _ChunkClassifier:
+    """An actor that turns chunks into the bytes to be written."""
 
-    def __init__(self, model: _Model, labeller: Labeller, encoder: Encoder) -> None:
-        self._engine = model.load()
+    def __init__(self, classifier: TextClassifier, labeller: Labeller, encoder: Encoder) -> None:
+        self._engine = _engine(classifier, labeller.config)
         self._labeller = labeller
         self._encoder = encoder
 
     def __call__(self, batch: Columns) -> Columns:
-        done = finish_chunk(self._engine, self._labeller, self._encoder, batch["chunk"][0])
-        return {"done": _cell(done)}
+        chunk = batch["chunk"][0]
+        return {"finished": _cell(finish_chunk(self._engine, self._labeller, self._encoder, chunk))}
 
 
-class _TableJudge:
-    """An actor that adds columns to tables."""
+class _TableClassifier:
+    """An actor that adds the columns to tables."""
 
-    def __init__(self, model: _Model, labeller: Labeller) -> None:
-        self._engine = model.load()
+    def __init__(self, classifier: TextClassifier, labeller: Labeller) -> None:
+        self._engine = _engine(classifier, labeller.config)
         self._labeller = labeller
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = [Row(number, *found) for number, found in enumerate(batch_values(table), 1)]
-        found = self._labeller.read(rows)
-        probabilities = self._engine.judge(self._engine.encode(found.texts))
-        labelled = self._labeller.label(found, probabilities)
+        texts = self._engine.encode(self._labeller.texts(rows))
+        labelled = self._labeller.label(rows, self._engine.predict(texts))
         for name, kind in self._labeller.added_columns().items():
             column = pa.array([row.get(name) for row in labelled], kind)
             table = table.append_column(name, column)
@@ -216,7 +201,7 @@ class _TableJudge:
 
 
 def _cell(value: object) -> np.ndarray:
-    """Give a column of one object."""
+    """Return a column of one object."""
     column = np.empty(1, object)
     column[0] = value
     return column
@@ -224,13 +209,13 @@ def _cell(value: object) -> np.ndarray:
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """Be in a Ray cluster: the one at an address, the one this process is in, or a new one."""
+    """Use a Ray cluster: the one at an address, the one this process is in, or a new one."""
     if ray.is_initialized():
         if address:
             raise ConfigError(f"address = {address!r}: this process is in a Ray cluster already")
         yield
         return
-    # Ray's core writes of what it does straight to stderr
+    # Ray's core logs straight to stderr
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -243,14 +228,14 @@ def _cluster(address: str | None) -> Iterator[None]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a small input leaves actors idle
+            warnings.simplefilter("ignore", UserWarning)  # of idle actors, for a small input
             yield
     finally:
         ray.shutdown()
 
 
 def _room(config: PredictionConfig) -> dict[str, Any]:
-    """Choose how many actors there shall be and what each of them takes."""
+    """Choose the number of actors and the resources of each."""
     cluster = ray.cluster_resources()
     threads = config.threads or 1
     gpus = int(cluster.get("GPU", 0)) if config.device != "cpu" else 0
@@ -266,12 +251,12 @@ def _actors(count: int) -> Any:
 
 @contextlib.contextmanager
 def _clear_errors() -> Iterator[None]:
-    """Raise what a task met that the user can mend as it was raised there."""
+    """Raise an error of ours as the task raised it, without what Ray wraps it in."""
     try:
         yield
     except ray.exceptions.RayError as error:
         cause: BaseException | None = error
-        while isinstance(cause, ray.exceptions.RayError):  # it is both, with a message of pages
+        while isinstance(cause, ray.exceptions.RayError):  # of both classes, with a long message
             cause = getattr(cause, "cause", None) or cause.__cause__
         if isinstance(cause, TextLSTMError):
             raise type(cause)(first_line(cause)) from error  # Ray adds lines of advice

@@ -14,7 +14,7 @@
         ]),
         batch_size=4096,
     )
-    reviews.withColumn("judged", classify("text")).select("*", "judged.*")
+    reviews.withColumn("found", classify("text")).select("*", "found.*")
 
 A model that gives a text any number of labels has `ArrayType(StringType())` for `label`.
 
@@ -50,19 +50,19 @@ def make_predict_fn(
     precision: str = "fp32",
     threads: int | None = 1,
 ) -> PredictFn:
-    """Load a model and give a function that labels a batch of texts.
+    """Load a model and return a function that labels a batch of texts.
 
     Args:
         folder: the model folder.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         precision: 'fp32', 'bf16' or 'auto'.
-        threads: CPU threads of this process, because Spark runs one for each core; None leaves
+        threads: CPU threads of this process; Spark runs one process for each core. None keeps
             torch's own number.
 
     Returns:
-        A function of N cells, of which those that are no text (null, for one) get no label. It
-        gives the columns `label`, `score` and `error`, object [N] each; null where there is
-        nothing to say. Where a text may have several labels, `label` holds lists.
+        A function of N cells that returns the columns `label`, `score` and `error`, object [N]
+        each. A cell that is not a text (such as null) gets no label, and the reason in `error`.
+        If a text may have several labels, `label` holds lists.
 
     Raises:
         ModelFolderError: the folder can't be read.
@@ -77,8 +77,8 @@ def make_predict_fn(
     )
 
     def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:
-        found = labeller.read([Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)])
-        rows = labeller.label(found, engine.judge(engine.encode(found.texts)))
+        given = [Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)]
+        rows = labeller.label(given, engine.predict(engine.encode(labeller.texts(given))))
         columns = {}
         for name in COLUMNS:
             columns[name] = np.empty(len(rows), object)  # [N]

@@ -1,7 +1,7 @@
-"""The stages that rows pass, from reading to writing: what overlaps, and what is counted.
+"""Chunks of rows, from reading to writing: what overlaps, and what is counted.
 
-Chunks of rows are read, encoded, judged and written; reading, encoding and writing have a thread
-each, and the network computes in the thread of the caller.
+Chunks are read, encoded, predicted and written. Reading, encoding and writing have a thread each,
+and the network computes in the thread of the caller.
 """
 
 from __future__ import annotations
@@ -12,32 +12,35 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 
-from textlstm.classifier.labelling import TEXT_COLUMN, FoundTexts, Labeller, Summary
+from textlstm.classifier.labelling import TEXT_COLUMN, Labeller
+from textlstm.data.encoded import EncodedTexts
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
 from textlstm.nn.memory import release_excess
-from textlstm.prediction.engines import Engine, Tokens
-from textlstm.prediction.stages import Behind, ahead
+from textlstm.prediction.engines import Engine
+
+T = TypeVar("T")
 
 _BLOCK = 2**18  # bytes read at once from a stream
 
 
 @dataclass(frozen=True)
-class Done:
-    """A chunk that is ready to be kept.
+class FinishedChunk:
+    """The bytes of a chunk, ready to be written.
 
     Args:
-        data: its bytes in the output.
-        rows: how many rows it has.
+        data: the bytes.
+        rows: how many rows they are.
         failed: reason -> rows without a label.
-        end: the place behind it.
-        share: how much of the input is done with it, from 0 to 1.
+        end: the place behind its last row.
+        share: how much of the input lies before that place, from 0 to 1.
     """
 
     data: bytes
@@ -47,148 +50,139 @@ class Done:
     share: float
 
 
-class Sink(Protocol):
-    """Takes what is done, in order."""
-
-    @property
-    def encoder(self) -> Encoder:
-        """Makes the bytes."""
-
-    def keep(self, done: Done, summary: Summary) -> None:
-        """Keep a chunk; the summary has it already."""
+Commit = Callable[[FinishedChunk], None]
+"""Writes a chunk and counts it; called for each chunk in order."""
 
 
-def run(
+def classify_chunks(
     engine: Engine,
     labeller: Labeller,
+    encoder: Encoder,
     source: Iterable[Chunk],
-    sink: Sink,
-    summary: Summary,
-    tell: Callable[[float], None],
+    commit: Commit,
+    seconds: dict[str, float],
 ) -> None:
     """Classify chunks in overlapping stages.
 
     Args:
-        engine: judges the texts.
-        labeller: finds them in rows, and puts the labels in.
+        engine: predicts the labels of texts.
+        labeller: finds the texts of rows, and adds labels to rows.
+        encoder: turns labelled rows into bytes.
         source: the chunks.
-        sink: gets the results.
-        summary: of the rows done before; those done now are added.
-        tell: called after each chunk with the share of the input that is done.
+        commit: gets each finished chunk, in a thread of its own.
+        seconds: stage -> time spent in it, which is added up here; stages overlap.
     """
-    clock = _Clock(summary.seconds)
 
-    def encode(read: Iterable[Chunk]) -> Iterator[_Encoded]:
-        for chunk in read:
-            with clock.stage("encode"):
-                found = labeller.read(chunk.rows)
-                tokens = engine.encode(found.texts)
-            yield _Encoded(chunk, found, tokens)
+    def encode(chunk: Chunk) -> tuple[Chunk, EncodedTexts]:
+        with _timed(seconds, "encode"):
+            return chunk, engine.encode(labeller.texts(chunk.rows))
 
-    def write(judged: tuple[_Encoded, np.ndarray]) -> None:
-        with clock.stage("write"):
-            done = _done(*judged, labeller, sink.encoder)
-            keep(done, sink, summary)
-        tell(done.share)
+    def write(chunk: Chunk, probabilities: np.ndarray) -> None:
+        with _timed(seconds, "write"):
+            commit(_finish(chunk, probabilities, labeller, encoder))
 
+    written: Future[None] | None = None
     with (
-        ahead(clock.reading(source)) as read,
-        ahead(encode(read)) as encoded,
-        Behind(write) as writer,
+        ahead(_reading(source, seconds)) as read,
+        ahead(map(encode, read)) as encoded,
+        ThreadPoolExecutor(1, "textlstm-write") as writer,
     ):
-        for item in encoded:  # in this thread, so that Ctrl-C finds its way between batches
-            with clock.stage("judge"):
-                probabilities = engine.judge(item.tokens)
+        for chunk, texts in encoded:  # in this thread, so that Ctrl-C gets in between batches
+            with _timed(seconds, "predict"):
+                probabilities = engine.predict(texts)
                 release_excess()  # threads leave holes, more with every chunk
-            writer.put((item, probabilities))
+            if written is not None:
+                written.result()
+            written = writer.submit(write, chunk, probabilities)
+        if written is not None:
+            written.result()
 
 
-def run_lines(engine: Engine, labeller: Labeller, source: BinaryIO, sink: Sink) -> Summary:
-    """Classify lines as they come, one thing after the other: none shall wait for the next.
+def finish_chunk(
+    engine: Engine, labeller: Labeller, encoder: Encoder, chunk: Chunk
+) -> FinishedChunk:
+    """Take a chunk through all stages but the last, one after the other."""
+    texts = engine.encode(labeller.texts(chunk.rows))
+    return _finish(chunk, engine.predict(texts), labeller, encoder)
+
+
+def _finish(
+    chunk: Chunk, probabilities: np.ndarray, labeller: Labeller, encoder: Encoder
+) -> FinishedChunk:
+    rows = labeller.label(chunk.rows, probabilities)
+    failed = Counter(row.failure for row in rows if row.failure is not None)
+    return FinishedChunk(encoder.encode(rows), len(rows), failed, chunk.end, chunk.share)
+
+
+@contextlib.contextmanager
+def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """Compute items in a thread of its own, one ahead of the one asked for.
 
     Args:
-        engine: judges the texts.
-        labeller: puts the labels in; its text column is `TEXT_COLUMN`.
-        source: UTF-8 text; each line is a row.
-        sink: gets the results.
+        items: what to compute; an error that it raises is raised where the item is asked for.
 
-    Returns:
-        What was counted.
+    Yields:
+        The items, in order. When the block ends, the thread has ended and `items` is closed.
     """
-    summary = Summary()
-    for rows in _line_windows(source):
-        done = finish_chunk(engine, labeller, sink.encoder, Chunk(rows, Place(), 0))
-        keep(done, sink, summary)
-    return summary
+    source = iter(items)
+    end: Any = object()
 
-
-@dataclass(frozen=True)
-class _Encoded:
-    chunk: Chunk
-    found: FoundTexts
-    tokens: Tokens
-
-
-def _done(item: _Encoded, probabilities: np.ndarray, labeller: Labeller, encoder: Encoder) -> Done:
-    data = encoder.encode(labeller.label(item.found, probabilities))
-    failed = labeller.failures(item.found)
-    return Done(data, len(item.chunk.rows), failed, item.chunk.end, item.chunk.share)
-
-
-def finish_chunk(engine: Engine, labeller: Labeller, encoder: Encoder, chunk: Chunk) -> Done:
-    """Take a chunk through all stages but the last, one after the other."""
-    found = labeller.read(chunk.rows)
-    tokens = engine.encode(found.texts)
-    return _done(_Encoded(chunk, found, tokens), engine.judge(tokens), labeller, encoder)
-
-
-def keep(done: Done, sink: Sink, summary: Summary) -> None:
-    """Count a chunk and give it to the sink."""
-    summary.rows += done.rows
-    summary.failed.update(done.failed)
-    sink.keep(done, summary)
-
-
-class _Clock:
-    """Adds up the time that stages take."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._seconds = seconds
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of a block."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
-
-    def reading(self, items: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Count the time that each item takes to come."""
-        iterator = iter(items)
-        while True:
-            with self.stage("read"):
-                item = next(iterator, None)
-            if item is None:
-                return
+    def results() -> Iterator[T]:
+        waiting = pool.submit(next, source, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, source, end)
             yield item
 
+    try:
+        with ThreadPoolExecutor(1, "textlstm-ahead") as pool:
+            yield results()
+    finally:
+        if close := getattr(source, "close", None):  # of a generator: its files are closed now
+            with contextlib.suppress(ValueError):  # it still runs, after a second Ctrl-C
+                close()
 
-def _line_windows(source: BinaryIO) -> Iterator[list[Row]]:
-    """Give the lines that are there, without waiting for more of them."""
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time that the block takes to that of its stage."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+def _reading(chunks: Iterable[Chunk], seconds: dict[str, float]) -> Iterator[Chunk]:
+    iterator = iter(chunks)
+    while True:
+        with _timed(seconds, "read"):
+            chunk = next(iterator, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def read_lines(source: BinaryIO) -> Iterator[Chunk]:
+    """Read the lines of a stream as rows of one column, `text`.
+
+    Args:
+        source: UTF-8 text.
+
+    Yields:
+        The lines that have arrived, without waiting for more of them.
+    """
     numbers = itertools.count(1)
-    begun: list[bytes] = []  # of a line whose end was not yet read
+    begun: list[bytes] = []  # parts of a line whose end was not yet read
     reader = cast(io.BufferedIOBase, source)
     while block := reader.read1(_BLOCK):
         *whole, rest = block.split(b"\n")
         if whole:
             whole[0] = b"".join([*begun, whole[0]])
             begun = []
-            yield [_line(next(numbers), line) for line in whole]
+            yield Chunk([_line(next(numbers), line) for line in whole], Place(), 0)
         begun.append(rest)
     if last := b"".join(begun):
-        yield [_line(next(numbers), last)]
+        yield Chunk([_line(next(numbers), last)], Place(), 0)
 
 
 def _line(number: int, line: bytes) -> Row:
