@@ -1,0 +1,88 @@
+"""Every command and program of the READMEs runs, on a sample cut small, in a folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+
+from textlstm.io.locate import SAMPLE
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDS_NETWORK = ("cornell-movie-review-data", "your-name/")
+RUN_ELSEWHERE = ("scripts/quickstart.sh", "scripts/test.sh")  # they install, and CI runs them
+NEEDS_DATA = ("unlabeled.parquet",)  # corpora that are not part of the project
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(name):
+    """(line, language, program) of each fenced block that can run here."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        language, program = found.groups()
+        if not any(mark in program for mark in (*NEEDS_NETWORK, *RUN_ELSEWHERE, *NEEDS_DATA)):
+            yield text.count("\n", 0, found.start()) + 1, language, program
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """A folder with the scripts, and an environment in which `sample` is a small one."""
+    rows = {"train": 64, "validation": 20, "test": 20}
+    for split, n in rows.items():
+        whole = datasets.Dataset.from_parquet(str(SAMPLE / f"{split}.parquet"))
+        (tmp_path / "sample").mkdir(exist_ok=True)
+        whole.select(range(n)).to_parquet(tmp_path / "sample" / f"{split}.parquet")
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    (patches / "sitecustomize.py").write_text(
+        "import pathlib\n"
+        "import textlstm.io.locate\n"
+        f"textlstm.io.locate.SAMPLE = pathlib.Path({str(tmp_path / 'sample')!r})\n"
+    )
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for command, module in (
+        ("textlstm", "-m textlstm"),
+        ("torchrun", "-m torch.distributed.run"),
+        ("python", ""),
+    ):
+        (commands / command).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        (commands / command).chmod(0o755)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "scripts").symlink_to(ROOT / "scripts")
+    (folder / "vocab").mkdir()
+    env = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(commands), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join([str(patches), str(ROOT)]),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return folder, env
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "textlstm/README.md", "vocab/README.md"])
+def test_every_command_and_program_runs(name, workplace):
+    folder, env = workplace
+    for line, language, program in blocks(name):
+        runner = ["bash", "-euo", "pipefail"] if language == "bash" else [sys.executable]
+        command = [*runner, "-c", program]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{name}, line {line}:\n{program}\n{done.stderr[-3000:]}"
+
+
+def test_the_readme_is_for_users_and_short():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    assert len(list(blocks("README.md"))) >= 10
+
+
+def test_every_link_of_the_readmes_leads_to_a_file():
+    for path in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path}: {target}"
