@@ -169,7 +169,7 @@ def test_texts_may_have_several_labels():
 
 def test_data_that_leaves_no_validation_part_is_refused():
     texts = ["a dull film", "a dull plot", "a bright film", "a bright plot"]
-    with pytest.raises(DataError, match="has 4 texts: too few to cut a validation part"):
+    with pytest.raises(DataError, match="has 4 texts: too few to hold out a validation part"):
         cross_validate({"train": (texts, ["bad", "bad", "good", "good"])}, folds=2, **FAST)
 
 

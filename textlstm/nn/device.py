@@ -1,4 +1,4 @@
-"""What a process settles before it computes: device, precision, threads, seed."""
+"""Device, precision, threads and seed of a process."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 @functools.lru_cache(maxsize=1)
 def _native_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Tell whether this CPU has bf16 products: AVX-512 BF16 or AMX.
+    """Whether this CPU has bf16 products: AVX-512 BF16 or AMX.
 
     Linux says so in a file; elsewhere, and on other kinds of processor, the answer is no.
     """
@@ -97,7 +97,7 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 
 def mind_fork() -> None:
-    """Have a forked process compute with one thread, when it first asks.
+    """Make a forked process compute with one thread, when it first asks.
 
     The threads that its parent computed with are not in it, and torch would wait for them for
     ever (pytorch issue 17199). `num_proc` of the `datasets` library forks.

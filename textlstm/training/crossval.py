@@ -1,4 +1,4 @@
-"""Cross-validation: every text is judged once, by a model that was trained without it.
+"""Cross-validation: every text is predicted once, by a model that was trained without it.
 
 Shapes: N texts.
 """
@@ -34,7 +34,7 @@ _SHOWN = ("accuracy", "macro_f1", "log_loss")  # of each fold, on a terminal
 
 @dataclass(frozen=True)
 class Fold:
-    """What came of one fold.
+    """The result of one fold.
 
     Args:
         number: from 1.
@@ -51,7 +51,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """A cross-validation, whole or under way.
+    """A cross-validation, complete or in progress.
 
     Args:
         source: the data.
@@ -75,7 +75,7 @@ class CrossValidation:
         return len(self.results) == self.folds
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Give mean, std, min and max over the folds of each figure that is one number.
+        """Return mean, std, min and max over the folds of each figure that is one number.
 
         Returns:
             Figures by the name that they have in `Fold.metrics`; empty if no fold is done. `std`
@@ -87,7 +87,7 @@ class CrossValidation:
         return {name: _spread([fold.metrics[name] for fold in self.results]) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values for JSON."""
+        """Return everything as plain values for JSON."""
         return {
             "source": self.source,
             "fingerprint": self.fingerprint,
@@ -115,7 +115,7 @@ class CrossValidation:
                 results=tuple(Fold(**fold) for fold in record["results"]),
             )
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"this is no record of a cross-validation ({error})") from error
+            raise ConfigError(f"this is not the record of a cross-validation ({error})") from error
 
 
 def cross_validate(
@@ -127,26 +127,26 @@ def cross_validate(
     observer: Observer | None = None,
     **options: Any,
 ) -> CrossValidation:
-    """Train and judge as many models as there are folds; no model is kept.
+    """Train and evaluate one model per fold; no model is kept.
 
-    The rows of train are dealt out to the folds, of each label alike. For each fold a model is
-    trained on the others, of which a part is cut off to pick the best epoch, and judged on it.
+    The rows of train are split into folds, stratified by label. For each fold a model is trained
+    on the others, of which a part is held out to pick the best epoch, and evaluated on the fold.
 
     Args:
         source: the data, as for `textlstm.train`; splits other than train are not used.
         folds: 2 or more.
         done: folds of an earlier call with the same arguments, which need not be trained again.
         keep: called before the first training and after each with what is done until then.
-        observer: told of every step and epoch of every training.
+        observer: callbacks for every step and epoch of every training.
         **options: settings by name, as the flags of `textlstm train`.
 
     Returns:
         The figures of all folds, and their summary.
 
     Raises:
-        TextLSTMError: something that the caller can mend, such as more folds than a label has
+        TextLSTMError: something that the caller can fix, such as more folds than a label has
             texts.
-        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was given what is done.
+        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was called with what is done.
     """
     folds = CrossvalConfig(folds=folds).folds
     settings = read_options(options)
@@ -192,8 +192,7 @@ def _require_same(done: CrossValidation, asked: CrossValidation) -> None:
     """Check that folds that are done belong to what is asked for."""
     if done.fingerprint != asked.fingerprint:
         raise DataError(
-            f"the folds that are done are of other data than {asked.source}: bring it back as it "
-            "was, or begin anew"
+            f"the finished folds are of other data than {asked.source}: restore it, or start over"
         )
     old, new = ({"folds": each.folds, **each.settings.to_dict()} for each in (done, asked))
     found = differences(old, new, ignore=_FREE)
@@ -205,7 +204,7 @@ def _require_same(done: CrossValidation, asked: CrossValidation) -> None:
 
 
 def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
-    """Give the rows but those of a fold for training, a part of them for validation.
+    """Return the splits of a fold: a stratified part of the other rows is held out for validation.
 
     Args:
         whole: all rows.
@@ -220,8 +219,8 @@ def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
     cut = stratified_part(whole.rows.labels[rest], share, settings.training.seed)
     if not len(cut):
         raise DataError(
-            f"{whole.source} has {len(held)} texts: too few to cut a validation part off what the "
-            "folds leave for training; add texts"
+            f"{whole.source} has {len(held)} texts: too few to hold out a validation part of what "
+            "the folds leave for training; add texts"
         )
     return Corpus(
         labels=whole.labels,
@@ -239,7 +238,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def format_crossval(result: CrossValidation) -> str:
-    """Lay a cross-validation out as plain text.
+    """Format a cross-validation as plain text.
 
     Args:
         result: with a fold or more.
@@ -257,7 +256,7 @@ def format_crossval(result: CrossValidation) -> str:
         figures = "".join(f"{fold.metrics[name]:>11.4f}" for name in shown)
         best = f"{fold.training['best_epoch']} of {fold.training['epochs']}"
         lines.append(f"{fold.number:>4}{fold.rows['test']:>9,}{figures}{best:>12}")
-    lines += ["", f"{'':20}{'mean':>8}{'±':>9}{'least':>9}{'most':>9}"]
+    lines += ["", f"{'':20}{'mean':>8}{'±':>9}{'min':>9}{'max':>9}"]
     for name, figure in result.summary().items():
         mean, *others = figure.values()
         lines.append(

@@ -127,7 +127,7 @@ def _chunks(rows: EncodedTexts, texts: LabelledTexts) -> Iterator[_Chunk]:
 
 
 def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tuple[Tensor, Tensor]:
-    """Give the log-count ratio of each row and label, [R, C], and the biases to begin with, [C]."""
+    """Return the log-count ratio of each row and label, [R, C], and the initial biases, [C]."""
     every = torch.zeros(len(ngrams.table))  # texts that have the row
     having = torch.zeros_like(ngrams.table)  # those of each label
     shares = torch.zeros_like(ngrams.bias)
@@ -151,7 +151,7 @@ def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tu
 def _gradients(
     table: Tensor, bias: Tensor, rows: EncodedTexts, texts: LabelledTexts, loss: TextLoss
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss per text, and its gradients by the table [R, C] and by the bias [C]."""
+    """Return the loss per text, and its gradients by the table [R, C] and by the bias [C]."""
     value = torch.zeros(())
     by_table = torch.zeros_like(table)
     by_bias = torch.zeros_like(table[0])

@@ -75,7 +75,7 @@ class BatchGradients:
         return loss
 
     def _of_part(self, part: np.ndarray, rows: np.ndarray) -> Tensor:
-        """Add the gradients of some texts of a batch; give their part of the loss."""
+        """Add the gradients of some texts of a batch; return their part of the loss."""
         device = next(self._model.parameters()).device
         if not len(part):
             return torch.zeros((), device=device)
@@ -101,7 +101,7 @@ class BatchGradients:
     def _learn_twice(
         self, learn: Callable[[Tensor], Tensor], ids: Tensor, lengths: Tensor, targets: Tensor
     ) -> Tensor:
-        """Learn from texts as they are, then moved to where the loss is greater; give the first.
+        """Learn from texts as they are, then moved to where the loss is greater; return the first.
 
         The step is a share of the norm of a text's embeddings, not a fixed length, so that one
         number does for short and long texts and for any vectors (after Miyato et al. 2017). The
@@ -127,7 +127,7 @@ class BatchGradients:
 
 
 def _knowledge(logits: Tensor, targets: Tensor) -> Tensor:
-    """Give how well each text's labels are known, [B]: 0 for no better than chance, 1 for sure."""
+    """Return how well each text's labels are known, [B]: 0 for no better than chance, 1 for sure."""
     several = targets.ndim == 2
     probabilities = probabilities_of(logits.detach().float(), multi_label=several)  # [B, C]
     if several:
@@ -171,7 +171,7 @@ def sum_gradients(model: nn.Module, world: World, loss: Tensor) -> None:
 
 
 def _with_rows_of_all(parameter: Tensor, world: World) -> Tensor:
-    """Give a sparse gradient the rows that any process has; give their values, [K, E]."""
+    """Extend a sparse gradient to the rows of all processes; return their values, [K, E]."""
     if parameter.grad is None:
         rows = torch.empty(0, dtype=torch.int64, device=parameter.device)
         own = parameter.new_empty(0, parameter.shape[1])

@@ -110,7 +110,7 @@ def set_rate(optimizer: AdamW, rate: float) -> None:
 
 
 def _has_fused(device: torch.device) -> bool:
-    """Tell whether torch has a fused AdamW for a device, by a step of it.
+    """Whether torch has a fused AdamW for a device, found by a step of it.
 
     Before 2.4 it has none on a CPU; 2.3 takes the setting there and fails in the step only.
     """
@@ -153,7 +153,7 @@ def clip_gradients(parameters: Iterable[Tensor], norm: float) -> Tensor:
 
 
 def unique_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the rows of a sparse gradient [V, E], each once: row numbers [K], values [K, E]."""
+    """Return the rows of a sparse gradient [V, E], each once: row numbers [K], values [K, E]."""
     rows = gradient._indices()[0]
     if not gradient.is_coalesced() and not bool((rows[1:] > rows[:-1]).all()):
         gradient = gradient.coalesce()  # two backward passes were added up
