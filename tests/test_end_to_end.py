@@ -190,7 +190,7 @@ def test_ctrl_c_stops_a_real_process_in_good_order(data, tmp_path):
     out, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert out == ""
-    assert err.splitlines()[-1] == f"to go on: textlstm train --resume --out {folder}"
+    assert err.splitlines()[-1] == f"to resume: textlstm train --resume --out {folder}"
     assert "Traceback" not in err
 
 

@@ -144,8 +144,9 @@ def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_pa
     assert [line.split(":")[0] for line in epochs] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     for part in ("train loss", "validation loss", "accuracy", "macro F1", "texts/s"):
         assert part in epochs[0]
-    assert lines[-1] == f"the model is in {tmp_path / 'm'}"
-    assert lines[-2].startswith("test: accuracy")
+    assert lines[-1].startswith(f"next: textlstm predict {tmp_path / 'm'} 'some text'")
+    assert lines[-2] == f"the model is in {tmp_path / 'm'}"
+    assert lines[-3].startswith("test: accuracy")
 
 
 def test_between_epochs_a_line_tells_of_the_steps(capsys, monkeypatch):
@@ -184,7 +185,7 @@ def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left(capsys):
     progress.on_step(2, 1, 0.25, 8)
     progress._bar.refresh()
     err = capsys.readouterr().err
-    for part in ("epoch 1/1", "100%", "2/2", "loss 0.48", "texts/s", "left"):
+    for part in ("epoch 1/1", "100%", "2/2", "loss 0.48", "texts/s", "remaining"):
         assert part in err
 
 
@@ -193,6 +194,47 @@ def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left(capsys):
 )
 def test_times_are_shown_as_on_a_clock(seconds, shown):
     assert clock(seconds) == shown
+
+
+def test_a_missing_data_file_is_reported_before_torch_is_imported(tmp_path):
+    program = (
+        "import sys; from textlstm.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(9 if 'torch' in sys.modules else code)"
+    )
+    for words in (["train", "no.csv", "--out", "m"], ["crossval", "no.csv"]):
+        run = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert run.stderr == "textlstm: error: no such file or folder: no.csv\n"
+        assert run.returncode == 2
+
+
+def test_a_stopped_run_is_finished_with_its_best_epoch(data, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "m"
+
+    def stop(self, step, epoch, loss, texts):
+        if step == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Progress, "on_step", stop)
+        assert run("train", data, "--out", out, *flags()) == 143
+    assert run("train", "--finish", "--out", out) == 0
+    assert capsys.readouterr().err.splitlines()[-2] == f"the model is in {out}"
+    assert TextClassifier.load(out).record.training["ended"] == "ended early"
+    assert not (out / "run.json").exists()
+
+
+def test_a_run_whose_time_is_over_says_how_to_end_or_resume_it(data, tmp_path, capsys):
+    out = tmp_path / "m"
+    assert run("train", data, "--out", out, "--max-minutes", 0, *flags()) == 0
+    *_, end, last = capsys.readouterr().err.splitlines()
+    assert end == f"to end the run with it: textlstm train --finish --out {out}"
+    assert last == f"to resume: textlstm train --resume --out {out}"
 
 
 def settings_of(folder):
@@ -250,9 +292,10 @@ def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(Progress, "on_step", stop)
         assert run("train", data, "--out", tmp_path / "a model", *flags()) == code
-    last = capsys.readouterr().err.splitlines()[-1]
-    again = f"textlstm train --resume --out '{tmp_path}/a model'"
-    assert last == f"to go on: {again}"
+    *_, end, last = capsys.readouterr().err.splitlines()
+    out = f"--out '{tmp_path}/a model'"
+    assert end == f"for a model of the best epoch so far: textlstm train --finish {out}"
+    assert last == f"to resume: textlstm train --resume {out}"
     assert run("train", "--resume", "--out", tmp_path / "a model") == 0
     assert "beginning at step 8" in capsys.readouterr().err
     assert run("train", "--resume", "--out", tmp_path / "a model") == 0
@@ -260,7 +303,7 @@ def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("function", "last"), [("load_corpus", "interrupted"), ("fit_model", "to go on: ")]
+    ("function", "last"), [("load_corpus", "interrupted"), ("fit_model", "to resume: ")]
 )
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_stopped_outside_of_its_steps_ends_in_order(

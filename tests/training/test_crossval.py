@@ -231,7 +231,7 @@ def test_a_stopped_command_shows_what_is_done_and_goes_on(
     assert err.splitlines()[-1].endswith(f"--json '{out}' {' '.join(flags(epochs=1))} --resume")
     assert run(*words, "--resume") == 0
     shown, err = capsys.readouterr()
-    assert "1 of 3 folds are done already" in err
+    assert "1 of 3 folds are already done" in err
     assert "fold 1 of 3: " not in err
     expected = cross_validate(data, folds=3, **FAST)
     assert [fold["metrics"] for fold in json.loads(out.read_text())["results"]] == [
@@ -258,13 +258,13 @@ def test_of_several_processes_the_first_one_tells(data, tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["no-such.csv"], "no such file: no-such.csv"),
+        (["no-such.csv"], "no such file or folder: no-such.csv"),
         (["x.csv", "--folds", "1"], "folds = 1: must be at least 2"),
         (["x.csv", "--folds", "50"], "must be at most 20, the texts of the rarest label 'good'"),
         (["x.csv", "--fodls", "5"], "did you mean '--folds'?"),
         (["x.csv", "--resume"], "name it with --json FILE"),
         (["x.csv", "--resume", "--json", "-"], "name it with --json FILE"),
-        (["x.csv", "--resume", "--json", "x.csv"], "cannot go on with x.csv"),
+        (["x.csv", "--resume", "--json", "x.csv"], "cannot resume from x.csv"),
         (["x.csv", "--json", "x.csv/cv.json"], "cannot write x.csv/cv.json"),
         (["x.csv", "--epochs", "0"], "epochs = 0: must be at least 1"),
         ([], "DATA"),

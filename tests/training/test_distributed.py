@@ -257,7 +257,7 @@ def test_a_signal_to_torchrun_ends_in_good_order_and_the_run_goes_on(pair, data,
     run.send_signal(signal.SIGTERM)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 1  # torchrun's own
-    again = f"to go on: torchrun ... -m textlstm train --resume --out {folder}\n"
+    again = f"to resume: torchrun ... -m textlstm train --resume --out {folder}\n"
     assert err.count(again) == 1
     assert not re.search(r"exitcode +: -9", err)
     words = ["train", "--out", str(folder), "--resume", "--max-minutes", "0.002"]

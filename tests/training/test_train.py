@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_corpus import OPTIONS, rows, write_csv, write_splits
 
-from textlstm import TextClassifier, train
+from textlstm import TextClassifier, cross_validate, train
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import (
     ConfigError,
@@ -368,6 +368,7 @@ def test_a_run_that_cannot_begin_changes_nothing(
         ({"out": "m"}, "data is missing"),
         ({"source": "sample", "resume": True}, "pass out"),
         ({"source": "sample", "overwrite": True}, "pass out"),
+        ({"finish": True}, "pass out"),
         ({"source": "sample", "out": "m", "resume": True, "overwrite": True}, "exclude each other"),
         ({"source": "sample", "epoch": 3}, "'epoch'.*did you mean 'epochs'"),
     ],
@@ -422,3 +423,65 @@ def test_python_callers_keep_their_allocator(data, monkeypatch):
     train(data, **OPTIONS)
     assert called == []
     assert not hasattr(trainer, "keep_freed_memory")
+
+
+def test_a_finished_early_run_has_the_best_epoch_so_far(data, tmp_path):
+    interrupt(data, tmp_path / "model", step=8)  # the second epoch has begun
+    classifier = train(None, tmp_path / "model", finish=True)
+    assert names(tmp_path / "model") == MODEL_FILES
+    record = classifier.record
+    assert (record.training["ended"], record.training["steps"]) == ("ended early", 8)
+    assert [row["steps"] for row in record.history] == [6, 8]
+    assert TextClassifier.load(tmp_path / "model").describe() == classifier.describe()
+
+
+def test_a_run_without_a_step_is_not_finished_but_can_be_resumed(data, straight, tmp_path):
+    class Stop(Observer):
+        def on_start(self, total_steps, step, epochs):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        train(data, tmp_path / "model", observer=Stop(), **OPTIONS)
+    with pytest.raises(TrainingError, match="not taken a step yet: resume it"):
+        train(None, tmp_path / "model", finish=True)
+    train(None, tmp_path / "model", resume=True)
+    assert contents(tmp_path / "model") == contents(straight)
+
+
+def test_where_there_is_no_run_none_is_finished(data, tmp_path):
+    with pytest.raises(ModelFolderError, match="holds no run"):
+        train(data, tmp_path / "model", finish=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_log_has_rows_epochs_and_the_result(data, caplog):
+    with caplog.at_level("INFO"):
+        train(data, **OPTIONS)
+    lines = [record.message for record in caplog.records]
+    assert "texts: 48 train, 16 validation, 16 test; 2 labels: bad, good" in lines
+    assert [line.split(":")[0] for line in lines if line.startswith("epoch ")] == [
+        *("epoch 1/3", "epoch 2/3", "epoch 3/3"),
+    ]
+    assert any(line.startswith("finished after 3 epochs; kept epoch ") for line in lines)
+    assert lines[-1].startswith("test: accuracy ")
+
+
+def warnings_of(caplog):
+    return [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_is_likely_to_be_wrong_is_logged_in_five_lines_at_most(tmp_path, caplog):
+    texts, labels = zip(*rows(60), strict=True)
+    texts = [*texts, "both ways", "both ways", "odd"]
+    labels = [*labels, "bad", "good", "rare"]
+    test = (texts[:5], labels[:5])
+    train({"train": (texts, labels), "test": test}, **{**OPTIONS, "max_length": 2})
+    found = warnings_of(caplog)
+    assert 4 <= len(found) <= 5
+    assert "of 5 test texts are in train too" in found[0]
+    assert "have 2 tokens or more" in found[3]
+
+
+def test_a_cross_validation_does_not_repeat_the_warnings(data, caplog):
+    cross_validate(data, folds=2, **{**OPTIONS, "epochs": 1})
+    assert warnings_of(caplog) == []

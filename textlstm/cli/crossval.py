@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.cli.console import clock, messages, say
+from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     rank = read_rank()
     try:
+        require_data(arguments.data)
         options = read_train_options(arguments)
         folds = _folds(arguments)
         done = _read(arguments.json) if arguments.resume else None
@@ -87,7 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     if rank.is_main:
         record.show()
         if code:
-            record.say_how_to_go_on(arguments)
+            record.say_how_to_resume(arguments)
+        else:
+            say(f"next: textlstm train {shlex.quote(arguments.data)} --out DIR")
     return code
 
 
@@ -99,7 +103,7 @@ def _folds(arguments: argparse.Namespace) -> int:
 def _read(path: str | None) -> CrossValidation | None:
     """Read what --json of an earlier run wrote; None if there is no such file."""
     if path is None or path == "-":
-        raise ConfigError("--resume goes on with the folds in a file: name it with --json FILE")
+        raise ConfigError("--resume continues with the folds in a file: name it with --json FILE")
     from textlstm.training.crossval import CrossValidation
 
     try:
@@ -108,11 +112,11 @@ def _read(path: str | None) -> CrossValidation | None:
         return None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"cannot go on with {path}: {reason}") from error
+        raise ConfigError(f"cannot resume from {path}: {reason}") from error
 
 
 class _Record:
-    """What is done so far: written down after each fold, shown in the end.
+    """The folds that are done: saved after each, shown at the end.
 
     Args:
         path: file for the figures, - for stdout, None for nowhere.
@@ -125,14 +129,14 @@ class _Record:
         self._before = 0  # folds that were done at the beginning
 
     def keep(self, result: CrossValidation) -> None:
-        """Write down what is done, and say what the last fold brought."""
+        """Save what is done, and show the figures of the last fold."""
         first, self._result = self._result is None, result
         if self._path not in (None, "-"):
             write_text(str(self._path), self._json())
         if first:
             self._before = len(result.results)
             if self._before:
-                say(f"{self._before} of {result.folds} folds are done already")
+                say(f"{self._before} of {result.folds} folds are already done")
             return
         fold = result.results[-1]
         done = len(result.results) - self._before
@@ -144,7 +148,7 @@ class _Record:
         )
 
     def show(self) -> None:
-        """Put the table, or the JSON if that is wanted, on stdout."""
+        """Write the table, or with --json - the JSON, to stdout."""
         if self._result is None or not self._result.results:
             return
         from textlstm.training.crossval import format_crossval
@@ -152,14 +156,14 @@ class _Record:
         text = self._json() if self._path == "-" else format_crossval(self._result) + "\n"
         sys.stdout.write(text)
 
-    def say_how_to_go_on(self, arguments: argparse.Namespace) -> None:
-        """Say what an interruption left."""
+    def say_how_to_resume(self, arguments: argparse.Namespace) -> None:
+        """Show how to continue after an interruption."""
         if self._result is None or self._path in (None, "-"):
             say("interrupted")
             return
         words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
         command = "textlstm" if read_rank().size == 1 else "torchrun ... -m textlstm"
-        say(f"to go on: {command} {shlex.join(words)}")
+        say(f"to resume: {command} {shlex.join(words)}")
 
     def _json(self) -> str:
         assert self._result is not None

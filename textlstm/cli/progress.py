@@ -15,7 +15,7 @@ _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
 
 
 class Progress(Observer):
-    """Tells of each epoch in a line, and of the steps within it by a bar or by lines.
+    """Shows the steps of a training by a bar or by lines; epochs are logged by the library.
 
     Args:
         bar: whether to draw a bar; if not, a line appears every few seconds.
@@ -27,13 +27,13 @@ class Progress(Observer):
         self._total = self._first = self._epochs = 0
         self._loss = 0.0
         self._texts = 0  # since the start or resume
-        self._began = self._told = 0.0
+        self._began = self._shown = 0.0
 
     def on_start(self, total_steps: int, step: int, epochs: int) -> None:
         """Begin the bar, or say how many steps there will be."""
         self._total, self._first, self._epochs = total_steps, step, epochs
         self._loss, self._texts = 0.0, 0
-        self._began = self._told = time.monotonic()
+        self._began = self._shown = time.monotonic()
         if self._draws:
             self._bar = tqdm(
                 total=total_steps,
@@ -42,7 +42,7 @@ class Progress(Observer):
                 file=sys.stderr,
                 dynamic_ncols=True,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "
-                "[{elapsed} gone, {remaining} left{postfix}]",
+                "[{elapsed} elapsed, {remaining} remaining{postfix}]",
             )
         else:
             begun = f", beginning at step {step:,}" if step else ""
@@ -59,8 +59,8 @@ class Progress(Observer):
             self._bar.set_description_str(f"epoch {epoch}/{self._epochs}", refresh=False)
             self._bar.set_postfix_str(f"loss {self._loss:.4f}, {speed:,.0f} texts/s", refresh=False)
             self._bar.update(1)
-        elif now - self._told >= SECONDS_BETWEEN_LINES:
-            self._told = now
+        elif now - self._shown >= SECONDS_BETWEEN_LINES:
+            self._shown = now
             left = (now - self._began) / (step - self._first) * (self._total - step)
             say(
                 f"epoch {epoch}/{self._epochs}, step {step:,}/{self._total:,}: "
@@ -68,21 +68,12 @@ class Progress(Observer):
             )
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        """Say what the epoch brought."""
-        self._told = time.monotonic()
-        say(
-            f"epoch {record['epoch']}/{self._epochs}: train loss {record['train_loss']:.4f}; "
-            f"validation loss {record['validation_loss']:.4f}, "
-            f"accuracy {record['validation_accuracy']:.4f}, "
-            f"macro F1 {record['validation_macro_f1']:.4f}; "
-            f"{record['texts_per_second']:,.0f} texts/s, {clock(record['seconds'])}"
-        )
+        """Wait some seconds for the next line, since the library logs the epoch."""
+        self._shown = time.monotonic()
 
     def on_stop(self, result: TrainResult) -> None:
-        """End the bar, and say why training ended and which epoch is kept."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
         if result.reason == "interrupted":
             say("training was interrupted")
-        elif result.best_epoch:
-            say(f"training ended: {result.reason}; epoch {result.best_epoch} is the best and kept")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.cli.console import messages, say
+from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.training.launch import read_rank
@@ -21,10 +22,10 @@ Train a classifier and write its model folder.
 
 DATA is a csv, tsv, json lines or parquet file, a folder of such files by split, a folder
 written by save_to_disk, the name of a Hub dataset, or `sample` for the bundled reviews.
-With --resume it can be omitted.
+With --resume and --finish it can be omitted.
 
 Ctrl-C and SIGTERM stop the training after the current step; --resume continues from there,
-as it does after a crash."""
+as it does after a crash, and --finish makes a model of the best epoch so far."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
+    )
+    parser.add_argument(
+        "--finish",
+        action="store_true",
+        help="make a model of the best epoch so far of the unfinished run in DIR",
     )
     add_train_options(parser)
     parser.set_defaults(run=run)
@@ -62,38 +68,43 @@ def run(arguments: argparse.Namespace) -> int:
     from textlstm.training.train import train
 
     command = "textlstm" if rank.size == 1 else "torchrun ... -m textlstm"
-    again = f"{command} train --resume --out {shlex.quote(arguments.out)}"
+    out = shlex.quote(arguments.out)
+    resume = f"to resume: {command} train --resume --out {out}"
     keep_freed_memory()
     try:
         with messages(shown=rank.is_main), _ended_in_order(alone=rank.size == 1):
-            classifier = train(
+            train(
                 arguments.data,
                 arguments.out,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
+                finish=arguments.finish,
                 observer=Progress() if rank.is_main else None,
                 **options,
             )
     except KeyboardInterrupt as stop:
         if rank.is_main:
-            say(f"to go on: {again}" if _is_unfinished(arguments) else "interrupted")
+            if _is_unfinished(arguments):
+                say(f"for a model of the best epoch so far: {command} train --finish --out {out}")
+            say(resume if _is_unfinished(arguments) else "interrupted")
         by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
         return 143 if by_term else 130
     if not rank.is_main:
         return 0
-    for split, metrics in classifier.metrics.items():
-        say(
-            f"{split}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f} "
-            f"on {metrics['n']:,} texts"
-        )
     say(f"the model is in {Path(arguments.out)}")
     if _is_unfinished(arguments):
-        say(f"the time was over before training was; to go on: {again}")
+        say("--max-minutes are over; the model is of the best epoch so far")
+        say(f"to end the run with it: {command} train --finish --out {out}")
+        say(resume)
+    else:
+        say(f"next: textlstm predict {out} 'some text', or textlstm evaluate {out} DATA")
     return 0
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    if arguments.data is None and not arguments.resume:
+    if arguments.data is not None:
+        require_data(arguments.data)
+    elif not (arguments.resume or arguments.finish):
         raise ConfigError(
             "DATA is missing: pass a file, a folder or a Hub dataset, or `sample` for the bundled "
             "reviews"

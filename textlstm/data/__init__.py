@@ -7,6 +7,7 @@
 - `cache`: files of rows to a memory-mapped dataset
 - `labels`: label values to names in their order
 - `split`: the rows of one split, texts read from disk on demand
+- `checks`: what is likely to be wrong with the data or with what was learned
 - `stratify`: which rows go to validation, and to which fold
 - `encoded`: token ids of many texts in a memory-mapped file
 - `batches`: batches of similar length; ids as a padded tensor

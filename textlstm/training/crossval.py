@@ -146,7 +146,7 @@ def cross_validate(
     Raises:
         TextLSTMError: something that the caller can fix, such as more folds than a label has
             texts.
-        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was called with what is done.
+        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was called before.
     """
     folds = CrossvalConfig(folds=folds).folds
     settings = read_options(options)
@@ -166,7 +166,7 @@ def cross_validate(
     for number in range(len(state.results), folds):
         logger.info("fold %d of %d", number + 1, folds)
         corpus = _without(whole, numbers == number, settings)
-        classifier = train_on(corpus, settings, observer=observer, world=world)
+        classifier = train_on(corpus, settings, observer=observer, warns=False, world=world)
         record = classifier.record
         fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
         state = dataclasses.replace(state, results=(*state.results, fold))

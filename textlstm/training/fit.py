@@ -91,6 +91,7 @@ def fit_model(
     checkpoint: Path | None = None,
     pretrained: Pretrained | None = None,
     observer: Observer | None = None,
+    finish: bool = False,
     world: World = ALONE,
 ) -> Fitted:
     """Train a network on encoded texts and evaluate it.
@@ -104,6 +105,7 @@ def fit_model(
         checkpoint: the file that the run is resumed from; None for none.
         pretrained: vectors to start from.
         observer: callbacks for steps and epochs.
+        finish: take no more steps, and return the best epoch so far.
         world: the processes that train it together.
 
     Returns:
@@ -147,6 +149,8 @@ def fit_model(
         if resumed:
             with world.main_first():
                 trainer.resume()
+        if finish:
+            trainer.finish()
         with _stop_on_signals(trainer.stop) as caught:
             result = trainer.run()
         if result.reason == "interrupted":

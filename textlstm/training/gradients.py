@@ -127,7 +127,7 @@ class BatchGradients:
 
 
 def _knowledge(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return how well each text's labels are known, [B]: 0 for no better than chance, 1 for sure."""
+    """Return how well each text's labels are known, [B]: 0 is no better than chance, 1 is sure."""
     several = targets.ndim == 2
     probabilities = probabilities_of(logits.detach().float(), multi_label=several)  # [B, C]
     if several:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Reason = Literal["finished", "early stopping", "max minutes", "interrupted"]
+Reason = Literal["finished", "early stopping", "max minutes", "ended early", "interrupted"]
 
 
 @dataclass(frozen=True)

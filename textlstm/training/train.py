@@ -7,15 +7,23 @@ import dataclasses
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import FILES, RunRecord
 from textlstm.config import TrainSettings
+from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.errors import ConfigError, DataError, OutputError, VocabularyError
+from textlstm.errors import (
+    ConfigError,
+    DataError,
+    OutputError,
+    TrainingError,
+    VocabularyError,
+)
 from textlstm.nn.loss import make_loss
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
@@ -28,6 +36,9 @@ from textlstm.training.run_folder import RunFolder, RunRequest
 
 logger = logging.getLogger(__name__)
 
+_MOST_WARNINGS = 5
+_FIRST_WARNINGS = 3  # of those before the first step
+
 
 def train(
     source: Source | None = None,
@@ -35,6 +46,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    finish: bool = False,
     observer: Observer | None = None,
     **options: Any,
 ) -> TextClassifier:
@@ -52,6 +64,7 @@ def train(
             classifier if the run has ended.
         overwrite: replace the model or run in `out`. The old model stays until the new one is
             saved.
+        finish: end the unfinished run in `out` with the best epoch so far, without another step.
         observer: callbacks for steps and epochs.
         **options: settings by name, as the flags of `textlstm train`.
 
@@ -64,15 +77,17 @@ def train(
     """
     world = join()
     if out is None:
-        if resume or overwrite:
-            raise ConfigError("resume and overwrite need a model folder: pass out")
+        if resume or overwrite or finish:
+            raise ConfigError("resume, overwrite and finish need a model folder: pass out")
         if source is None:
             raise ConfigError("source is missing: name the data to train on, for example 'sample'")
         settings = read_options(options)
         world.device(settings.training.device)
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
         return train_on(corpus, settings, observer=observer, world=world)
-    folder = RunFolder(out)
+    folder, resume = RunFolder(out), resume or finish
+    if finish and folder.is_empty():
+        source = None  # there is nothing to finish, and no run is started
     with contextlib.ExitStack() as stack:
         with world.main_first():
             if world.is_main:
@@ -84,8 +99,11 @@ def train(
                 logger.info("the run in %s has ended: there is nothing to resume", folder.path)
                 if world.is_main:
                     folder.finish()  # what a kill at the very end has left
-                return TextClassifier.load(folder.path, device=request.settings.training.device)
-            run = Run(request.settings, world, folder.work, folder, observer)
+                device = request.settings.training.device
+                classifier = TextClassifier.load(folder.path, device=device)
+                log_metrics(classifier.metrics)
+                return classifier
+            run = Run(request.settings, world, folder.work, folder, observer, finish)
             run.read(request, resume=resume)
             run.encode()
         run.fit()
@@ -97,6 +115,7 @@ def train_on(
     settings: TrainSettings,
     *,
     observer: Observer | None = None,
+    warns: bool = True,
     world: World = ALONE,
 ) -> TextClassifier:
     """Train in memory on a corpus that is loaded; of several processes each encodes it.
@@ -105,6 +124,7 @@ def train_on(
         corpus: the splits.
         settings: of tokenizer, model and training, as `read_options` returns them.
         observer: callbacks for steps and epochs.
+        warns: whether to log what is likely to be wrong with the data.
         world: the processes that train it together.
 
     Returns:
@@ -116,11 +136,20 @@ def train_on(
     """
     # on Windows a file that is still mapped can't be removed
     with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as work:
-        run = Run(settings, world, Path(work), observer=observer)
+        run = Run(settings, world, Path(work), observer=observer, warns=warns)
         run.prepare(corpus)
         run.encode()
         run.fit()
         return run.save()
+
+
+def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Log one line of figures per split."""
+    for split, row in metrics.items():
+        logger.info(
+            "%s: accuracy %.4f, macro F1 %.4f on %s texts",
+            *(split, row["accuracy"], row["macro_f1"], f"{row['n']:,}"),
+        )
 
 
 def _request_of_main(folder: RunFolder, source: Source | None, world: World) -> RunRequest:
@@ -144,6 +173,8 @@ class Run:
         work: folder of what is needed until the end of the run.
         folder: where the run can be resumed and the model is saved; None for nowhere.
         observer: callbacks for steps and epochs.
+        finish: end with the best epoch so far, without another step.
+        warns: whether to log what is likely to be wrong with the data.
     """
 
     settings: TrainSettings
@@ -151,11 +182,14 @@ class Run:
     work: Path
     folder: RunFolder | None = None
     observer: Observer | None = None
+    finish: bool = False
+    warns: bool = True
     corpus: Corpus = dataclasses.field(init=False)
     tokenizer: TextTokenizer = dataclasses.field(init=False)
     pretrained: Pretrained | None = dataclasses.field(init=False)
     texts: dict[str, LabelledTexts] = dataclasses.field(init=False)
     fitted: Fitted = dataclasses.field(init=False)
+    _warned: int = dataclasses.field(init=False, default=0)
 
     def read(self, request: RunRequest, *, resume: bool) -> None:
         """Read and check all that can be wrong, then make the folder this run's own."""
@@ -187,6 +221,8 @@ class Run:
         counts = ", ".join(f"{len(split):,} {name}" for name, split in self._splits().items())
         labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
+        if self._checks():
+            self._warn(corpus_warnings(corpus)[:_FIRST_WARNINGS])
         tokenizer = self._load_tokenizer() if begun else None
         if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
             self.tokenizer, self.pretrained = tokenizer, None
@@ -215,6 +251,9 @@ class Run:
 
     def fit(self) -> None:
         """Train the network and evaluate it."""
+        lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
+        if self._checks() and (cut := cut_texts(lengths, longest)):
+            self._warn([cut])
         logger.info(
             "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
             f"{len(self.tokenizer.vocabulary):,}",
@@ -229,8 +268,14 @@ class Run:
             checkpoint=self.folder.checkpoint if self.folder else None,
             pretrained=self.pretrained,
             observer=self.observer,
+            finish=self.finish,
             world=self.world,
         )
+        if self.finish and not self.fitted.result.best_epoch:
+            raise TrainingError("the run has not taken a step yet: resume it with --resume")
+        if self._checks():
+            self._warn(result_warnings(self.fitted.metrics["validation"]))
+        log_metrics(self.fitted.metrics)
 
     def save(self) -> TextClassifier:
         """Make the classifier and write the model folder, if there is one."""
@@ -263,6 +308,15 @@ class Run:
                 if fitted.result.reason != "max minutes":  # such a run can be resumed
                     self.folder.finish()
         return classifier
+
+    def _checks(self) -> bool:
+        return self.warns and self.world.is_main
+
+    def _warn(self, sentences: list[str]) -> None:
+        """Log warnings, a few in all."""
+        for sentence in sentences[: _MOST_WARNINGS - self._warned]:
+            self._warned += 1
+            logger.warning("%s", sentence)
 
     def _splits(self) -> dict[str, Split]:
         corpus = self.corpus

@@ -148,6 +148,10 @@ class Trainer:
         """End the run after the current step; safe in a signal handler."""
         self._stop = True
 
+    def finish(self) -> None:
+        """Make `run` take no more steps, and end with the best epoch so far."""
+        self._deadline = -math.inf
+
     def resume(self) -> None:
         """Restore the state of the checkpoint, so that `run` continues from there.
 
@@ -199,7 +203,8 @@ class Trainer:
             raise TrainingError("this Trainer has run: make another one, which may resume")
         self._ran = True
         if self.config.max_minutes is not None:
-            self._deadline = time.monotonic() + 60 * self.config.max_minutes
+            limit = time.monotonic() + 60 * self.config.max_minutes
+            self._deadline = min(self._deadline, limit)
         with cpu_threads(self.config.threads):
             self._world.broadcast_(self.model.state_dict().values())
             if self._random is None:
@@ -227,7 +232,8 @@ class Trainer:
             now >= self._deadline,
             now - self._saved_at >= 60 * self.config.checkpoint_minutes,
         )
-        return "interrupted" if stop else "max minutes" if late else None, due
+        late_reason: Reason = "ended early" if self._deadline == -math.inf else "max minutes"
+        return "interrupted" if stop else late_reason if late else None, due
 
     def _epoch(self) -> Reason | None:
         """Train and validate one epoch, or what is left of it; return why it was cut off, if so."""
@@ -395,12 +401,23 @@ class Trainer:
         self.history.append(record)
         self._write_history()
         self._observer.on_epoch(record)
+        logger.info(
+            "epoch %d/%d: train loss %.4f; validation loss %.4f, accuracy %.4f, macro F1 %.4f; "
+            "%s texts/s, %.1f s",
+            record["epoch"],
+            self._epochs,
+            record["train_loss"],
+            *figures.values(),
+            f"{record['texts_per_second']:,.0f}",
+            record["seconds"],
+        )
         return True
 
     def _end(self, reason: Reason) -> TrainResult:
-        if reason in ("interrupted", "max minutes"):
+        late = reason in ("max minutes", "ended early")
+        if late or reason == "interrupted":
             self._save()
-        if reason == "max minutes" and self._progress.batch:
+        if late and self._progress.batch:
             self._validate()  # for this result only: a resumed run validates the whole epoch
         if self._best.weights:
             self.model.load_state_dict(self._best.weights)
@@ -411,6 +428,14 @@ class Trainer:
             self.history, self._early.best_epoch, self._best.metrics, reason, self._progress.step
         )
         self._observer.on_stop(result)
+        if result.best_epoch and reason != "interrupted":
+            logger.info(
+                "%s after %d epochs; kept epoch %d (best %s)",
+                reason,
+                len(self.history),
+                result.best_epoch,
+                self.config.monitor.replace("macro_f1", "macro F1"),
+            )
         return result
 
     def _save(self) -> None:
