@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,7 +153,9 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[\w'-]+", text.lower().replace("<br />", " ").replace("’", "'"))
 
 
-def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
+def make_rows(
+    seed: int = SEED, sizes: Mapping[str, int] = SIZES
+) -> dict[str, list[tuple[str, int]]]:
     """Write the reviews of all splits.
 
     A review is followed by its twin, the review of the same seed and the opposite label, if the
@@ -161,6 +163,7 @@ def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
 
     Args:
         seed: seed of all choices.
+        sizes: the number of rows of each split.
 
     Returns:
         For each split its rows (text, label), half of them of each label. No text occurs twice,
@@ -169,7 +172,7 @@ def make_rows(seed: int = SEED) -> dict[str, list[tuple[str, int]]]:
     rng = random.Random(seed)
     seen: set[tuple[str, ...]] = set()
     splits = {}
-    for split, size in SIZES.items():
+    for split, size in sizes.items():
         rows: list[tuple[str, int]] = []
         while len(rows) < size:
             label, number = len(rows) % 2, int(rng.random() * 2**31)

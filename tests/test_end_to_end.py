@@ -11,6 +11,8 @@ from tiny_corpus import flags, write_csv, write_splits
 
 from textlstm.cli import main
 
+pytestmark = pytest.mark.slow
+
 MODEL_FILES = ["model.safetensors", "tokenizer.json", "vocab.txt", "metrics.json"]
 
 # Runs commands in forks of itself, so that torch is imported once for all of them. For each line

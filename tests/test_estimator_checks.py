@@ -8,6 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from tiny_estimator import SMALL, modules_in
 from tiny_token_estimator import TokenIdClassifier
 
+pytestmark = pytest.mark.slow
+
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "a row repeated k times meets other rows in "
     "k different batches, and each meeting is a step of its own, so the weights of the network "

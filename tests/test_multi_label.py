@@ -14,6 +14,8 @@ from textlstm import TextClassifier, train
 from textlstm.cli import main
 from textlstm.training.observer import Observer
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "epochs": 6,
     "learning_rate": 0.05,

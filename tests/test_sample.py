@@ -46,12 +46,13 @@ def words(text):
     return WORD.findall(text.lower().replace("<br />", " "))
 
 
+@pytest.mark.slow
 def test_building_it_again_gives_the_shipped_rows(scripts, shipped):
     assert scripts["make_sample"].make_rows() == shipped
 
 
 def test_another_seed_gives_other_rows(scripts, shipped):
-    other = scripts["make_sample"].make_rows(seed=2)
+    other = scripts["make_sample"].make_rows(seed=2, sizes={"test": 1_000})
     assert len(set(other["test"]) & set(shipped["test"])) < len(shipped["test"]) / 10
 
 
@@ -150,6 +151,7 @@ def test_words_alone_show_little(scripts):
     assert scripts["bench_sample"].bag_of_ngrams(1)[0] < 0.72
 
 
+@pytest.mark.slow
 def test_a_bag_of_ngrams_stays_under_80_percent(scripts):
     assert scripts["bench_sample"].bag_of_ngrams(2)[0] < 0.80
 

@@ -147,6 +147,7 @@ def test_several_labels_are_lists():
     assert mapped[:] == labelled.remove_columns(["error", "truth"])[:]
 
 
+@pytest.mark.slow
 def test_the_names_of_a_class_label_become_the_labels_of_the_model():
     names = ["other", "yes", "no"]  # neither in the order of the alphabet nor of the rows
     kind = datasets.Features(
@@ -260,6 +261,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_map_may_use_several_processes_after_torch_used_several_threads():
     subprocess.run(
         [sys.executable, "-c", FORKING], cwd=Path(__file__).parents[1], check=True, timeout=240

@@ -257,6 +257,7 @@ def test_a_folder_is_loaded_as_by_load(folder):
         TextClassifier.from_pretrained("no-such-model")
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_a_name_on_the_hub(server, folder, tmp_path):
     server.put_folder("me/films", folder, branch="v1")
     environment = {

@@ -139,6 +139,7 @@ def test_a_name_that_is_not_utf8_can_be_written(description):
     assert "udc80" in model_card("a\udc80", description).encode().decode()
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_printed(tmp_path):
     name = 'my "model" 1'
     tiny_classifier().save(tmp_path / name)

@@ -323,6 +323,7 @@ def test_a_training_stopped_outside_of_its_steps_ends_in_order(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.slow
 def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

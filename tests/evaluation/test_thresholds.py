@@ -42,6 +42,7 @@ def test_neighbours_too_close_for_four_digits_are_parted_still():
     assert float(low) < threshold <= float(high)
 
 
+@pytest.mark.slow
 def test_no_other_threshold_has_a_higher_f1():
     random = np.random.default_rng(5)
     labels = random.random((200, 3)) < [0.5, 0.1, 0.02]

@@ -160,6 +160,7 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path, format, suffix):
 
 
 @pytest.mark.parametrize(("format", "name"), [("torch", "w.pt"), ("torch-export", "m.pt2")])
+@pytest.mark.slow
 def test_formats_of_torch_are_written(tmp_path, format, name):
     if format == "torch-export":
         pytest.importorskip("torch._higher_order_ops.scan", reason="this torch has no scan")

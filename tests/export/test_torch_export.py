@@ -13,6 +13,8 @@ from textlstm.errors import ExportError, OutputError
 from textlstm.export import torch_export
 from textlstm.export.torch_export import export_program, export_torch
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch._higher_order_ops.scan", reason="this torch has no scan")
 
 IDS = torch.tensor([[2, 3, 4, 5], [6, 9, 9, 9]])

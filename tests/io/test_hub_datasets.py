@@ -101,6 +101,7 @@ def test_an_unreachable_hub_is_asked_once_and_then_only_the_cache(
     assert before == datasets.config.HF_HUB_OFFLINE
 
 
+@pytest.mark.slow
 def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
     program = (
         "from textlstm.data.corpus import load_corpus\n"
@@ -119,6 +120,7 @@ def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
     assert "owner/reviews; and the Hub is out of reach: use `sample`" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_real_client_gets_a_dataset_over_the_network_and_later_without_it(
     tmp_path: Path,
 ) -> None:

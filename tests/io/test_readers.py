@@ -287,6 +287,7 @@ def records(data: bytes, suffix: str) -> Iterator[Row]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_what_the_csv_module_writes_reads_back_equal(pairs: list[tuple[str, str]]) -> None:
     pairs = [(a, b) for a, b in pairs if "\0" not in a + b]
     out = io.StringIO(newline="")

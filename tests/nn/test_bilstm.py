@@ -107,6 +107,7 @@ def assert_paths_agree(lstm, x, lengths, hx, train):
     initial=st.booleans(),
     train=st.booleans(),
 )
+@pytest.mark.slow
 def test_the_dense_path_equals_packed_in_outputs_states_and_gradients(
     lengths, extra, size, hidden, layers, two_way, initial, train
 ):

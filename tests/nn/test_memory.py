@@ -7,6 +7,8 @@ import pytest
 
 from textlstm.nn.memory import keep_freed_memory
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import random, resource, torch
 from textlstm.nn.memory import keep_freed_memory

@@ -20,6 +20,8 @@ from textlstm.cli import main
 from textlstm.io.work_folder import WorkFolder
 from textlstm.prediction.files import unfinished
 
+pytestmark = pytest.mark.slow
+
 ROWS = int(os.environ.get("TEXTLSTM_CRASH_ROWS", "900"))
 KILLS = int(os.environ.get("TEXTLSTM_CRASH_KILLS", "4"))
 OPTIONS = ["--chunk-rows", "60", "--threads", "1", "--top-k", "2"]

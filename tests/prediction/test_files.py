@@ -338,6 +338,7 @@ print(*sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_classification_imports_nothing_that_it_does_not_need(classifier, tmp_path):
     """Each of these takes a second or more to import."""
     classifier.save(tmp_path / "model")

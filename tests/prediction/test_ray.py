@@ -15,6 +15,8 @@ from textlstm.errors import ConfigError, DataError
 from textlstm.nn.device import cpu_threads
 from textlstm.prediction.files import classify_file
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'textlstm[ray]'")
 
 from textlstm.prediction.ray import label_dataset  # noqa: E402

@@ -18,6 +18,8 @@ from textlstm.training.launch import Rank
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 
+pytestmark = pytest.mark.slow
+
 FAST = {**OPTIONS, "epochs": 1}
 
 

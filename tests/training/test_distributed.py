@@ -22,6 +22,8 @@ from textlstm.cli import main
 from textlstm.errors import ConfigError, TrainingError
 from textlstm.training.distributed import ALONE, World, join
 
+pytestmark = pytest.mark.slow
+
 TINY_WORLD = Path(__file__).parents[1] / "tiny_world.py"
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from textlstm.training.launch import Rank, read_rank
 
+pytestmark = pytest.mark.slow
+
 SET = {"RANK": "5", "WORLD_SIZE": "8", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
 
 
