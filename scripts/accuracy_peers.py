@@ -84,11 +84,11 @@ class Tfidf:
         for tokens, least in itertools.product(TOKENS, LEAST_TEXTS):
             vectorizer = self._features(tokens, least)
             features = vectorizer.fit_transform(train[0])
-            features = vectorizer.transform(validation[0])
+            unseen = vectorizer.transform(validation[0])
             model = self._linear(1.0)
             for strength in STRENGTHS[self.kind]:
                 model.set_params(C=strength).fit(features, train[1])
-                accuracy = float(model.score(features, validation[1]))
+                accuracy = float(model.score(unseen, validation[1]))
                 if accuracy > best[0]:
                     best = accuracy, {"tokens": tokens, "least": least, "C": strength}
         return {**best[1], "validation_accuracy": best[0]}

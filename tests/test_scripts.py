@@ -78,3 +78,13 @@ def test_the_benchmarks_measure_a_small_case(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
+
+
+def test_the_settings_of_tf_idf_are_selected_on_validation(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from accuracy_peers import peer_named
+
+    train = (["good film", "dull film"] * 20, ["pos", "neg"] * 20)
+    validation = (["good", "dull", "good plot"], ["pos", "neg", "pos"])
+    for name in ("TF-IDF + logistic", "TF-IDF + SVM"):
+        assert peer_named(name).tune(train, validation)["validation_accuracy"] == 1.0
