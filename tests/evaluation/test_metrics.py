@@ -176,9 +176,19 @@ def test_a_wide_matrix_has_numbered_columns():
     assert lines[-1].startswith("20 a rather long label 19")
 
 
-def test_a_matrix_too_large_is_left_out_with_a_word():
-    lines = table([str(i) for i in range(21)])
-    assert lines[-1].startswith("(the confusion matrix of 21 labels is left out")
+def test_of_many_labels_the_worst_come_first_and_the_matrix_is_left_out():
+    names = [f"label {i}" for i in range(21)]
+    labels = np.arange(21)
+    probabilities = np.eye(21)
+    probabilities[7] = np.eye(21)[3]  # label 7 is never found, and label 3 once too often
+    lines = format_metrics(evaluate_probabilities(labels, probabilities, names)).splitlines()
+    first = lines.index(next(line for line in lines if line.startswith("label  ")))
+    assert [line[:8] for line in lines[first + 1 : first + 4]] == [
+        "label 7 ",
+        "label 3 ",
+        "label 0 ",
+    ]
+    assert lines[-1].startswith("(labels by F1, worst first; the confusion matrix of 21 labels")
 
 
 def test_a_label_that_is_long_or_has_line_ends_keeps_to_its_cell():

@@ -165,7 +165,7 @@ def test_a_stopped_run_ends_in_order_and_says_how_to_go_on(
         assert main(words) == code
     signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err.splitlines()
-    assert said == [f"to continue: {shlex.join(['textlstm', *words])} --resume"]
+    assert said == [f"to resume: {shlex.join(['textlstm', *words])} --resume"]
     assert not out.exists()
     assert main([*words, "--resume"]) == 0
     whole = [*words[:4], str(tmp_path / "whole.csv"), *words[5:]]

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(format_metrics(metrics) + "\n")
     if arguments.json:
         write_text(arguments.json, text)
+    say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT")
     return 0
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import shutil
 import sys
 import textwrap
 
+from textlstm.cli.console import say
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.paths import require_model
 
@@ -37,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         if sys.stdout.isatty():
             text = wrap(text, shutil.get_terminal_size().columns)
     sys.stdout.write(text + "\n")
+    if not arguments.json:
+        say(f"next: textlstm evaluate {shlex.quote(arguments.model)} DATA")
     return 0
 
 

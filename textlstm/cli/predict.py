@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         if out != "-" and not streamed and unfinished(out):
             again = [] if arguments.resume else ["--resume"]
-            say(f"to continue: {shlex.join(['textlstm', *arguments.words, *again])}")
+            say(f"to resume: {shlex.join(['textlstm', *arguments.words, *again])}")
         else:
             say("interrupted")
         return 143 if isinstance(stop, _Terminated) else 130

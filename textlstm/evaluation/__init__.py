@@ -3,6 +3,7 @@
 - `figures`: the names of the figures
 - `metrics`: accuracy, F1 and others, by scikit-learn
 - `reports`: the same as scikit-learn's report and as flat dictionaries
+- `tables`: plain-text tables, aligned also with wide characters
 - `calibration`: how much each branch counts and how sure the model is, fitted on validation
 - `thresholds`: the decision threshold of each label, by its F1
 

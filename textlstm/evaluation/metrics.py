@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 from textlstm.errors import DataError
 from textlstm.evaluation.figures import FIGURES
+from textlstm.evaluation.tables import display_width, format_table, shorten
 from textlstm.nn.probabilities import answers
 
 ECE_BINS = 15
@@ -213,7 +214,8 @@ def format_metrics(metrics: dict[str, Any]) -> str:
 
     Returns:
         Lines without a final line end: overall figures, a row per label, and of one label a
-        text the confusion matrix, which is left out with a word for more than 20 labels.
+        text the confusion matrix. Of more than 20 labels, the row with the worst F1 comes first
+        and the matrix is replaced by a note.
     """
     parts = [_overall(metrics), _per_label(metrics)]
     if "confusion_matrix" not in metrics:
@@ -222,15 +224,15 @@ def format_metrics(metrics: dict[str, Any]) -> str:
         parts.append(_matrix(metrics))
     else:
         parts.append(
-            f"(the confusion matrix of {len(metrics['labels'])} labels is left out here; "
-            "the JSON form has it)"
+            f"(labels by F1, worst first; the confusion matrix of {len(metrics['labels'])} labels "
+            "is only in the JSON)"
         )
     return "\n\n".join(parts)
 
 
 def _overall(metrics: dict[str, Any]) -> str:
     figures = {key: words for key, words in FIGURES.items() if key in metrics}
-    return _table(
+    return format_table(
         [
             [words, f"{metrics[key]:{'d' if key == 'n' else '.4f'}}"]
             for key, words in figures.items()
@@ -240,40 +242,30 @@ def _overall(metrics: dict[str, Any]) -> str:
 
 def _per_label(metrics: dict[str, Any]) -> str:
     rows = [["label", "precision", "recall", "F1", "texts"]]
-    for name, row in metrics["per_label"].items():
+    labels = list(metrics["per_label"].items())
+    if len(labels) > _MOST_IN_MATRIX:  # too long to read from top to bottom: the worst first
+        labels.sort(key=lambda entry: float(entry[1]["f1"]))
+    for name, row in labels:
         figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        rows.append([_short(name), *figures, str(row["support"])])
+        rows.append([shorten(name, _NAME_WIDTH), *figures, str(row["support"])])
         if "threshold" in row:
             rows[-1].append(f"{row['threshold']:.4f}")
     if len(rows[-1]) > len(rows[0]):
         rows[0].append("threshold")
-    return _table(rows)
+    return format_table(rows)
 
 
 def _matrix(metrics: dict[str, Any]) -> str:
     """Lay out the confusion matrix; columns are numbered where their names take too much room."""
-    names = [_short(name) for name in metrics["labels"]]
+    names = [shorten(name, _NAME_WIDTH) for name in metrics["labels"]]
     counts = [[str(count) for count in row] for row in metrics["confusion_matrix"]]
     head = "true \\ predicted"
-    table = _table([[head, *names], *([n, *row] for n, row in zip(names, counts, strict=True))])
-    if max(map(len, table.splitlines())) <= _WIDTH:
+    table = format_table(
+        [[head, *names], *([n, *row] for n, row in zip(names, counts, strict=True))]
+    )
+    if max(map(display_width, table.splitlines())) <= _WIDTH:
         return table
     numbers = [str(i + 1) for i in range(len(names))]
     numbered = [f"{i:>2} {name}" for i, name in zip(numbers, names, strict=True)]
     rows = ([n, *row] for n, row in zip(numbered, counts, strict=True))
-    return _table([[head, *numbers], *rows])
-
-
-def _short(name: str) -> str:
-    """Give a label name for a cell: one line, at most 30 characters."""
-    name = " ".join(name.split())
-    return name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…"
-
-
-def _table(rows: list[list[str]]) -> str:
-    """Align columns: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    )
+    return format_table([[head, *numbers], *rows])
