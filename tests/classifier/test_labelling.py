@@ -6,6 +6,7 @@ import pytest
 from textlstm.classifier.labelling import Labeller, added_columns, choose_texts, shortest
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.guess import TableColumns
 from textlstm.io.readers import Row
 
 LABELS = ("bad", "good", "so so")
@@ -72,26 +73,38 @@ def test_numbers_have_as_few_digits_as_read_back_equal():
 
 
 @pytest.mark.parametrize(
-    ("columns", "asked", "trained", "expected"),
+    ("kinds", "asked", "trained", "expected"),
     [
-        (["a", "b"], ("b",), ("a",), ("b",)),
-        (["a", "b"], (), ("a",), ("a",)),
-        (["a", "text"], (), ("c",), ("text",)),
-        (["a"], (), (), ("a",)),
-        (["a", "b", "text"], (), ("b", "a"), ("b", "a")),
+        ({"a": "text", "b": "text"}, ("b",), ("a",), ("b",)),
+        ({"a": "text", "b": "text"}, (), ("a",), ("a",)),
+        ({"a": "text", "text": "text"}, (), ("c",), ("text",)),
+        ({"id": "digits", "sentence": "text"}, (), ("review",), ("sentence",)),
+        ({"id": "digits", "blurb": "text", "label": "text"}, (), ("review",), ("blurb",)),
+        ({"a": "digits"}, (), (), ("a",)),
+        ({"a": "text", "b": "text", "text": "text"}, (), ("b", "a"), ("b", "a")),
     ],
 )
-def test_the_text_columns_are_as_asked_else_trained_else_guessed(columns, asked, trained, expected):
-    assert choose_texts("in.csv", columns, asked, trained) == expected
+def test_the_text_columns_are_as_asked_else_trained_else_guessed(kinds, asked, trained, expected):
+    assert choose_texts(TableColumns("in.csv", kinds), asked, trained) == expected
+
+
+def test_another_column_than_in_training_is_logged(caplog):
+    caplog.set_level("INFO", "textlstm")
+    choose_texts(TableColumns("in.csv", {"id": "digits", "sentence": "text"}), (), ("review",))
+    choose_texts(TableColumns("in.csv", {"text": "text"}), (), ())
+    assert caplog.messages == ["columns guessed in in.csv: text 'sentence'"]
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [(("c",), "column 'c' is not in in.csv"), ((), "which column of in.csv .* pass --text-column")],
+    [
+        (("c",), "column 'c' is not in in.csv"),
+        ((), "cannot tell which column of in.csv is the text.* a, b: pass --text-column"),
+    ],
 )
 def test_a_missing_or_unclear_text_column_is_an_error(asked, said):
     with pytest.raises(DataError, match=said):
-        choose_texts("in.csv", ["a", "b"], asked, ("c",))
+        choose_texts(TableColumns("in.csv", {"a": "text", "b": "text"}), asked, ("c",))
 
 
 def tagger(*, thresholds=(0.5, 0.3, 0.6), separator=None, **options):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import DataConfig
-from textlstm.data.columns import Table, check_columns, choose_columns, choose_text_columns
+from textlstm.data.columns import Table, check_columns, choose_columns
 from textlstm.errors import DataError
 
 
@@ -87,9 +87,12 @@ def test_the_only_class_label_is_the_label() -> None:
 
 
 def test_texts_can_be_chosen_where_there_is_no_label() -> None:
-    assert choose_text_columns(table(id="digits", note="text"), DataConfig())[0] == ("note",)
+    found = table(id="digits", note="text").choose_texts(())
+    assert found == (("note",), ["columns guessed in reviews.csv: text 'note'"])
+    assert table(id="digits", note="text").choose_texts(("id",)) == (("id",), [])
+    assert table(n="digits").choose_texts(())[0] == ("n",)
     with pytest.raises(DataError, match="--text-column"):
-        choose_text_columns(table(a="text", b="text"), DataConfig())
+        table(a="text", b="text").choose_texts(())
 
 
 @pytest.mark.parametrize(

@@ -163,9 +163,12 @@ def test_the_fingerprint_follows_the_data_and_not_the_file(tmp_path: Path) -> No
         (of([None, None]), r"no row with a text and a label \(2 rows\)"),
         (of([]), r"no row with a text and a label \(0 rows\)"),
         (of(["a", "b"]), "one row per label: too few to cut"),
-        (of(["a", "b"], dev=(["x", "y"], ["c", "d"])), "label 'c' and 1 other labels of dev of"),
+        (
+            of(["a", "b"], dev=(["x", "y"], ["c", "d"])),
+            "label 'c' and 1 other labels of valid",
+        ),
         (of(["a", "b"], dev=(["x"], ["a"]), test=(["x"], ["z"])), "label 'z' of test of .* a, b"),
-        ({"test": (["a"], [1])}, "has no split 'train'; it has test"),
+        ({"test": (["a"], [1])}, "split 'train' is not in .* splits are test: name"),
     ],
 )
 def test_data_that_cannot_be_learned_from_is_refused(source: Any, what: str) -> None:
@@ -219,7 +222,7 @@ def test_a_split_is_taken_by_any_of_its_names(tmp_path: Path) -> None:
     for name, text in (("val", "x"), ("validation", "x"), ("test", "y"), (None, "y")):
         split, _ = load_split(tmp_path / "d", name, DataConfig(), ["neg", "pos"])
         assert texts(split) == [text]
-    with pytest.raises(DataError, match="no split 'extra'; it has train, validation, test"):
+    with pytest.raises(DataError, match="split 'extra' is not in"):
         load_split(tmp_path / "d", "extra", DataConfig(), ["neg", "pos"])
 
 

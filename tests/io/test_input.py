@@ -4,15 +4,17 @@ import gzip
 import os
 import time
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io import hub_datasets
 from textlstm.io import input as row_input
 from textlstm.io.formats import Meter
-from textlstm.io.input import FileRows, Place, chunks, find_input
+from textlstm.io.input import DatasetRows, FileRows, Place, chunks, find_input
 
 NONE = PredictionConfig()
 START = Place()
@@ -53,56 +55,24 @@ def test_the_files_of_a_folder_come_in_the_order_of_their_names(tmp_path):
     assert found.columns.names == ["text"]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [("*.csv", ["1", "3"]), ("[b].csv", ["3"]), ("**/?.csv", ["1", "3", "4"])],
-)
-def test_a_pattern_names_files(tmp_path, pattern, expected):
-    write(tmp_path / "a.csv", ["1"])
-    write(tmp_path / "b.csv", ["3"])
-    write(tmp_path / "deep" / "c.csv", ["4"])
-    write(tmp_path / ".work" / "d.csv", ["no"])
-    assert texts(read(find(tmp_path / pattern))) == expected
+def test_files_of_a_pattern_are_read_even_if_they_are_named_like_splits(tmp_path):
+    write(tmp_path / "test.csv", ["1"])
+    write(tmp_path / "train.csv", ["2"])
+    assert texts(read(find(tmp_path / "*.csv"))) == ["1", "2"]
+    assert texts(read(find(tmp_path / "*.csv", config=PredictionConfig(split="train")))) == ["2"]
+    with pytest.raises(DataError, match="has the splits train, test: pass --split"):
+        find(tmp_path)
 
 
-def test_a_file_whose_name_has_a_mark_of_patterns_is_that_file(tmp_path):
-    write(tmp_path / "a[1].csv", ["1"])
-    write(tmp_path / "a1.csv", ["no"])
-    assert texts(read(find(tmp_path / "a[1].csv"))) == ["1"]
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("no-such.csv", r"no such file: .*no-such\.csv"),
-        ("x*.csv", r"no file matches .*x\*\.csv"),
-        ("empty", r"empty holds no csv.*\*\*/\*\.csv"),
-        ("mixed", r"has csv files \(a\.csv\) and jsonl files \(b\.jsonl\)"),
-        ("https://example.org/a.csv", "is a URL: download it"),
-    ],
-)
-def test_what_is_not_there_or_not_alike_is_refused(tmp_path, name, said):
-    (tmp_path / "empty").mkdir()
+def test_files_of_several_formats_are_refused(tmp_path):
     write(tmp_path / "mixed" / "a.csv", ["1"])
     write(tmp_path / "mixed" / "b.jsonl", ["1"])
-    with pytest.raises(DataError, match=said):
-        find(name if "://" in name else tmp_path / name)
-
-
-def test_a_pipe_is_refused(tmp_path):
-    os.mkfifo(tmp_path / "a.csv")
-    with pytest.raises(DataError, match=r"a\.csv is a pipe"):
-        find(tmp_path / "a.csv")
-
-
-def test_files_have_no_split(tmp_path):
-    write(tmp_path / "a.csv", ["1"])
-    with pytest.raises(ConfigError, match="split = 'test'"):
-        find(tmp_path / "a.csv", config=PredictionConfig(split="test"))
+    with pytest.raises(DataError, match=r"has csv files \(a\.csv\) and jsonl files \(b\.jsonl\)"):
+        find(tmp_path / "mixed")
 
 
 def test_a_split_of_the_sample_is_an_input():
-    with pytest.raises(DataError, match="sample has the splits test, train, validation: pass"):
+    with pytest.raises(DataError, match="sample has the splits train, validation, test: pass"):
         find("sample")
     found = find("sample", config=PredictionConfig(split="test"))
     assert found.total == sum(len(chunk.rows) for chunk in read(found, rows=1000))
@@ -198,3 +168,93 @@ def test_a_group_tells_how_much_of_it_is_read(tmp_path):
     meter = Meter()
     assert len(list(find(path).rows(0, 0, meter))) == 100
     assert meter.read == path.stat().st_size
+
+
+FEATURES = datasets.Features(
+    {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+)
+
+
+def dataset(n, first=0):
+    data = {"text": [f"t{first + i}" for i in range(n)], "label": [i % 2 for i in range(n)]}
+    return datasets.Dataset.from_dict(data, features=FEATURES)
+
+
+def read_rows(rows, start=START):
+    found = list(chunks(rows, start, rows=4, characters=10**9))
+    return [row for chunk in found for row in chunk.rows]
+
+
+def test_rows_have_all_columns_and_their_numbers(tmp_path):
+    rows = DatasetRows("the Dataset", dataset(3))
+    assert rows.total == 3
+    assert rows.columns.names == ["text", "label"]
+    assert [(row.number, row.values) for row in read_rows(rows)] == [
+        (1, {"text": "t0", "label": 0}),
+        (2, {"text": "t1", "label": 1}),
+        (3, {"text": "t2", "label": 0}),
+    ]
+
+
+def test_reading_goes_on_at_any_chunk(monkeypatch):
+    monkeypatch.setattr(row_input, "_DATASET_GROUP_ROWS", 5)
+    monkeypatch.setattr(row_input, "_BATCH_ROWS", 2)
+    rows = DatasetRows("the Dataset", dataset(23).select(range(1, 23)))
+    whole = list(chunks(rows, Place(), rows=3, characters=10**9))
+    assert rows.groups == 5
+    assert [len(chunk.rows) for chunk in whole] == [3, 2] * 4 + [2]
+    for number, chunk in enumerate(whole):
+        rest = read_rows(rows, chunk.end)
+        assert rest == [row for part in whole[number + 1 :] for row in part.rows]
+    assert [row.values["text"] for row in read_rows(rows)] == [f"t{i}" for i in range(1, 23)]
+    assert whole[-1].share == 1
+
+
+def test_a_format_set_on_the_dataset_does_not_matter():
+    rows = DatasetRows("the Dataset", dataset(2).with_format("numpy"))
+    assert [row.values for row in read_rows(rows)] == [
+        row.values for row in read_rows(DatasetRows("the Dataset", dataset(2)))
+    ]
+
+
+def test_an_empty_dataset_has_no_rows():
+    assert read_rows(DatasetRows("the Dataset", dataset(0))) == []
+
+
+def test_a_saved_dataset_is_found_by_its_folder(tmp_path):
+    dataset(3).save_to_disk(str(tmp_path / "one"))
+    rows = find_input(str(tmp_path / "one"), NONE, "csv")
+    assert [row.values["text"] for row in read_rows(rows)] == ["t0", "t1", "t2"]
+    again = find_input(str(tmp_path / "one"), NONE, "csv")
+    assert rows.fingerprint() == again.fingerprint()
+    with pytest.raises(ConfigError, match=r"split = 'test': .*has no splits"):
+        find_input(str(tmp_path / "one"), PredictionConfig(split="test"), "csv")
+
+
+def test_of_several_splits_one_must_be_named(tmp_path):
+    splits = datasets.DatasetDict({"train": dataset(1), "validation": dataset(2, first=7)})
+    splits.save_to_disk(str(tmp_path / "two"))
+    with pytest.raises(DataError, match="has the splits train, validation: pass --split"):
+        find_input(str(tmp_path / "two"), NONE, "csv")
+    for name in ("validation", "dev"):
+        rows = find_input(str(tmp_path / "two"), PredictionConfig(split=name), "csv")
+        assert [row.values["text"] for row in read_rows(rows)] == ["t7", "t8"]
+    with pytest.raises(DataError, match=r"split 'test' is not in .*two; its splits are train, val"):
+        find_input(str(tmp_path / "two"), PredictionConfig(split="test"), "csv")
+    with pytest.raises(ConfigError, match="only a Hub dataset has a configuration"):
+        find_input(str(tmp_path / "two"), PredictionConfig(dataset_config="en"), "csv")
+
+
+def test_a_name_of_the_hub_is_loaded_from_there(monkeypatch):
+    asked = []
+
+    def load(name, config):
+        asked.append((name, config.dataset_config, config.dataset_revision))
+        return {"test": dataset(2)}
+
+    monkeypatch.setattr(hub_datasets, "load_hub", load)
+    config = PredictionConfig(dataset_config="en", dataset_revision="v1")
+    rows = find_input("owner/reviews", config, "csv")
+    assert asked == [("owner/reviews", "en", "v1")]
+    assert rows.name == "test of the Hub dataset owner/reviews"
+    assert len(read_rows(rows)) == 2

@@ -124,7 +124,7 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "in.parquet")
-    columns = columns_of([tmp_path / "in.parquet"], "parquet").schema
+    columns = columns_of([tmp_path / "in.parquet"], "parquet")[0]
     written(tmp_path / "out.parquet", values(tmp_path / "in.parquet"), columns)
     assert pq.read_table(tmp_path / "out.parquet").equals(table)
 

@@ -204,7 +204,11 @@ def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
         (("text", "label", "predicted_label"), {}, r"already has a column 'predicted_label'"),
         (("text",), {"output_column": "a", "score_column": "a"}, r"two added .* named 'a'"),
         (("text",), {"top_k": 4}, r"top_k = 4: the model has 3 labels"),
-        (("a", "b"), {}, r"which column of .*in\.csv holds the text.* a, b: pass --text-column"),
+        (
+            ("a", "b"),
+            {},
+            r"cannot tell .* of .*in\.csv is the text; .* a, b: pass --text-column",
+        ),
         (("a", "b"), {"text_column": ("c",)}, r"column 'c' is not in .*its columns are a, b"),
     ],
 )

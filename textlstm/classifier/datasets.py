@@ -23,6 +23,7 @@ from textlstm.classifier.labelling import (
 )
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.guess import TableColumns, class_names_of_dataset, kinds_of_rows, kinds_of_schema
 from textlstm.io.hub_datasets import quiet
 from textlstm.io.readers import Row
 
@@ -67,7 +68,9 @@ def label_dataset(
             f"dataset of type {type(dataset).__name__}: must be a datasets.Dataset (of a "
             "DatasetDict, one split)"
         )
-    texts = choose_texts("the dataset", dataset.column_names, config.text_column, trained_columns)
+    kinds = kinds_of_schema(dataset.features.arrow_schema)
+    columns = TableColumns("the dataset", kinds, class_names_of_dataset(dataset))
+    texts = choose_texts(columns, config.text_column, trained_columns)
     config = name_columns(config, dataset.column_names)
     labeller = Labeller(labels, texts, config, thresholds=thresholds)
     added = labeller.added_columns()
@@ -129,7 +132,9 @@ def label_batch(
             f"batch of type {type(batch).__name__}: must be columns by name, as `map` passes them "
             "with batched=True, without input_columns and without a format like 'pandas'"
         )
-    texts = choose_texts("the batch", list(batch), config.text_column, trained_columns)
+    kinds = kinds_of_rows({name: value} for name, values in batch.items() for value in values[:100])
+    columns = TableColumns("the batch", {name: kinds.get(name, "null") for name in batch})
+    texts = choose_texts(columns, config.text_column, trained_columns)
     single = [name for name in texts if isinstance(batch[name], str)]
     if single:
         raise ConfigError(f"column {single[0]!r} of the batch is one string: map with batched=True")

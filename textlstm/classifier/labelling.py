@@ -5,6 +5,7 @@ Shapes: N texts, C classes (labels).
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from textlstm.config import PredictionConfig
-from textlstm.errors import ConfigError, DataError
+from textlstm.errors import ConfigError
+from textlstm.io.guess import TableColumns
 from textlstm.io.readers import Row, row_text
 from textlstm.io.writers import OutputRow
 from textlstm.nn.probabilities import judgements
+
+_log = logging.getLogger(__name__)
 
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere
@@ -227,13 +231,12 @@ def require_new_names(columns: Sequence[str], added: Iterable[str], *, source: s
 
 
 def choose_texts(
-    source: str, columns: Sequence[str], asked: Sequence[str], trained: Sequence[str]
+    columns: TableColumns, asked: Sequence[str], trained: Sequence[str]
 ) -> tuple[str, ...]:
-    """Choose the columns to read.
+    """Choose the columns to read; the log says which one is read instead of those of the training.
 
     Args:
-        source: how messages call the input.
-        columns: those it has.
+        columns: those of the input.
         asked: those asked for; if none are,
         trained: those of the training are taken if they are there, else the one good guess.
 
@@ -241,25 +244,14 @@ def choose_texts(
         The columns.
 
     Raises:
-        DataError: a column is missing, or there is no good guess.
+        DataError: a column is missing or holds no texts, or there is no good guess.
     """
-    if asked:
-        missing = [name for name in asked if name not in columns]
-        if missing:
-            raise DataError(
-                f"column {missing[0]!r} is not in {source}; its columns are {', '.join(columns)}"
-            )
-        return tuple(asked)
-    if trained and all(name in columns for name in trained):
+    if not asked and trained and all(name in columns.kinds for name in trained):
         return tuple(trained)
-    if TEXT_COLUMN in columns:
-        return (TEXT_COLUMN,)
-    if len(columns) == 1:
-        return tuple(columns)
-    raise DataError(
-        f"which column of {source} holds the text? Its columns are {', '.join(columns)}: "
-        "pass --text-column"
-    )
+    chosen, notes = columns.choose_texts(asked)
+    for note in notes if trained else ():
+        _log.info(note)
+    return chosen
 
 
 def _reason(row: Row, reason: str) -> str:

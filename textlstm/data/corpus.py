@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textlstm.config import DataConfig
-from textlstm.data.columns import Table, check_columns, choose_columns, choose_text_columns
+from textlstm.data.columns import Table, check_columns, choose_columns
 from textlstm.data.labels import LabelCells, are_whole_numbers, order_names, whole_number
 from textlstm.data.scan import Scan, scan_table
-from textlstm.data.sources import Found, Source, find_tables
+from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
 from textlstm.data.stratify import stratified_part
 from textlstm.errors import DataError
-from textlstm.io.locate import SPLIT_NAMES, canonical_split
+from textlstm.io.locate import SPLIT_NAMES, Located
 
 __all__ = [
     "SPLIT_NAMES",
@@ -148,8 +148,8 @@ def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
         DataError: as `load_corpus`.
     """
     found = find_tables(source, config)
-    others = [name for name in found.tables if name != "train"]
-    found.tables = {"train": _table_of(found, "train")}
+    others = [name for name in found.splits if name != "train"]
+    found.splits = {"train": found.split("train")}
     scans, notes = _scan_splits(found, config)
     _read_whole_numbers(list(scans.values()))
     labels = _labels_of_train(scans["train"], notes)
@@ -186,12 +186,12 @@ def load_split(
     """
     found = find_tables(source, config)
     if found.single:
-        table = found.tables["train"]
+        table = found.splits["train"]
     elif split is not None:
-        table = _table_of(found, canonical_split(split))
+        table = found.split(split)
     else:
-        names = [name for name in ("test", "validation", *found.tables) if name in found.tables]
-        table = found.tables[names[0]]
+        names = [name for name in ("test", "validation", *found.splits) if name in found.splits]
+        table = found.splits[names[0]]
     text, label, notes = choose_columns(table, config)
     cells = _cells_like(table, label, config, multi_label, "the model gives")
     scan = scan_table(table, text, label, cells)
@@ -223,8 +223,8 @@ def load_texts(
         DataError: the data can't be found or read, or holds no text.
     """
     found = find_tables(source, config)
-    table = _table_of(found, "train")
-    columns, notes = choose_text_columns(table, config)
+    table = found.split("train")
+    columns, notes = table.choose_texts(config.text_column, config.label_column)
     scan = scan_table(table, columns, None)
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text ({len(scan.dataset)} rows)")
@@ -233,15 +233,15 @@ def load_texts(
     return texts.texts, found.notes + notes + scan.notes()
 
 
-def _scan_splits(found: Found, config: DataConfig) -> tuple[dict[str, Scan], list[str]]:
+def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, Scan], list[str]]:
     """Scan train and, where they hold usable rows, validation and test; collect the notes."""
-    train = _table_of(found, "train")
+    train = found.split("train")
     text, label, notes = choose_columns(train, config)
     notes = found.notes + notes
     multi_label = train.cells(label, config.label_separator).multi_label
     scans = {}
     for split in dict.fromkeys(SPLIT_NAMES.values()):
-        table = found.tables.get(split)
+        table = found.splits.get(split)
         if table is None:
             continue
         if split == "test" and label not in table.kinds:
@@ -276,13 +276,6 @@ def _cells_like(
             "them: write lists, or pass --label-separator for cells of text"
         )
     return cells
-
-
-def _table_of(found: Found, split: str) -> Table:
-    if split not in found.tables:
-        there = ", ".join(found.tables)
-        raise DataError(f"{found.name} has no split {split!r}; it has {there}: name one of them")
-    return found.tables[split]
 
 
 def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:

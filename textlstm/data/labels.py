@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.guess import is_list_type
 from textlstm.io.readers import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
@@ -187,14 +188,6 @@ def _places(names: Sequence[str]) -> dict[str, int]:
 
 def _word(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
-
-
-def is_list_type(type_: Any) -> bool:
-    """Tell whether the cells of an Arrow type are lists."""
-    import pyarrow as pa
-
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_kind(type_) for is_kind in kinds)
 
 
 class LabelCodes:

@@ -5,10 +5,10 @@
 - `readers`: read the rows of a file as a stream that a bad row doesn't stop
 - `arrow`: Arrow columns to Python values, row by row
 - `schema`: the columns that several files share
-- `input`: files, folders and patterns as one stream of rows, from any row on
-- `dataset_input`: the same for datasets, saved or from the Hub
+- `input`: files or a dataset as one stream of rows, from any row on
 - `hub_datasets`: datasets of the Hugging Face Hub
-- `locate`: names of splits, the bundled sample, saved datasets
+- `locate`: find data by name: files, folders, patterns, saved datasets, the Hub, the sample
+- `guess`: the kinds of columns, and which one holds the texts or the labels
 - `writers`: rows to the bytes of a format
 - `work_folder`: an output that grows in a folder beside it and survives a crash
 - `output`: chunks of bytes to the finished file or folder

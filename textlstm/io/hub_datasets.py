@@ -6,25 +6,28 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import datasets
 import huggingface_hub
 
-from textlstm.config import DataConfig
 from textlstm.errors import DataError
 from textlstm.io.formats import first_line
+
+if TYPE_CHECKING:
+    from textlstm.io.locate import HubOptions
 
 _UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError"}
 _PROBE_SECONDS = 10.0
 _FALLBACK = "use `sample` or local files (csv, tsv, jsonl, parquet)"
 
 
-def load_hub(name: str, config: DataConfig) -> Mapping[str, datasets.Dataset]:
+def load_hub(name: str, options: HubOptions) -> Mapping[str, datasets.Dataset]:
     """Load a dataset from the Hub or, where that is out of reach, from its cached copy.
 
     Args:
         name: 'owner/name' or 'name'.
-        config: its configuration and revision.
+        options: its configuration and revision.
 
     Returns:
         Split to dataset, memory-mapped.
@@ -35,7 +38,7 @@ def load_hub(name: str, config: DataConfig) -> Mapping[str, datasets.Dataset]:
     try:
         with quiet(), _cache_only(not _hub_answers(name)):
             data = datasets.load_dataset(
-                name, config.dataset_config, revision=config.dataset_revision
+                name, options.dataset_config, revision=options.dataset_revision
             )
     except Exception as error:  # load_dataset lets through whatever its many layers raise
         raise DataError(_hub_reason(name, error)) from error

@@ -7,11 +7,9 @@ again at any row of any group. Where groups end depends on the input alone.
 from __future__ import annotations
 
 import datetime
-import glob
 import itertools
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,9 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from textlstm.config import PredictionConfig
-from textlstm.errors import ConfigError, DataError
-from textlstm.io.formats import EmptyFileError, Meter, check_file, file_format, looks_local
-from textlstm.io.locate import SAMPLE
+from textlstm.errors import DataError
+from textlstm.io.arrow import batch_values
+from textlstm.io.formats import EmptyFileError, Meter, check_file
+from textlstm.io.guess import TableColumns, class_names_of_dataset, kinds_of_file, kinds_of_schema
+from textlstm.io.locate import Name, locate
 from textlstm.io.readers import Row, read_rows
 from textlstm.io.schema import columns_of
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
 _GROUP_BYTES = 2**24  # small files are read as one group
+_DATASET_GROUP_ROWS = 2**16
+_BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class RowInput(Protocol):
     @property
     def groups(self) -> int:
         """How many groups there are."""
+
+    def described(self) -> TableColumns:
+        """Return the kinds of the columns, for the choice of those with the texts."""
 
     def rows(self, group: int, skip: int, meter: Meter) -> Iterator[Row]:
         """Read a group from its row `skip` (from 0) on."""
@@ -128,15 +133,12 @@ def group_chunks(
         yield chunk()
 
 
-def find_input(
-    source: str | os.PathLike[str] | Dataset, config: PredictionConfig, target_format: str
-) -> RowInput:
+def find_input(source: Name, config: PredictionConfig, target_format: str) -> RowInput:
     """Find the rows that a name stands for.
 
     Args:
-        source: a file; a folder or a pattern such as `data/*.csv.gz`, whose files are taken in
-            the order of their names and must have one format and the same columns; a folder of
-            `save_to_disk`; the name of a Hub dataset; `sample`; or a `datasets.Dataset`.
+        source: see `textlstm.io.locate.locate`. Files of one input must have one format and the
+            same columns.
         config: the split, configuration and revision of a dataset.
         target_format: format of the output: 'csv', 'tsv', 'jsonl' or 'parquet'.
 
@@ -144,48 +146,16 @@ def find_input(
         The input.
 
     Raises:
-        ConfigError: a split is asked for where there are none.
+        ConfigError: a split, configuration or revision is asked for where there is none.
         DataError: there is no such source, its files differ, or it is not clear which split.
     """
-    if not isinstance(source, str | os.PathLike):
-        from textlstm.io.dataset_input import of_dataset  # the library `datasets` is slow to import
-
-        return of_dataset(source)
-    name = os.fspath(source)
-    path = Path(name).expanduser()
-    saved = [path / "dataset_dict.json", path / "state.json"]
-    if name == "sample":
-        return FileRows.of_files([_sample_file(config)], name, target_format)
-    if any(file.is_file() for file in saved):
-        from textlstm.io.dataset_input import from_disk
-
-        return from_disk(name, config)
-    if "://" in name:
-        raise DataError(f"{name} is a URL: download it and give the file")
-    if path.is_dir():
-        files = _data_files(path)
-    elif not path.exists() and any(mark in name for mark in "*?["):
-        found = glob.glob(str(path), recursive=True)  # noqa: PTH207 (no hidden files)
-        files = [Path(file) for file in sorted(found)]
-        files = [file for file in files if file.is_file()]
-        if not files:
-            raise DataError(f"no file matches {name}: check the pattern")
-    elif looks_local(name):
-        files = [path]
-    else:
-        from textlstm.io.dataset_input import from_hub
-
-        return from_hub(name, config)
-    _refuse_split(name, config)
-    return FileRows.of_files(files, name, target_format)
-
-
-def _sample_file(config: PredictionConfig) -> Path:
-    file = SAMPLE / f"{config.split}.parquet"
-    if not file.is_file():
-        listing = ", ".join(sorted(path.stem for path in SAMPLE.glob("*.parquet")))
-        raise DataError(f"sample has the splits {listing}: pass --split")
-    return file
+    found = locate(source, config)
+    if found.listed and config.split is None:
+        return FileRows.of_files(found.listed, found.name, target_format)
+    name, rows = found.only(config.split)
+    if isinstance(rows, tuple):
+        return FileRows.of_files(rows, name, target_format)
+    return DatasetRows(name, rows)
 
 
 @dataclass(frozen=True)
@@ -198,6 +168,7 @@ class FileRows:
         sizes: their bytes.
         columns: names and types of the columns.
         total: how many rows they have, if that is known.
+        kinds: the kind of each column, as far as the first rows tell.
     """
 
     name: str
@@ -205,6 +176,7 @@ class FileRows:
     sizes: tuple[int, ...]
     columns: pa.Schema
     total: int | None
+    kinds: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_files(cls, files: Sequence[Path], name: str, target_format: str) -> FileRows:
@@ -218,19 +190,24 @@ class FileRows:
         Raises:
             DataError: a file can't be read, or the files are not alike.
         """
-        kinds = {check_file(file, None)[1]: file for file in files}
-        if len(kinds) > 1:
-            (one, first), (other, second) = itertools.islice(kinds.items(), 2)
+        formats = {check_file(file, None)[1]: file for file in files}
+        if len(formats) > 1:
+            (one, first), (other, second) = itertools.islice(formats.items(), 2)
             raise DataError(
                 f"{name} has {one} files ({first.name}) and {other} files ({second.name}): "
                 f"name those of one format, such as {first.parent / '*'}{first.suffix}"
             )
-        for file in files:
-            if not file.is_file():
-                raise DataError(f"{file} is a pipe or device: write its rows to a file first")
-        found = columns_of(files, target_format)
         sizes = tuple(file.stat().st_size for file in files)
-        return cls(name, tuple(files), sizes, found.schema, found.rows)
+        schema, rows = columns_of(files, target_format)
+        kinds = kinds_of_schema(schema)
+        if "parquet" not in formats:
+            first = next(file for file, size in zip(files, sizes, strict=True) if size)
+            kinds |= kinds_of_file(first, strict=False)
+        return cls(name, tuple(files), sizes, schema, rows, kinds)
+
+    def described(self) -> TableColumns:
+        """Return the kinds of the columns."""
+        return TableColumns(self.name, self.kinds)
 
     @cached_property
     def _groups(self) -> list[range]:
@@ -285,31 +262,55 @@ def _stamp(file: Path) -> str:
     return f"{status.st_size:,} bytes, {changed:%Y-%m-%d %H:%M:%S}.{rest:09} UTC"
 
 
-def _data_files(folder: Path) -> list[Path]:
-    """Give the files of rows in a folder; others, such as a README, are passed over."""
-    files = [file for file in sorted(folder.iterdir()) if _is_data(file)]
-    if not files:
-        raise DataError(
-            f"{folder} holds no csv, tsv, json lines or parquet file: for those of its folders "
-            f"give a pattern such as '{folder / '**' / '*.csv'}'"
+@dataclass(frozen=True)
+class DatasetRows:
+    """A dataset as rows, read where it lies and not copied.
+
+    Args:
+        name: how messages call it.
+        dataset: the rows; formats and transforms set on it are not applied.
+    """
+
+    name: str
+    dataset: Dataset
+
+    @property
+    def columns(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return pa.schema(
+            [field.with_nullable(True) for field in self.dataset.features.arrow_schema]
         )
-    return files
 
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return len(self.dataset)
 
-def _is_data(file: Path) -> bool:
-    if file.name.startswith(".") or not file.is_file():
-        return False
-    try:
-        file_format(file)
-    except DataError:
-        return False
-    return True
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return -(-len(self.dataset) // _DATASET_GROUP_ROWS)
 
+    def rows(self, group: int, skip: int, meter: Meter) -> Iterator[Row]:
+        """Read a group from its row `skip` (from 0) on."""
+        first = group * _DATASET_GROUP_ROWS
+        end = min(first + _DATASET_GROUP_ROWS, len(self.dataset))
+        tables = self.dataset.with_format("arrow")
+        for start in range(first + skip, end, _BATCH_ROWS):
+            batch = tables[start : min(start + _BATCH_ROWS, end)]
+            for number, (values, error) in enumerate(batch_values(batch), start + 1):
+                yield Row(number, values, error)
 
-def _refuse_split(name: str, config: PredictionConfig) -> None:
-    asked = [key for key in ("split", "dataset_config", "dataset_revision") if getattr(config, key)]
-    if asked:
-        raise ConfigError(
-            f"{asked[0]} = {getattr(config, asked[0])!r}: {name} is a file or files, which have "
-            "no such thing"
+    def share(self, group: int, meter: Meter) -> float:
+        """Estimate how much of all lies before the end of a group."""
+        return min(1.0, (group + 1) * _DATASET_GROUP_ROWS / max(1, len(self.dataset)))
+
+    def described(self) -> TableColumns:
+        """Return the kinds of the columns, and the names of labels in them."""
+        return TableColumns(
+            self.name, kinds_of_schema(self.columns), class_names_of_dataset(self.dataset)
         )
+
+    def fingerprint(self) -> dict[str, str]:
+        """Give what `datasets` knows its contents by."""
+        return {self.name: f"{len(self.dataset):,} rows, fingerprint {self.dataset._fingerprint}"}

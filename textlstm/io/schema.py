@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,7 @@ from textlstm.io.writers import decodable
 _SCANNED_TOGETHER = 1000  # rows
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What is known of files of rows before they are read as a whole.
-
-    Args:
-        schema: names and types; of csv and tsv all are strings.
-        rows: how many rows there are, where finding the columns told it.
-    """
-
-    schema: pa.Schema
-    rows: int | None
-
-
-def columns_of(paths: Sequence[Path], target_format: str) -> Columns:
+def columns_of(paths: Sequence[Path], target_format: str) -> tuple[pa.Schema, int | None]:
     """Find the columns of files and their types, as a target of some format needs them.
 
     Args:
@@ -40,7 +26,8 @@ def columns_of(paths: Sequence[Path], target_format: str) -> Columns:
         target_format: 'csv', 'tsv', 'jsonl' or 'parquet'.
 
     Returns:
-        The columns. Of json lines, where each row may have its own, all rows are read for it.
+        (names and types, of csv and tsv all strings; how many rows there are, if that is known).
+        Of json lines, where each row may have its own columns, all rows are read for it.
 
     Raises:
         DataError: a file can't be read, files have different columns, or a column holds values
@@ -48,45 +35,46 @@ def columns_of(paths: Sequence[Path], target_format: str) -> Columns:
     """
     if file_format(paths[0]) == "jsonl":
         return _scan(paths, typed=target_format == "parquet")
-    parts: list[tuple[Path, Columns]] = []
+    parts: list[tuple[Path, pa.Schema]] = []
+    total: int | None = 0
     for path in paths:
         try:
-            parts.append((path, _head(path)))
+            schema, rows = _head(path)
+            parts.append((path, schema))
+            total = None if total is None or rows is None else total + rows
         except EmptyFileError:
             if len(paths) == 1:
                 raise
     if not parts:
         raise DataError(f"{paths[0]} and the {len(paths) - 1} other files are empty")
-    rows = [columns.rows for _, columns in parts if columns.rows is not None]
-    return Columns(_common(parts), sum(rows) if rows else None)
+    return _common(parts), total
 
 
-def _head(path: Path) -> Columns:
+def _head(path: Path) -> tuple[pa.Schema, int | None]:
     """Read the columns of a csv or parquet file from its head or foot."""
     names = read_columns(path)
     if file_format(path) != "parquet":
-        return Columns(pa.schema([(name, pa.string()) for name in names]), None)
+        return pa.schema([(name, pa.string()) for name in names]), None
     with open_parquet(path) as file:
         # rows that can't be read become nulls
         fields = [field.with_nullable(True) for field in file.schema_arrow]
-        return Columns(pa.schema(fields), file.metadata.num_rows)
+        return pa.schema(fields), file.metadata.num_rows
 
 
-def _common(parts: Sequence[tuple[Path, Columns]]) -> pa.Schema:
-    """Give the columns of the first file with types that hold the values of all."""
-    first, columns = parts[0]
-    schema = columns.schema
+def _common(parts: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
+    """Return the columns of the first file with types that hold the values of all."""
+    first, schema = parts[0]
     for path, other in parts[1:]:
         for has, lacks, name in (
-            *((first, path, name) for name in schema.names if name not in other.schema.names),
-            *((path, first, name) for name in other.schema.names if name not in schema.names),
+            *((first, path, name) for name in schema.names if name not in other.names),
+            *((path, first, name) for name in other.names if name not in schema.names),
         ):
             raise DataError(
                 f"{has} has a column {name!r} and {lacks} has none: give files with the same "
                 "columns, or classify them one by one"
             )
         try:
-            schema = pa.unify_schemas([schema, other.schema], promote_options="permissive")
+            schema = pa.unify_schemas([schema, other], promote_options="permissive")
         except pa.ArrowException as error:
             raise DataError(
                 f"{first} and {path} have columns of different types ({first_line(error)}): "
@@ -95,7 +83,7 @@ def _common(parts: Sequence[tuple[Path, Columns]]) -> pa.Schema:
     return schema
 
 
-def _scan(paths: Sequence[Path], *, typed: bool) -> Columns:
+def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
     """Read json lines for the columns of all rows, in the order in which they appear."""
     schema = pa.schema([])
     chunk: dict[str, list[Any]] = {}
@@ -114,7 +102,7 @@ def _scan(paths: Sequence[Path], *, typed: bool) -> Columns:
     untyped = [field for field in schema if pa.types.is_null(field.type)]
     for field in untyped:  # nothing but nulls
         schema = schema.set(schema.names.index(field.name), field.with_type(pa.string()))
-    return Columns(schema, count)
+    return schema, count
 
 
 def _widened(path: Path, schema: pa.Schema, chunk: Mapping[str, list[Any]]) -> pa.Schema:

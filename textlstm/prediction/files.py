@@ -82,7 +82,7 @@ def classify_file(
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
     trained = classifier.settings.data.text_column
-    texts = choose_texts(rows.name, rows.columns.names, config.text_column, trained)
+    texts = choose_texts(rows.described(), config.text_column, trained)
     config = name_columns(config, rows.columns.names)
     labeller = _labeller(classifier, texts, config, kind)
     columns = _output_columns(rows.columns, labeller, source=rows.name)

@@ -32,6 +32,7 @@ from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
 from textlstm.io.arrow import batch_values
 from textlstm.io.formats import first_line
+from textlstm.io.guess import TableColumns
 from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
@@ -125,9 +126,8 @@ def label_dataset(
     """
     config = config or PredictionConfig()
     names = dataset.columns() or []
-    texts = choose_texts(
-        "the dataset", names, config.text_column, classifier.settings.data.text_column
-    )
+    columns = TableColumns("the dataset", dict.fromkeys(names, "text"))
+    texts = choose_texts(columns, config.text_column, classifier.settings.data.text_column)
     config = name_columns(config, names)
     labeller = Labeller(classifier.labels, texts, config, thresholds=classifier.thresholds)
     require_new_names(names, labeller.added_columns(), source="the dataset")

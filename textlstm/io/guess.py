@@ -1,0 +1,275 @@
+"""The columns of a table: the kind of each, and which one holds the texts or the labels."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from textlstm.errors import DataError
+from textlstm.io.formats import clear_errors, file_format, open_parquet
+from textlstm.io.readers import bad_text, read_columns, read_rows
+
+# fmt: off
+TEXT_NAMES = (
+    "text", "texts", "sentence", "review", "content", "document", "comment", "message", "tweet",
+    "question", "utterance", "body", "article", "post", "query", "sms",
+)
+LABEL_NAMES = (
+    "label", "labels", "class", "category", "sentiment", "target", "y", "topic", "intent",
+    "emotion", "polarity", "stars", "rating",
+)
+# fmt: on
+TEXT_KINDS = ("text", "digits", "mixed", "null")
+LABEL_KINDS = (*TEXT_KINDS, "number", "boolean", "list")
+
+_SAMPLE_ROWS = 100
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of a table.
+
+    Args:
+        name: how messages call the table, such as 'reviews.csv' or 'train of imdb'.
+        kinds: column to 'text', 'number', 'boolean', 'list', 'null', 'mixed' or an Arrow type;
+            a csv column of numbers is 'digits'.
+        class_names: column to the names of its labels, where they are stored as whole numbers.
+    """
+
+    name: str
+    kinds: dict[str, str]
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def guess_label(self, taken: Sequence[str] = ()) -> str | None:
+        """Return the only column with a label's name, else the only one of named classes.
+
+        Args:
+            taken: columns that hold something else.
+        """
+        named = self._named(LABEL_NAMES, taken)
+        named = named or [column for column in self.class_names if column not in taken]
+        return named[0] if len(named) == 1 else None
+
+    def guess_text(self, label: str | None) -> tuple[str, ...]:
+        """Return the only column with a text's name, else the only one of strings, else none.
+
+        Args:
+            label: the column of the labels.
+        """
+        found = self._named(TEXT_NAMES, (label,))
+        if len(found) != 1:
+            found = [column for column, kind in self.kinds.items() if kind == "text"]
+            found = [column for column in found if column != label]
+        if not found and len(self.kinds) == 1:
+            found = list(self.kinds)
+        return tuple(found) if len(found) == 1 else ()
+
+    def choose_texts(
+        self, asked: Sequence[str], label: str | None = None
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """Return the columns with the texts and notes on what was guessed.
+
+        Args:
+            asked: the columns asked for; if there are none, the one good guess is taken.
+            label: the column of the labels, if it is known.
+
+        Raises:
+            DataError: a column is missing, can't be guessed or holds something else.
+        """
+        text = tuple(asked) or self.guess_text(label or self.guess_label())
+        if not text:
+            raise self.unclear("text")
+        self.require_texts(text)
+        return text, self.guess_notes(*[] if asked else [f"text {text[0]!r}"])
+
+    def guess_notes(self, *guessed: str) -> list[str]:
+        """Return the note on guessed columns, each given as "text 'review'"."""
+        return [f"columns guessed in {self.name}: {', '.join(guessed)}"] if guessed else []
+
+    def require_texts(self, columns: Sequence[str], label: str | None = None) -> None:
+        """Raise a `DataError` if a column isn't there, is named twice or can't hold texts."""
+        for column in columns:
+            self.require(column, "--text-column")
+            if [*columns, label].count(column) > 1:
+                raise DataError(f"column {column!r} is asked for twice: name each column once")
+            kind = "class label" if column in self.class_names else self.kinds[column]
+            if kind not in TEXT_KINDS:
+                raise DataError(
+                    f"column {column!r} of {self.name} holds {kind} values, not text: "
+                    "pass --text-column"
+                )
+
+    def require_label(self, column: str) -> None:
+        """Raise a `DataError` if a column isn't there or can't hold labels."""
+        self.require(column, "--label-column")
+        if self.kinds[column] not in LABEL_KINDS:
+            raise DataError(
+                f"label column {column!r} of {self.name} holds {self.kinds[column]} values: each "
+                "row needs a label, a string, whole number or boolean, or a list of labels"
+            )
+
+    def require(self, column: str, flag: str) -> None:
+        """Raise a `DataError` with the flag that mends it if a column isn't there."""
+        if column not in self.kinds:
+            raise DataError(
+                f"column {column!r} is not in {self.name}; its columns are {self._listing()}: "
+                f"pass {flag}{delimiter_hint(self.kinds)}"
+            )
+
+    def unclear(self, *parts: str) -> DataError:
+        """Return the error for what can't be guessed: 'text', 'label' or both."""
+        flags = " and ".join(f"--{part}-column" for part in parts)
+        return DataError(
+            f"cannot tell which column of {self.name} is the {' and the '.join(parts)}; its "
+            f"columns are {self._listing()}: pass {flags}{delimiter_hint(self.kinds)}"
+        )
+
+    def _named(self, names: Sequence[str], taken: Sequence[str | None]) -> list[str]:
+        free = [column for column in self.kinds if column not in taken]
+        return [column for column in free if column.strip().lower() in names]
+
+    def _listing(self) -> str:
+        names = list(self.kinds)
+        return ", ".join(names[:30]) + (f" and {len(names) - 30} more" if names[30:] else "")
+
+
+def delimiter_hint(columns: Iterable[str]) -> str:
+    """Return a remark for a csv that seems to be separated by something else than commas."""
+    names = list(columns)
+    if len(names) == 1:
+        for mark in (";", "\t", "|", ","):
+            if mark in names[0]:
+                return f" (its columns seem to be separated by {mark!r}: csv has ',', tsv tabs)"
+    return ""
+
+
+def kinds_of_schema(schema: pa.Schema) -> dict[str, str]:
+    """Return the kind of each column of an Arrow schema (see `TableColumns`)."""
+    return {column.name: _kind_of_type(column.type) for column in schema}
+
+
+def kinds_of_file(path: Path, *, strict: bool = True) -> dict[str, str]:
+    """Return the kind of each column of a file, from its schema or its first 100 rows.
+
+    Args:
+        path: a file that `read_rows` reads.
+        strict: whether a row that can't be read is an error.
+
+    Raises:
+        DataError: the file can't be read; if `strict`, also if one of these rows can't.
+    """
+    format = file_format(path)
+    if format == "parquet":
+        with clear_errors(path), open_parquet(path) as parquet:
+            return kinds_of_schema(parquet.schema_arrow)
+    columns = read_columns(path) if format != "jsonl" else []
+    rows = []
+    for row in itertools.islice(read_rows(path), _SAMPLE_ROWS):
+        if row.error and strict:
+            hint = delimiter_hint(columns)
+            raise DataError(f"row {row.number} of {path} does not parse: {row.error}{hint}")
+        rows.append(row.values)
+    return kinds_of_rows(rows, columns, spelled=format != "jsonl")
+
+
+def kinds_of_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = (), *, spelled: bool = False
+) -> dict[str, str]:
+    """Return the kind of each column of some rows.
+
+    Args:
+        rows: column to value.
+        columns: columns that are there even if no row has them.
+        spelled: whether all values are spelled out as strings (csv, tsv).
+    """
+    seen: dict[str, set[str]] = {column: set() for column in columns}
+    for row in rows:
+        for column, value in row.items():
+            seen.setdefault(column, set()).add(_kind_of_value(value, spelled=spelled))
+    return {column: _common_kind(kinds - {"null"}, spelled) for column, kinds in seen.items()}
+
+
+def _common_kind(kinds: set[str], spelled: bool) -> str:
+    if len(kinds) == 1:
+        return kinds.pop()
+    if spelled:
+        return "text"
+    return "list" if "list" in kinds else "mixed" if kinds else "null"
+
+
+def _kind_of_value(value: Any, *, spelled: bool) -> str:
+    if spelled:
+        if not value:
+            return "null"
+        try:
+            float(value)
+        except ValueError:
+            return "text"
+        return "digits"
+    if isinstance(value, bool):
+        return "boolean"
+    if bad_text(value) == "null":
+        return "null"
+    kinds = {str: "text", int | float: "number", list: "list", dict: "object"}
+    found = (kind for type_, kind in kinds.items() if isinstance(value, type_))
+    return next(found, type(value).__name__)
+
+
+def _kind_of_type(type_: Any) -> str:
+    types = pa.types
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    if types.is_string(type_) or types.is_large_string(type_):
+        return "text"
+    if types.is_integer(type_) or types.is_floating(type_):
+        return "number"
+    if types.is_boolean(type_):
+        return "boolean"
+    if types.is_null(type_):
+        return "null"
+    return "list" if is_list_type(type_) else str(type_)
+
+
+def is_list_type(type_: Any) -> bool:
+    """Whether the cells of an Arrow type are lists."""
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(type_) for is_kind in kinds)
+
+
+def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the label names of columns, which `datasets` writes into the metadata of parquet."""
+    if file_format(path) != "parquet":
+        return {}
+    with clear_errors(path), open_parquet(path) as parquet:
+        metadata = parquet.schema_arrow.metadata or {}
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        items = {column: item_feature(feature) for column, feature in features.items()}
+        return {
+            column: tuple(str(name) for name in item["names"])
+            for column, item in items.items()
+            if isinstance(item, dict) and item.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):  # not written by `datasets`
+        return {}
+
+
+def class_names_of_dataset(dataset: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`."""
+    items = {column: item_feature(feature) for column, feature in dataset.features.items()}
+    return {column: tuple(item.names) for column, item in items.items() if hasattr(item, "names")}
+
+
+def item_feature(feature: Any) -> Any:
+    """Return what a feature of lists holds in its lists, and any other feature itself."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    if isinstance(feature, dict):  # as JSON
+        return feature.get("feature", feature)
+    return getattr(feature, "feature", feature)
