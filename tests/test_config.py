@@ -1,10 +1,15 @@
 """The settings of training: names are unique, tables read back, mistakes are named."""
 
 import dataclasses
+import inspect
 import json
+import os
+import typing
+from collections.abc import Sequence
 
 import pytest
 
+from textlstm import cross_validate, train
 from textlstm.config import (
     PRESETS,
     TRAIN_OPTIONS,
@@ -12,6 +17,7 @@ from textlstm.config import (
     DataConfig,
     PredictionConfig,
     TokenizerConfig,
+    TrainOptions,
     TrainSettings,
 )
 from textlstm.errors import ConfigError
@@ -57,6 +63,26 @@ def test_an_unknown_table_or_key_is_named():
 def test_a_part_that_is_no_table_is_refused():
     with pytest.raises(ConfigError, match=r"model = 3: must be a table"):
         TrainSettings.from_dict({"model": 3})
+
+
+def test_the_typed_options_are_those_of_training():
+    typed = typing.get_type_hints(TrainOptions)
+    assert list(typed) == ["preset", *TRAIN_OPTIONS]
+    for part in TRAIN_PARTS.values():
+        for name, kind in typing.get_type_hints(part).items():
+            if kind == tuple[str, ...]:
+                kind = str | Sequence[str]
+            elif name == "vectors":
+                kind = str | os.PathLike[str] | None
+            assert typed[name] == kind, name
+
+
+@pytest.mark.parametrize("function", [train, cross_validate])
+def test_help_lists_every_option_with_its_default(function):
+    text = inspect.getdoc(function)
+    assert "\n    dropout: dropout between LSTM layers (default: 0.3)\n" in text
+    for name in TRAIN_OPTIONS:
+        assert f"\n    {name}: " in text
 
 
 @pytest.mark.parametrize("part", [*TRAIN_PARTS.values(), PredictionConfig])

@@ -42,13 +42,23 @@ def test_the_parameters_are_the_options_of_training():
         for name, parameter in inspect.signature(TextLSTMClassifier).parameters.items()
     }
     assert found.pop("random_state") == TrainingConfig.seed
+    assert found.pop("class_weight") is None
     of_files = {*names_of(DataConfig), "checkpoint_minutes"} - {"validation_fraction"}
     assert set(found) == set(TRAIN_OPTIONS) - of_files - {"seed"}
     settings = TrainSettings()
     for name, default in found.items():
         part = next(p for p in vars(settings).values() if hasattr(p, name))
         assert default == getattr(part, name), name
-    assert set(TextLSTMClassifier().get_params()) == {*found, "random_state"}
+    assert set(TextLSTMClassifier().get_params()) == {*found, "random_state", "class_weight"}
+
+
+def test_class_weight_is_spelled_as_in_scikit_learn():
+    assert small(class_weight="balanced")._settings().training.class_weights == ("balanced",)
+    weighted = small(class_weight={"bad": 2.5, True: 3})._settings().training.class_weights
+    assert weighted == ("bad=2.5", "true=3")
+    assert small()._settings().training.class_weights == ()
+    with pytest.raises(ConfigError, match="class_weight = 3: must be 'balanced', None, or a dict"):
+        small(class_weight=3)._settings()
 
 
 def test_init_only_stores_and_fit_complains():

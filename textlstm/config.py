@@ -7,10 +7,10 @@ file (`vocab_size`) and keyword arguments in Python (`vocab_size=`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from textlstm.errors import ConfigError
 from textlstm.options import Settings, build, names_of, option, reject_unknown
@@ -351,3 +351,56 @@ TRAIN_PARTS: dict[str, type[Settings]] = {
     "training": TrainingConfig,
 }
 TRAIN_OPTIONS: list[str] = names_of(*TRAIN_PARTS.values())
+
+
+class TrainOptions(TypedDict, total=False):
+    """The options of `train` by name, for editors and type checkers."""
+
+    preset: str
+    text_column: str | Sequence[str]
+    label_column: str | None
+    label_separator: str | None
+    dataset_config: str | None
+    dataset_revision: str | None
+    validation_fraction: float
+    tokenizer: str
+    vocab: str | None
+    vocab_size: int
+    min_frequency: int
+    extend_vocab: int | None
+    max_length: int
+    truncation: str
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    pooling: str
+    ngrams: int
+    ngram_buckets: int
+    word_dropout: float
+    embedding_dropout: float
+    dropout: float
+    output_dropout: float
+    epochs: int | None
+    total_tokens: int
+    batch_size: int
+    batch_tokens: int
+    learning_rate: float
+    weight_decay: float
+    clip_norm: float
+    schedule: str
+    monitor: str
+    patience: int
+    vectors: str | os.PathLike[str] | None
+    freeze_vectors: int
+    vector_rate: float
+    adversarial: float | None
+    class_weights: str | Sequence[str]
+    calibrate: bool
+    label_smoothing: float
+    max_minutes: float | None
+    checkpoint_minutes: float
+    precision: str
+    seed: int
+    threads: int | None
+    device: str

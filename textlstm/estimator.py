@@ -46,6 +46,7 @@ _OPTIONS = {
     for field in dataclasses.fields(part)  # type: ignore[arg-type]
     if field.name not in _OF_FILES
 }
+_CLASS_WEIGHT = "class_weight"  # scikit-learn's spelling of class_weights
 _SIGNATURE = inspect.Signature(
     [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
@@ -55,6 +56,7 @@ _SIGNATURE = inspect.Signature(
             )
             for name, field in _OPTIONS.items()
         ),
+        inspect.Parameter(_CLASS_WEIGHT, inspect.Parameter.KEYWORD_ONLY, default=None),
     ]
 )
 
@@ -74,6 +76,8 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             best epoch and to stop early. Where that would be fewer than 20 rows, all rows are
             learned from, for all epochs.
         embedding_size: with `vectors` that of the file, unless it is set.
+        class_weight: as in scikit-learn: 'balanced', or a dict of class to weight, where classes
+            that are left out count 1; None leaves it to `class_weights`.
 
     Attributes:
         classes_: the classes in order, [C]; so are the columns of `predict_proba`.
@@ -187,6 +191,9 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             plain = value.item() if isinstance(value, np.generic) else value  # of a search's grid
             if name == "random_state":
                 options["seed"] = _seed(plain)
+            elif name == _CLASS_WEIGHT:
+                if plain is not None:
+                    options["class_weights"] = _class_weights(plain)
             elif plain != _OPTIONS[name].default:
                 options[name] = plain
         return read_options(options)
@@ -285,6 +292,18 @@ def read_texts(texts: Any) -> list[str]:
     if hasattr(texts, "shape"):
         texts = np.asarray(texts).ravel().tolist()
     return checked_texts(texts)
+
+
+def _class_weights(class_weight: Any) -> tuple[str, ...]:
+    """Return the option `class_weights` for scikit-learn's `class_weight`."""
+    if class_weight == "balanced":
+        return ("balanced",)
+    if not isinstance(class_weight, Mapping):
+        raise ConfigError(
+            f"class_weight = {class_weight!r}: must be 'balanced', None, or a dict of class to "
+            "weight"
+        )
+    return tuple(f"{label_name(key)}={weight}" for key, weight in class_weight.items())
 
 
 def read_targets(X: Any, y: Any, sample_weight: Any, settings: TrainSettings) -> Targets:  # noqa: N803

@@ -11,12 +11,13 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from textlstm.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(
@@ -124,6 +125,20 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """
     reject_unknown(values, names_of(cls))  # type: ignore[arg-type]
     return cls(**values)
+
+
+def documents(*classes: type[Settings]) -> Callable[[F], F]:
+    """Return a decorator that lists the options of `classes` in a function's docstring."""
+    lines = [
+        f"        {field.name}: {describe(field)}" for cls in classes for field in _fields(cls)
+    ]
+
+    def add(function: F) -> F:
+        if function.__doc__:
+            function.__doc__ = "\n".join([function.__doc__.rstrip(), "", "    Options:", *lines])
+        return function
+
+    return add
 
 
 def reject_unknown(values: Iterable[str], known: Iterable[str]) -> None:

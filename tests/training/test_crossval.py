@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 def whole(data):
     """A cross-validation of three folds, and what was kept on the way."""
     kept = []
-    result = cross_validate(data, folds=3, keep=kept.append, **FAST)
+    result = cross_validate(data, folds=3, on_fold=kept.append, **FAST)
     return result, kept
 
 
@@ -96,6 +96,15 @@ def test_the_result_has_every_fold_and_is_kept_after_each(whole):
     assert [fold.metrics["n"] for fold in result.results] == [14, 14, 13]
     assert result.labels == LABELS
     assert result.results[0].training["epochs"] == 1
+
+
+def test_the_repr_is_one_line(whole):
+    result, kept = whole
+    accuracy = result.summary()["accuracy"]["mean"]
+    end = f"x.csv', 2 labels, 3 of 3 folds, mean accuracy {accuracy:.4f})"
+    assert repr(result).startswith("CrossValidation('")
+    assert repr(result).endswith(end)
+    assert repr(kept[0]).endswith("0 of 3 folds)")
 
 
 def test_the_summary_is_over_the_folds(whole):

@@ -88,6 +88,8 @@ def test_the_saved_model_is_the_one_returned(data, tmp_path):
     assert loaded.labels == returned.labels == ("bad", "good")
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), returned.predict_proba(TEXTS))
     assert loaded.describe() == returned.describe()
+    assert [row["epoch"] for row in loaded.history] == [1, 2, 3]
+    assert loaded.history == returned.history
 
 
 def test_figures_are_those_of_the_saved_model_on_validation_and_test(data, straight):

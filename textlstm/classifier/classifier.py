@@ -478,6 +478,11 @@ class TextClassifier:
         return self.record.metrics
 
     @property
+    def history(self) -> tuple[Mapping[str, Any], ...]:
+        """One record per epoch of the training run, such as its `validation_accuracy`."""
+        return self.record.history
+
+    @property
     def device(self) -> torch.device:
         """Where the network computes."""
         return self.model.linear.weight.device

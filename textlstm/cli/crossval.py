@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.data,
                 folds=folds,
                 done=done,
-                keep=record.keep if rank.is_main else None,
+                on_fold=record.keep if rank.is_main else None,
                 observer=Progress() if rank.is_main else None,
                 **options,
             )

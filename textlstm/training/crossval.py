@@ -10,20 +10,29 @@ import logging
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textlstm.config import CrossvalConfig, TrainingConfig, TrainSettings
+from textlstm.config import (
+    TRAIN_PARTS,
+    CrossvalConfig,
+    TrainingConfig,
+    TrainOptions,
+    TrainSettings,
+)
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import FIGURES
-from textlstm.options import differences, resumable_names
+from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 from textlstm.training.train import train_on
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +77,13 @@ class CrossValidation:
     folds: int
     settings: TrainSettings
     results: tuple[Fold, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show the data, the folds done and the mean accuracy."""
+        done = f"{len(self.results)} of {self.folds} folds"
+        mean = self.summary().get("accuracy", {}).get("mean")
+        figures = "" if mean is None else f", mean accuracy {mean:.4f}"
+        return f"CrossValidation({self.source!r}, {len(self.labels)} labels, {done}{figures})"
 
     @property
     def is_whole(self) -> bool:
@@ -118,14 +134,15 @@ class CrossValidation:
             raise ConfigError(f"this is not the record of a cross-validation ({error})") from error
 
 
+@documents(*TRAIN_PARTS.values())
 def cross_validate(
     source: Source,
     *,
     folds: int = CrossvalConfig.folds,
     done: CrossValidation | None = None,
-    keep: Callable[[CrossValidation], None] | None = None,
+    on_fold: Callable[[CrossValidation], None] | None = None,
     observer: Observer | None = None,
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> CrossValidation:
     """Train and evaluate one model per fold; no model is kept.
 
@@ -136,9 +153,9 @@ def cross_validate(
         source: the data, as for `textlstm.train`; splits other than train are not used.
         folds: 2 or more.
         done: folds of an earlier call with the same arguments, which need not be trained again.
-        keep: called before the first training and after each with what is done until then.
+        on_fold: called before the first training and after each with what is done until then.
         observer: callbacks for every step and epoch of every training.
-        **options: settings by name, as the flags of `textlstm train`.
+        **options: settings by name, listed below; `preset` stands for several of them.
 
     Returns:
         The figures of all folds, and their summary.
@@ -146,7 +163,7 @@ def cross_validate(
     Raises:
         TextLSTMError: something that the caller can fix, such as more folds than a label has
             texts.
-        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `keep` was called before.
+        TrainingInterrupted: Ctrl-C or SIGTERM during a training; `on_fold` was called before.
     """
     folds = CrossvalConfig(folds=folds).folds
     settings = read_options(options)
@@ -161,8 +178,8 @@ def cross_validate(
     if done is not None:
         _require_same(done, state)
         state = dataclasses.replace(state, results=done.results)
-    if keep:
-        keep(state)
+    if on_fold:
+        on_fold(state)
     for number in range(len(state.results), folds):
         logger.info("fold %d of %d", number + 1, folds)
         corpus = _without(whole, numbers == number, settings)
@@ -170,8 +187,8 @@ def cross_validate(
         record = classifier.record
         fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
         state = dataclasses.replace(state, results=(*state.results, fold))
-        if keep:
-            keep(state)
+        if on_fold:
+            on_fold(state)
     return state
 
 

@@ -9,11 +9,11 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import FILES, RunRecord
-from textlstm.config import TrainSettings
+from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
@@ -25,6 +25,7 @@ from textlstm.errors import (
     VocabularyError,
 )
 from textlstm.nn.loss import make_loss
+from textlstm.options import documents
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.training.distributed import ALONE, World, join
@@ -34,12 +35,16 @@ from textlstm.training.pretrained import Pretrained, can_skip_reading, read_pret
 from textlstm.training.resolve import read_options, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 logger = logging.getLogger(__name__)
 
 _MOST_WARNINGS = 5
 _FIRST_WARNINGS = 3  # of those before the first step
 
 
+@documents(*TRAIN_PARTS.values())
 def train(
     source: Source | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -48,7 +53,7 @@ def train(
     overwrite: bool = False,
     finish: bool = False,
     observer: Observer | None = None,
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> TextClassifier:
     """Train a classifier, from the data to the model folder.
 
@@ -66,7 +71,7 @@ def train(
             saved.
         finish: end the unfinished run in `out` with the best epoch so far, without another step.
         observer: callbacks for steps and epochs.
-        **options: settings by name, as the flags of `textlstm train`.
+        **options: settings by name, listed below; `preset` stands for several of them.
 
     Returns:
         The classifier with the weights of the best epoch.
