@@ -157,3 +157,22 @@ def test_a_file_without_a_pre_tokenizer_is_read(tmp_path):
     assert trained.encode("a b") == [2]
     assert trained.tokens("a b") == ["a b"]
     assert trained.tokens("") == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        (("model", "unk_token"), "nope", "can't encode a text: .*[Mm]issing"),
+        (("normalizer",), {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "charsmap"),
+        (("pre_tokenizer",), {"type": "FixedLength", "length": 0}, "chunk size"),
+    ],
+)
+def test_errors_and_panics_of_the_library_are_ours(tmp_path, part, value, said):
+    path = tmp_path / "mine.json"
+    train("word").save(path)
+    content = json.loads(path.read_text())
+    *outer, name = part
+    (content[outer[0]] if outer else content)[name] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(VocabularyError, match=f"mine.json.*{said}"):
+        train(path)

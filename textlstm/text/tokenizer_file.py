@@ -7,8 +7,10 @@ to classify have no `[CLS]` or `[SEP]` around them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 _MODELS = ("WordLevel", "WordPiece", "BPE", "Unigram")
 _PAD_NAMES = (PAD, "[PAD]")
 _UNK_NAMES = (UNK, "[UNK]")
+_PROBE = "a \U0010ffff b"  # words that no vocabulary has
 _REMEDY = "save it again with the tokenizers library (Tokenizer.save), or choose a kind by name"
 
 
@@ -38,19 +41,29 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
         VocabularyError: the file is missing, malformed, or can't be converted to these ids.
     """
     content = _read_json(path)
-    try:
+    reading = f"{path} is not a tokenizer.json for this version of tokenizers"
+    with _library_errors(VocabularyError, reading):
         tokenizer = Tokenizer.from_str(json.dumps(content))
-    except Exception as error:  # the library raises a bare Exception
-        raise VocabularyError(
-            f"{path} is not a tokenizer.json for this version of tokenizers: {error}; {_REMEDY}"
-        ) from error
     kind = recognise(tokenizer)
-    if kind != FROM_FILE and _has_our_ids(tokenizer):
-        return tokenizer, kind
     try:
-        return _renumbered(content)
+        if kind == FROM_FILE or not _has_our_ids(tokenizer):
+            tokenizer, kind = _renumbered(content)
     except _UnfitError as error:
         raise VocabularyError(f"{path}: {error}") from error
+    with _library_errors(VocabularyError, f"{path} can't encode a text"):
+        tokenizer.encode(_PROBE, add_special_tokens=False)
+    return tokenizer, kind
+
+
+@contextlib.contextmanager
+def _library_errors(kind: type[Exception], message: str) -> Iterator[None]:
+    """Turn errors of the library into ours: it raises bare Exceptions, and panics besides."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise kind(f"{message}: {error}; {_REMEDY}") from error
+        raise
 
 
 class _UnfitError(Exception):
@@ -78,10 +91,8 @@ def _has_our_ids(tokenizer: Tokenizer) -> bool:
 
 
 def _load(content: dict[str, Any]) -> Tokenizer:
-    try:
+    with _library_errors(_UnfitError, "it can't be renumbered"):
         tokenizer = Tokenizer.from_str(json.dumps(content))
-    except Exception as error:  # the library raises a bare Exception
-        raise _UnfitError(f"it can't be renumbered: {error}; {_REMEDY}") from error
     if not _has_our_ids(tokenizer):
         raise _UnfitError(f"its entries can't be numbered with {PAD} 0, {UNK} 1; {_REMEDY}")
     return tokenizer
