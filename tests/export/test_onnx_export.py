@@ -265,7 +265,7 @@ def test_int8_that_changes_many_labels_is_warned_of(tmp_path, monkeypatch, caplo
 def test_an_int8_model_that_depends_on_the_batch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_graph, "_SATURATED", 0.0)  # the units that fix the range do nothing
     classifier = tiny_classifier()
-    with pytest.raises(ExportError, match=r"differently by \d.* in another batch"):
+    with pytest.raises(ExportError, match=r"changes a logit by \d.* in another batch"):
         export_onnx(classifier, tmp_path / "out", quantize="int8", data=labelled(classifier))
     assert list(tmp_path.iterdir()) == []
 
@@ -356,7 +356,7 @@ def test_int8_of_several_labels_is_measured_by_whole_answers(tmp_path):
     assert report.agreement == pytest.approx((found == plain).all(axis=1).mean())
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "`logits` | float32 | batch, labels | before the sigmoid" in card
-    assert "at least their number in `thresholds.json`" in card
+    assert "every label whose probability reaches its threshold in `thresholds.json`" in card
 
 
 def test_an_export_of_one_label_in_place_of_several_leaves_no_thresholds(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.nn.probabilities import answers, judgements, probabilities_of, to_probabilities
+from textlstm.nn.probabilities import answers, predicted_labels, probabilities_of, to_probabilities
 
 NAMES = ("a", "b", "c")
 LOGITS = torch.tensor([[1000.0, -1000.0, 0.0], [0.1, 0.2, 0.3]])
@@ -33,21 +33,23 @@ def test_the_answer_is_the_best_label_or_all_that_reach_their_thresholds():
 
 
 def test_one_label_has_its_probability_as_score():
-    judged = judgements(FOUND, NAMES, None)
+    judged = predicted_labels(FOUND, NAMES, None)
     assert [labels for labels, _ in judged] == [("b",), ("a",), ("c",)]
     assert [score for _, score in judged] == FOUND.max(axis=1).tolist()
 
 
 def test_several_labels_come_best_first_with_the_probability_of_just_these():
-    judged = judgements(FOUND, NAMES, (0.19, 0.5, 0.3))
+    judged = predicted_labels(FOUND, NAMES, (0.19, 0.5, 0.3))
     assert [labels for labels, _ in judged] == [("b", "c", "a"), ("a", "b"), ("c",)]
     expected = [0.2 * 0.5 * 0.3, 0.5 * 0.5 * 0.75, 0.9 * 0.8 * 0.3]
     assert [score for _, score in judged] == pytest.approx(expected, rel=1e-6)
-    assert judgements(FOUND[2:], NAMES, (0.9, 0.9, 0.9)) == [
+    assert predicted_labels(FOUND[2:], NAMES, (0.9, 0.9, 0.9)) == [
         ((), pytest.approx(0.9 * 0.8 * 0.7, rel=1e-6))
     ]
 
 
-def test_no_texts_have_no_judgements():
+def test_no_texts_have_no_labels():
     nothing = np.zeros((0, 3), np.float32)
-    assert judgements(nothing, NAMES, None) == judgements(nothing, NAMES, THRESHOLDS) == []
+    assert (
+        predicted_labels(nothing, NAMES, None) == predicted_labels(nothing, NAMES, THRESHOLDS) == []
+    )

@@ -30,7 +30,7 @@ from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
 from textlstm.nn.device import pick_device, pick_precision
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.nn.probabilities import judgements
+from textlstm.nn.probabilities import predicted_labels
 from textlstm.options import build, reject_unknown
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
@@ -46,24 +46,24 @@ DATASET_OPTIONS = (
 
 @runtime_checkable
 class LabelledSplit(Protocol):
-    """What `evaluate` needs of a split of a corpus (`textlstm.data.corpus.Split` is one)."""
+    """A split of a corpus as `evaluate` needs it (`textlstm.data.corpus.Split` is one)."""
 
     @property
     def labels(self) -> np.ndarray:
         """Label ids, int64 [N]."""
 
     def texts(self) -> Iterator[list[str]]:
-        """Give the texts in order, in lists."""
+        """Return the texts in order, in lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The judgement of one text.
+    """The prediction for one text.
 
     Args:
         label: the most probable label; of several labels the most probable one of `labels`,
             '' where there is none.
-        score: the probability that the judgement is right: that of `label`; where a text may
+        score: the probability that the prediction is right: that of `label`; where a text may
             have several labels, that it has exactly `labels`, taken as independent.
         probabilities: of every label, in the order of `TextClassifier.labels`.
         labels: where a text may have several, those that reach their thresholds, the most
@@ -80,17 +80,17 @@ class TextClassifier:
     """A trained network with the tokenizer and the labels that belong to it.
 
     Predictions change nothing in it, so several threads may share one. The result for a text
-    does not depend on the texts it is judged with.
+    does not depend on the other texts in its batch.
 
     Args:
         model: the network; it is moved to `device` and put in evaluation mode.
         tokenizer: text to ids.
         labels: label names, index = id.
         settings: what the model was trained with; its `model` part must be the network's.
-        thresholds: the least probability of each label, for a network of several labels a text.
-        record: what is known of the run.
+        thresholds: the decision threshold of each label, for a multi-label network.
+        record: the facts of the training run.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        precision: what the LSTM computes in: 'fp32', 'bf16', or 'auto' (bf16 where native).
+        precision: of the LSTM: 'fp32', 'bf16', or 'auto' (bf16 where native).
 
     Raises:
         ConfigError: labels, tokenizer and network do not fit, or there is no such device.
@@ -126,9 +126,9 @@ class TextClassifier:
         """Load a model folder.
 
         Args:
-            folder: what `textlstm train` or `save` wrote.
+            folder: written by `textlstm train` or `save`.
             device: 'auto' (a GPU if there is one), 'cpu', 'cuda' or 'cuda:N'.
-            precision: what the LSTM computes in: 'fp32', 'bf16', or 'auto' (bf16 where native).
+            precision: of the LSTM: 'fp32', 'bf16', or 'auto' (bf16 where native).
 
         Returns:
             The classifier.
@@ -138,7 +138,7 @@ class TextClassifier:
                 foreign; the message names the file and the remedy.
             ConfigError: there is no such device.
         """
-        pick_device(device)  # a wrong name shall not cost the time to load
+        pick_device(device)  # a wrong name is refused before the model is loaded
         contents = read_folder(folder)
         return cls(
             contents.model,
@@ -164,9 +164,9 @@ class TextClassifier:
         """Load a model of the Hugging Face Hub, or a model folder.
 
         Args:
-            name_or_folder: a folder; or, where there is none of this name, 'owner/name' on the
-                Hub. Its files are kept in the Hub's cache, which serves when the Hub is out of
-                reach. None of them is code.
+            name_or_folder: a folder; or, if none has this name, 'owner/name' on the Hub. Its
+                files are kept in the Hub's cache, which is used when the Hub is out of reach.
+                None of them is code.
             revision: branch, tag or commit on the Hub; its main branch if not given.
             token: of the Hub, for models that are not public; the one logged in with if not
                 given.
@@ -195,10 +195,10 @@ class TextClassifier:
         """Upload the model folder with its model card to the Hugging Face Hub.
 
         Args:
-            repo_id: 'owner/name', or 'name' for one of the user's own; made if it is missing.
-            private: whether a repository that is made is private; as the account has it if None.
-            token: of the Hub, with the right to write; the one logged in with if not given.
-            message: of the commit.
+            repo_id: 'owner/name', or 'name' for one of the user's own; created if it is missing.
+            private: whether a new repository is private; None for the default of the account.
+            token: of the Hub, with write access; that of the login if not given.
+            message: commit message.
 
         Returns:
             The address of the model.
@@ -230,8 +230,8 @@ class TextClassifier:
         """Write the model folder, its model card included.
 
         Args:
-            folder: where. Files of a model that is there are replaced, each in one step and
-                `config.json` last; other files are left alone.
+            folder: created if it is missing. A model in it is replaced as a whole; other files
+                are kept.
 
         Raises:
             OutputError: the folder can't be written to; a model that was there is unchanged.
@@ -255,7 +255,7 @@ class TextClassifier:
 
         Args:
             texts: the texts; an empty one reads as one unknown token.
-            batch_size: texts a step; it does not change results.
+            batch_size: texts per step; it does not change results.
 
         Returns:
             One prediction per text, in order.
@@ -272,7 +272,7 @@ class TextClassifier:
 
         Args:
             texts: the texts; they are read as the results are asked for.
-            batch_size: texts a step.
+            batch_size: texts per step.
 
         Returns:
             An iterator over one prediction per text, in order.
@@ -284,11 +284,11 @@ class TextClassifier:
         return (prediction for batch in batches for prediction in self._predictions(batch))
 
     def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
-        """Give the probability of every label.
+        """Return the probability of every label.
 
         Args:
             texts: the texts.
-            batch_size: texts a step.
+            batch_size: texts per step.
 
         Returns:
             float32 [N, C]; columns in the order of `labels`. Each row sums to 1, unless a text
@@ -302,14 +302,14 @@ class TextClassifier:
     def predict_batches(
         self, batches: Iterable[Sequence[str]], *, batch_size: int = BATCH_SIZE
     ) -> Iterator[np.ndarray]:
-        """Judge a stream of lists of texts; a few thousand texts are held at a time.
+        """Return the probabilities of a stream of lists of texts, holding a few thousand texts.
 
         Args:
             batches: lists of texts, of any sizes; they are read as the results are asked for.
-            batch_size: texts a step.
+            batch_size: texts per step.
 
         Returns:
-            An iterator that gives, for each list in order, float32 [n, C].
+            An iterator over float32 [n, C], one for each list in order.
 
         Raises:
             ConfigError: as in `predict`.
@@ -325,16 +325,16 @@ class TextClassifier:
         *,
         batch_size: int = BATCH_SIZE,
     ) -> dict[str, Any]:
-        """Judge texts whose labels are known.
+        """Compare predictions with known labels.
 
         Args:
             texts: the texts, or a split of a corpus, which has its labels with it.
             labels: for texts, the true label of each: its name, or its id if no name is a
                 number; of several labels a text, a list of such for each.
-            batch_size: texts a step.
+            batch_size: texts per step.
 
         Returns:
-            What `textlstm.evaluation.metrics.evaluate_probabilities` gives.
+            The result of `textlstm.evaluation.metrics.evaluate_probabilities`.
 
         Raises:
             ConfigError: a label is unknown, or there are not as many labels as texts.
@@ -393,7 +393,7 @@ class TextClassifier:
             config,
             thresholds=self.thresholds,
             trained_columns=self.settings.data.text_column,
-            judge_hash=self.fingerprint(),
+            model_hash=self.fingerprint(),
         )
 
     def classify_batch(
@@ -430,11 +430,11 @@ class TextClassifier:
         )
 
     def fingerprint(self) -> str:
-        """Give a hash of all that a result depends on: weights, tokenizer, labels, settings."""
+        """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""
         return model_hash(self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
 
     def describe(self) -> dict[str, Any]:
-        """Give all that is known of the classifier, fit for JSON.
+        """Return the facts of the classifier, ready for JSON.
 
         Returns:
             labels, multi_label, thresholds, sizes, settings, data, training, metrics (per split)
@@ -507,9 +507,9 @@ class TextClassifier:
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
     def _predictions(self, probabilities: np.ndarray) -> Iterator[Prediction]:
-        """Give what probabilities, float32 [n, C], come to."""
-        judged = judgements(probabilities, self.labels, self.thresholds)
-        for (labels, score), row in zip(judged, probabilities.tolist(), strict=True):
+        """Yield the predictions for probabilities, float32 [n, C]."""
+        predicted = predicted_labels(probabilities, self.labels, self.thresholds)
+        for (labels, score), row in zip(predicted, probabilities.tolist(), strict=True):
             named = dict(zip(self.labels, row, strict=True))
             yield Prediction(labels[0] if labels else "", score, named, labels)
 

@@ -29,30 +29,30 @@ from textlstm.io.readers import Row
 
 _BATCH_ROWS = 4096  # texts that are sorted by length together
 
-Judge = Callable[[Sequence[str]], np.ndarray]
+Predict = Callable[[Sequence[str]], np.ndarray]
 """Texts to probabilities, float32 [N, C]."""
 
 
 def label_dataset(
     dataset: datasets.Dataset,
-    judge: Judge,
+    predict: Predict,
     labels: tuple[str, ...],
     config: PredictionConfig,
     *,
     thresholds: tuple[float, ...] | None = None,
     trained_columns: Sequence[str],
-    judge_hash: str,
+    model_hash: str,
 ) -> datasets.Dataset:
     """Add the columns of `labelling.added_columns` to a dataset.
 
     Args:
         dataset: the rows; a format that is set on it stays set.
-        judge: judges texts.
+        predict: returns the probabilities of texts.
         labels: label names, index = id.
         config: names of columns, what is added.
         thresholds: the least probability of each label, where a text may have several.
         trained_columns: the text columns of the training.
-        judge_hash: changes when `judge` does; `datasets` knows a result that it has in its cache
+        model_hash: changes when `predict` does; `datasets` finds a result in its cache
             by it.
 
     Returns:
@@ -77,13 +77,13 @@ def label_dataset(
     require_new_names(dataset.column_names, added, source="the dataset")
 
     def label(*columns: list[Any]) -> dict[str, list[Any]]:
-        return _label(columns, labeller, judge, added)
+        return _label(columns, labeller, predict, added)
 
     new = datasets.Features.from_arrow_schema(pa.schema(list(added.items())))
     features = datasets.Features({**dataset.features, **new})
     if not len(dataset):  # `map` would give it back without the columns
         return datasets.Dataset.from_dict({name: [] for name in features}, features=features)
-    known = [dataset._fingerprint, judge_hash, list(texts), config.to_dict()]
+    known = [dataset._fingerprint, model_hash, list(texts), config.to_dict()]
     with quiet():
         result: datasets.Dataset = dataset.with_format(None).map(
             label,
@@ -102,18 +102,18 @@ def label_dataset(
 
 def label_batch(
     batch: Mapping[str, Sequence[Any]],
-    judge: Judge,
+    predict: Predict,
     labels: tuple[str, ...],
     config: PredictionConfig,
     *,
     thresholds: tuple[float, ...] | None = None,
     trained_columns: Sequence[str],
 ) -> dict[str, list[Any]]:
-    """Give the columns that a function of `Dataset.map(..., batched=True)` adds to a batch.
+    """Return the columns that a function for `Dataset.map(..., batched=True)` adds to a batch.
 
     Args:
         batch: name -> values of a column.
-        judge: as for `label_dataset`.
+        predict: as for `label_dataset`.
         labels: as for `label_dataset`.
         config: as for `label_dataset`.
         thresholds: as for `label_dataset`.
@@ -142,15 +142,15 @@ def label_batch(
     labeller = Labeller(labels, texts, config, thresholds=thresholds)
     added = [name for name in labeller.added_columns() if name != ERROR_COLUMN]
     require_new_names(list(batch), added, source="the batch")
-    return _label([batch[name] for name in texts], labeller, judge, added)
+    return _label([batch[name] for name in texts], labeller, predict, added)
 
 
 def _label(
-    columns: Sequence[Sequence[Any]], labeller: Labeller, judge: Judge, added: Iterable[str]
+    columns: Sequence[Sequence[Any]], labeller: Labeller, predict: Predict, added: Iterable[str]
 ) -> dict[str, list[Any]]:
-    """Give the added columns for those that hold the texts."""
+    """Return the added columns for the text columns."""
     names = labeller.text_columns
     values = zip(*columns, strict=True)
     rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in enumerate(values, 1)]
-    labelled = labeller.label(rows, judge(labeller.texts(rows)))
+    labelled = labeller.label(rows, predict(labeller.texts(rows)))
     return {name: [row.get(name) for row in labelled] for name in added}

@@ -18,7 +18,7 @@ from textlstm.errors import ConfigError
 from textlstm.io.guess import TableColumns
 from textlstm.io.readers import Row, row_text
 from textlstm.io.writers import OutputRow
-from textlstm.nn.probabilities import judgements
+from textlstm.nn.probabilities import predicted_labels
 
 _log = logging.getLogger(__name__)
 
@@ -85,13 +85,13 @@ class Labeller:
         Returns:
             All rows in their order.
         """
-        judged = iter(self._judgements(probabilities))
+        predictions = iter(self._added(probabilities))
         no_label = dict.fromkeys(_names(self.config))
         labelled = []
         for row in rows:
             _, reason = self._text(row)
             if reason is None:
-                added = next(judged)
+                added = next(predictions)
             else:
                 added = {**no_label, ERROR_COLUMN: _reason(row, reason)}
             labelled.append(OutputRow(row.values, added, row.raw, reason))
@@ -101,7 +101,7 @@ class Labeller:
         """Return the text of a row and None, or None and why it has no text."""
         return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
-    def _judgements(self, probabilities: np.ndarray) -> list[dict[str, object]]:
+    def _added(self, probabilities: np.ndarray) -> list[dict[str, object]]:
         """Give the added columns of N rows of probabilities, float32 [N, C]."""
         names: list[str] = []
         columns: list[Sequence[object]] = []
@@ -109,7 +109,7 @@ class Labeller:
         label_column, score_column = _names(self.config)
         if several:
             names += [label_column, score_column]
-            judged = judgements(probabilities, self.labels, self.thresholds)
+            judged = predicted_labels(probabilities, self.labels, self.thresholds)
             columns.append([self._joined(labels) for labels, _ in judged])
             columns.append(shortest(np.array([score for _, score in judged], np.float32)))
         order = np.argsort(-probabilities, axis=1, kind="stable")  # of equals, the first

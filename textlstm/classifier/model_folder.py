@@ -188,7 +188,7 @@ def _is_swappable(folder: Path) -> bool:
 
 
 def _link(source: str, target: str) -> None:
-    """Give a file a second name; copy it where the file system has no hard links."""
+    """Link a file to a second name; copy it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -300,7 +300,7 @@ def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
 
     Args:
         path: the file.
-        config: labels, settings and what else belongs there, fit for JSON.
+        config: labels, settings and the rest, ready for JSON.
     """
     head = {
         "library_name": LIBRARY,
@@ -317,7 +317,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         folder: the model folder.
 
     Returns:
-        The object, with the types and keys that `write_folder` gave it.
+        The object, with the types and keys that `write_folder` writes.
 
     Raises:
         ModelFolderError: there is no finished model in the folder, or the file is not a
@@ -328,7 +328,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not folder.exists():
         raise ModelFolderError(f"there is no model folder {folder}: check the path")
     if not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file: give the model folder that textlstm wrote")
+        raise ModelFolderError(f"{folder} is a file: pass the model folder that textlstm wrote")
     if not path.exists():
         begun = [name for name in (FILES.checkpoint, RUN) if (folder / name).exists()]
         if begun:
@@ -337,14 +337,14 @@ def read_config(folder: str | Path) -> dict[str, Any]:
                 f"{FILES.config}): finish it with textlstm train --resume --out {folder}"
             )
         raise ModelFolderError(
-            f"{path} is missing, so {folder} is no finished model folder: "
+            f"{path} is missing, so {folder} is not a finished model folder: "
             "copy the whole folder again, or train into it"
         )
     config = _read_json_object(path)
     if config.get("library_name") != LIBRARY:
         raise ModelFolderError(
             f"{path} is not a configuration of textlstm (library_name is "
-            f"{config.get('library_name')!r}): give a folder that textlstm wrote"
+            f"{config.get('library_name')!r}): pass a folder that textlstm wrote"
         )
     found = config.get("format_version")
     if type(found) is int and found > FORMAT_VERSION:

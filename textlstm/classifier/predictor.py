@@ -24,18 +24,18 @@ from textlstm.nn.probabilities import to_probabilities
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
-TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads judge several batches
+TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
 
 
 def predict_probabilities(
     model: BiLSTMClassifier, texts: EncodedTexts, *, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
-    """Judge texts on the model's device, without dropout and without gradients.
+    """Return the probabilities of texts, without dropout and without gradients.
 
     Args:
-        model: the classifier; its training mode is as before afterwards.
+        model: the classifier; computes on its device. Its training mode is restored.
         texts: N encoded texts.
-        batch_size: texts a step.
+        batch_size: texts per step.
 
     Returns:
         Probabilities, float32 [N, C]; of one label a text, each row sums to 1.
@@ -73,7 +73,7 @@ def predict_in_batches(
             in several threads at once if `parallel`.
         texts: N encoded texts.
         classes: C.
-        batch_size: texts a step.
+        batch_size: texts per step.
         parallel: whether the CPU threads predict batches side by side.
 
     Returns:
@@ -98,12 +98,12 @@ def stream_probabilities(
     *,
     batch_size: int = BATCH_SIZE,
 ) -> Iterator[np.ndarray]:
-    """Judge a stream of encoded texts; about `WINDOW_ROWS` of them are held at a time.
+    """Yield the probabilities of a stream of texts; about `WINDOW_ROWS` are held at a time.
 
     Args:
         model: the classifier.
-        batches: (ids flat, lengths) of some texts each, as `TextTokenizer.encode_batch` gives.
-        batch_size: texts a step.
+        batches: (flat ids, lengths) of some texts each, as of `TextTokenizer.encode_batch`.
+        batch_size: texts per step.
 
     Yields:
         For each item of `batches`, in order, its probabilities, float32 [n, C].
@@ -114,12 +114,12 @@ def stream_probabilities(
         window.append(batch)
         rows += len(batch[1])
         if rows >= WINDOW_ROWS:
-            yield from _judge(model, window, batch_size)
+            yield from _predict_window(model, window, batch_size)
             window, rows = [], 0
-    yield from _judge(model, window, batch_size)
+    yield from _predict_window(model, window, batch_size)
 
 
-def _judge(
+def _predict_window(
     model: BiLSTMClassifier, window: list[tuple[np.ndarray, np.ndarray]], batch_size: int
 ) -> list[np.ndarray]:
     if not window:
@@ -132,7 +132,7 @@ def _judge(
 
 @contextlib.contextmanager
 def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Have the model in evaluation mode; one that is already is not touched (threads)."""
+    """Set evaluation mode; a model already in it is not touched, as threads may share it."""
     training = model.training
     if training:
         model.eval()

@@ -35,11 +35,11 @@ def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def checked_texts(texts: Iterable[str], first: int = 0) -> list[str]:
-    """Give texts as a list, or raise a `ConfigError` that names the first that is no text.
+    """Return texts as a list; raise a `ConfigError` that names the first item that is no text.
 
     Args:
         texts: the texts.
-        first: place of the first of them in all that was passed.
+        first: position of the first of them in the caller's texts.
     """
     batch = list(iterate(texts))
     for place, text in enumerate(batch, first):

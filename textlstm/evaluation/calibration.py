@@ -22,12 +22,12 @@ from textlstm.nn.probabilities import to_probabilities
 
 BRANCHES = ("lstm", "ngrams")
 _LEAST, _MOST = 0.02, 20.0  # of a scale
-_PRIOR = 1.0  # texts' worth of holding on to 1, for validation sets that are few or all right
+_PRIOR = 1.0  # weight of the prior at 1, in texts: for small or faultless validation sets
 _STEPS = 100
 
 
 def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
-    """Find the scales that make validation most probable.
+    """Fit the scales that make validation most probable.
 
     Args:
         logits: of each branch, float32 [K, N, C].
@@ -65,7 +65,7 @@ def calibration_facts(
     labels: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Tell what scales do to the expected calibration error.
+    """Return the effect of scales on the expected calibration error.
 
     Args:
         logits: of each branch, float32 [K, N, C].

@@ -37,13 +37,13 @@ def evaluate_probabilities(
             [N, C].
         probabilities: of each label, [N, C]; of one label a text, a row sums to 1.
         names: label names, C of them.
-        weights: how much each text counts in the figures, float [N]; None for all the same. The
-            numbers of texts (n, support, confusion_matrix) don't weigh.
-        thresholds: the least probability of each label, where a text may have several, [C].
+        weights: how much each text counts in the figures, float [N]; None for all the same. Counts
+            (n, support, confusion_matrix) are not weighted.
+        thresholds: the decision threshold of each label, where a text may have several, [C].
 
     Returns:
         Plain values, ready for JSON. Of one label a text:
-        n: texts judged.
+        n: number of texts.
         accuracy, balanced_accuracy (mean recall over the labels present), macro_f1, micro_f1,
         weighted_f1: as scikit-learn gives them, so a label that is neither present nor
         predicted does not count.
@@ -65,11 +65,11 @@ def evaluate_probabilities(
         ece: as above, of the probability of each label beside how often it is there.
 
     Raises:
-        DataError: there is nothing to judge, or a probability is not finite.
+        DataError: there are no texts, or a probability is not finite.
     """
     n, classes = probabilities.shape
     if n == 0:
-        raise DataError("0 texts to judge: evaluation needs at least one text with a label")
+        raise DataError("0 texts to evaluate: evaluation needs at least one text with a label")
     if not np.isfinite(probabilities).all():
         raise DataError(
             "probabilities are not finite: the model's weights are damaged; train it again"
@@ -111,10 +111,10 @@ def _of_several(
     weights: np.ndarray | None,
     thresholds: Sequence[float],
 ) -> dict[str, Any]:
-    """Do as `evaluate_probabilities` for texts of several labels, bool [N, C]."""
+    """`evaluate_probabilities` for texts of several labels, bool [N, C]."""
     predicted = answers(probabilities, thresholds)  # [N, C]
     wrong = predicted != labels
-    # a column more, which is not judged: scikit-learn takes a single one for two classes
+    # one more column, which is not evaluated: scikit-learn takes a single one for two classes
     padded = [np.pad(part, ((0, 0), (0, 1))) for part in (labels, predicted)]
     options = {"labels": np.arange(len(names)), "zero_division": 0, "sample_weight": weights}
     precision, recall, f1, _ = sk.precision_recall_fscore_support(*padded, **options)
@@ -149,7 +149,7 @@ def _rows(
     f1: np.ndarray,
     support: np.ndarray,
 ) -> dict[str, dict[str, Any]]:
-    """Give the figures of each label, all arguments [C]."""
+    """Return the figures of each label, all arguments [C]."""
     return {
         name: {
             "precision": float(precision[i]),
@@ -190,7 +190,7 @@ def expected_calibration_error(
 def _calibration_error(
     right: np.ndarray, confidence: np.ndarray, weights: np.ndarray | None
 ) -> float:
-    """Give the error of M answers: whether they came true, their probabilities, weights, [M]."""
+    """Return the error of M answers: whether they are right, confidences, weights, [M]."""
     confidence = confidence.astype(np.float64)
     # bin m is (m/15, (m+1)/15], as in the paper
     bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
@@ -207,7 +207,7 @@ def _log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:
-    """Lay out what `evaluate_probabilities` gave as a plain-text table.
+    """Return the result of `evaluate_probabilities` as plain-text tables.
 
     Args:
         metrics: its result.
@@ -256,7 +256,7 @@ def _per_label(metrics: dict[str, Any]) -> str:
 
 
 def _matrix(metrics: dict[str, Any]) -> str:
-    """Lay out the confusion matrix; columns are numbered where their names take too much room."""
+    """Return the confusion matrix; columns are numbered if their names are too wide."""
     names = [shorten(name, _NAME_WIDTH) for name in metrics["labels"]]
     counts = [[str(count) for count in row] for row in metrics["confusion_matrix"]]
     head = "true \\ predicted"

@@ -1,4 +1,4 @@
-"""From which probability on a text gets a label, where it may have any number of them.
+"""Decision thresholds of texts that may have any number of labels.
 
 Shapes: N texts, C labels.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 PLAIN = 0.5  # where nothing is known
-_DIGITS = 4  # of a threshold, if they do
+_DIGITS = 4  # of a threshold, if that is exact enough
 
 
 def best_thresholds(
@@ -40,7 +40,7 @@ def _best(present: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -
         return PLAIN
     order = np.argsort(-probabilities, kind="stable")
     reached = probabilities[order]
-    below = np.append(reached[1:], 0.0)  # the greatest that would not reach it
+    below = np.append(reached[1:], 0.0)  # the next lower one
     right = np.cumsum((weights * present)[order])
     chosen = np.cumsum(weights[order])
     f1 = np.where(below < reached, 2 * right / (chosen + total), -1.0)  # equals can't be parted

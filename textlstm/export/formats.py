@@ -31,7 +31,7 @@ _NGRAMS_RULE = (
 )
 
 FORMATS = ("vocab", "safetensors", "onnx", "torch", "torch-export")
-"""What a model can be exported to."""
+"""The formats a model can be exported to."""
 
 
 def export_model(
@@ -56,7 +56,7 @@ def export_model(
         overwrite: onnx only; replace an earlier export that is there.
 
     Raises:
-        ConfigError: there is no such format, or the path or an option is not fit for it.
+        ConfigError: there is no such format, or the path or an option does not go with it.
         OutputError: the file or folder can't be written.
         ExportError: the exported network is not equal to the model, or can't be exported.
         MissingDependencyError: the format needs a package that is not installed.
@@ -106,7 +106,7 @@ def export_vocabulary(classifier: TextClassifier, path: str | Path) -> None:
 
 
 def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
-    """Write the weights, float32, with the metadata that it takes to use them.
+    """Write the weights, float32, with the metadata that their use requires.
 
     `embedding.weight`, `linear.weight` and `linear.bias` have their plain names; the tensors
     after the prefix `lstm.` are the state dict of a `torch.nn.LSTM` of the sizes in the
@@ -161,7 +161,7 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
 
 
 def _file(path: str | Path, *suffixes: str) -> Path:
-    """Check that a file can stand at `path` and that its suffix does not promise another kind."""
+    """Return `path`; raise a `ConfigError` for a folder or the suffix of another format."""
     path = Path(path)
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: give the path of a file, {' or '.join(suffixes)}")

@@ -53,26 +53,26 @@ def export_onnx(
 ) -> OnnxReport:
     """Write a folder with `model.onnx`, tokenizer, labels and a README that shows their use.
 
-    Where a text may have several labels, their thresholds are there too.
+    A multi-label model comes with its thresholds.
 
     The model is compared with the network on random batches first; if it is not the same,
     nothing is written.
 
     Args:
         classifier: the model.
-        folder: where; it takes its place when it is whole.
+        folder: the folder to write; it appears once it is complete.
         quantize: 'int8' for 8-bit weights and products: about a quarter of the size, faster,
             and not quite the same results.
         data: labelled texts to measure accuracy and speed on; `quantize` needs them.
-        data_name: what the README calls them.
+        data_name: their name in the README.
         overwrite: replace an earlier export that is there.
 
     Returns:
-        What was measured; the README has it too.
+        The measurements; the README has them too.
 
     Raises:
         ConfigError: there is no such quantization, or it lacks data.
-        OutputError: something is in the way, or the folder can't be written.
+        OutputError: the folder holds something else, or can't be written.
         ExportError: the exported model is not equal to the network.
     """
     if quantize not in (None, *QUANTIZATIONS):
@@ -98,18 +98,18 @@ def export_onnx(
     report = OnnxReport(parity, threads, data_name)
     if data is not None:
         texts = _encode(classifier, data)
-        probabilities, figures = _judge(session, texts, data.labels, classifier)
+        probabilities, figures = _measure(session, texts, data.labels, classifier)
         before = replace(figures, size=len(content))
         report = replace(report, texts=len(texts), float32=before)
         if quantize:
             content = build_graph(model, int8=True).SerializeToString()
             session = OnnxSession(content, threads=threads)
             require_independence(session, model.embedding.num_embeddings)
-            found, figures = _judge(session, texts, data.labels, classifier)
+            found, figures = _measure(session, texts, data.labels, classifier)
             after = replace(figures, size=len(content))
             agreement = _agreement(found, probabilities, classifier.thresholds)
             report = replace(report, int8=after, agreement=agreement)
-            _tell(len(texts), agreement, before, after)
+            _report(len(texts), agreement, before, after)
     with atomic_folder(folder, replaceable=FILES) as temporary:
         (temporary / MODEL).write_bytes(content)
         classifier.tokenizer.save(temporary / TOKENIZER)
@@ -141,7 +141,7 @@ def require_independence(session: OnnxSession, vocab_size: int) -> None:
     difference = float(np.abs(np.concatenate(alone) - together).max())
     if not difference < LARGEST_DIFFERENCE:
         raise ExportError(
-            f"the int8 model judges a text differently by {difference:.2g} in another batch, so "
+            f"the int8 model changes a logit by {difference:.2g} in another batch, so "
             "nothing was written: export without quantize, or update onnxruntime"
         )
 
@@ -153,7 +153,7 @@ def _require_free(folder: Path, *, overwrite: bool) -> None:
 
 
 def _gate_tokens(lstm: torch.nn.Module) -> int:
-    """Give how many tokens to compare on, fewer for a larger network."""
+    """Return the number of tokens to compare on, fewer for a larger network."""
     cost = sum(weight.numel() for weight in lstm.parameters())
     return round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))
 
@@ -167,10 +167,10 @@ def _encode(classifier: TextClassifier, data: LabelledSplit) -> EncodedTexts:
     return texts
 
 
-def _judge(
+def _measure(
     session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, classifier: TextClassifier
 ) -> tuple[np.ndarray, Measured]:
-    """Give probabilities [N, C] and what they are worth; the size is for the caller to add."""
+    """Return probabilities [N, C] and their figures, without the size."""
     from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow to import
 
     names = classifier.labels
@@ -187,12 +187,12 @@ def _judge(
 
 
 def _agreement(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> float:
-    """Give the share of texts for which probabilities [N, C] come to the same labels."""
+    """Return the share of texts that get the same labels from probabilities [N, C]."""
     same = answers(one, thresholds) == answers(other, thresholds)
     return float(same.reshape(len(one), -1).all(axis=1).mean())
 
 
-def _tell(texts: int, agreement: float, before: Measured, after: Measured) -> None:
+def _report(texts: int, agreement: float, before: Measured, after: Measured) -> None:
     logger.info(
         "int8 gives %.2f%% of %d texts the same labels; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
         100 * agreement,

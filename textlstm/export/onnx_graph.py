@@ -28,12 +28,8 @@ from textlstm.nn.network import BiLSTMClassifier
 
 QUANTIZATIONS = ("int8",)
 
-_GATES = (
-    0,
-    3,
-    1,
-    2,
-)  # ONNX wants input, output, forget, cell; torch has input, forget, cell, output
+# ONNX wants input, output, forget, cell; torch has input, forget, cell, output
+_GATES = (0, 3, 1, 2)
 _GUARDS = 2  # inputs and units that fix a range
 # 7 bits: with 8, sums of two products overflow 16 bits on x86 processors without VNNI, which
 # would give other results there (ONNX Runtime calls this reduce_range).
@@ -42,10 +38,10 @@ _SATURATED = 20.0  # sigmoid and tanh of it are 1 in float32
 
 
 def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
-    """Make the ONNX model of a classifier.
+    """Build the ONNX model of a classifier.
 
     Inputs are `input_ids`, int64 [batch, time], and `lengths`, int64 [batch], each from 1 to
-    time; ids behind a text's end may be any of the vocabulary. Outputs are `logits` and
+    time; padding may be any ids of the vocabulary. Outputs are `logits` and
     `probabilities`, float32 [batch, C].
 
     Args:
@@ -65,7 +61,7 @@ def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
     read = _read_int8 if int8 else _read
     output, last = read(graph, model, tokens, lengths)  # [T, B, F], [B, F]
     pooled = _pool(graph, model, output, last)  # [B, F]
-    _judge(graph, model, pooled, int8=int8)
+    _classify(graph, model, pooled, int8=int8)
     if model.multi_label:  # as `textlstm.nn.probabilities` has it
         graph.add("Sigmoid", "logits", to_name="probabilities")  # [B, C]
     else:
@@ -74,7 +70,7 @@ def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
 
 
 def _read(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> tuple[str, str]:
-    """Add embedding and LSTM; give the last layer's outputs [T, B, F] and end states [B, F]."""
+    """Add embedding and LSTM; return the last layer's outputs [T, B, F] and end states [B, F]."""
     table = graph.weight("embedding.weight", as_numpy(model.embedding.weight))
     output = graph.add("Gather", table, tokens, axis=0)  # [T, B, E]
     for layer in range(model.lstm.num_layers):
@@ -95,7 +91,7 @@ def _read(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> t
 
 
 def _read_int8(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> tuple[str, str]:
-    """Do as `_read` with 8-bit weights and products; see the module's description."""
+    """`_read` with 8-bit weights and products; see the module's description."""
     table, step = _int8_table(as_numpy(model.embedding.weight))
     looked_up = graph.add("Gather", graph.weight("embedding.weight", table), tokens, axis=0)
     output = graph.add("Cast", looked_up, to=FLOAT)  # [T, B, E+2], whole numbers
@@ -185,7 +181,7 @@ def _layer(model: BiLSTMClassifier, layer: int) -> _LayerWeights:
 
 
 def _flat(value: Array, name: str) -> Array:
-    """Give weights the shape that ONNX wants: W [D, 4H, I], R [D, 4H, H], B [D, 8H]."""
+    """Reshape weights as ONNX wants them: W [D, 4H, I], R [D, 4H, H], B [D, 8H]."""
     return (
         value.reshape(len(value), -1)
         if name == "B"
@@ -194,7 +190,7 @@ def _flat(value: Array, name: str) -> Array:
 
 
 def _int8_table(table: Array) -> tuple[Array, float]:
-    """Give embeddings as int8 [V, E+2] and the value of one step.
+    """Return embeddings as int8 [V, E+2] and the value of one step.
 
     The two more numbers are the ends of int8's range. With them the operator's own rounding of
     its inputs to 8 bits changes nothing.
@@ -218,7 +214,7 @@ def _int8_weights(graph: Graph, name: str, weights: Array) -> tuple[str, str, st
     )
 
 
-def _judge(graph: Graph, model: BiLSTMClassifier, pooled: str, *, int8: bool) -> None:
+def _classify(graph: Graph, model: BiLSTMClassifier, pooled: str, *, int8: bool) -> None:
     """Add the linear layer over [B, F] and the n-grams, each times its scale: [B, C]."""
     scales = as_numpy(model.scales)
     logits = graph.add(
@@ -273,7 +269,7 @@ def _inside(graph: Graph) -> str:
     steps = graph.add("Gather", shape, graph.weight("one", np.int64(1)), axis=0)
     bounds = (graph.weight("from", np.int64(0)), steps, "one")
     times = graph.add("Range", *bounds)  # [T]
-    column = graph.add("Unsqueeze", times, graph.shape("behind", 1))  # [T, 1]
+    column = graph.add("Unsqueeze", times, graph.shape("column_axis", 1))  # [T, 1]
     inside = graph.add("Less", column, "lengths")  # [T, B]
     return graph.add("Unsqueeze", inside, graph.shape("last_axis", 2))
 

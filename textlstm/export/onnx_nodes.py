@@ -36,12 +36,12 @@ class Graph:
     weights: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
     def weight(self, name: str, value: Array | np.generic) -> str:
-        """Store a constant; give its name."""
+        """Store a constant; return its name."""
         self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
-        """Add an operator with one output; give the output's name."""
+        """Add an operator with one output; return the output's name."""
         return self.add_many(kind, inputs, [to_name or f"{kind}_{len(self.nodes)}"], **attributes)[
             0
         ]
@@ -55,7 +55,7 @@ class Graph:
         return outputs
 
     def shape(self, name: str, *sizes: int) -> str:
-        """Store a list of whole numbers, such as a shape or axes; give its name."""
+        """Store a list of whole numbers, such as a shape or axes; return its name."""
         return self.weight(name, np.array(sizes, np.int64))
 
     def finish(self, *, classes: int) -> onnx.ModelProto:
@@ -95,6 +95,6 @@ class Graph:
 
 
 def as_numpy(tensor: Tensor) -> Array:
-    """Give a tensor's numbers as float32."""
+    """Return a tensor as a float32 array."""
     array: Array = tensor.detach().float().cpu().numpy()
     return array

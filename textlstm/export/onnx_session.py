@@ -20,7 +20,7 @@ except ImportError as error:
         f"ONNX models run on the package onnxruntime ({error}): pip install 'textlstm[onnx]'"
     ) from error
 
-_FATAL = 4  # what is not fatal is raised too, and need not be written to stderr besides
+_FATAL = 4  # other errors are raised, and need not be logged too
 
 
 class OnnxSession:
@@ -53,10 +53,10 @@ class OnnxSession:
     def __call__(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Judge a batch.
+        """Run the model on a batch.
 
         Args:
-            ids: token ids, int64 [B, T]; behind a text's end any id of the vocabulary may stand.
+            ids: token ids, int64 [B, T]; padded with any ids of the vocabulary.
             lengths: true tokens of each text, int64 [B], each from 1 to T.
 
         Returns:

@@ -21,7 +21,7 @@ LARGEST_DIFFERENCE = 1e-4  # of a logit or a probability
 LONGEST = 600  # tokens
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-Judge = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], tuple[np.ndarray, np.ndarray]]
+Exported = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], tuple[np.ndarray, np.ndarray]]
 
 _MOST_TEXTS = 32
 
@@ -50,12 +50,12 @@ def plain_copy(model: BiLSTMClassifier) -> BiLSTMClassifier:
     return copied.requires_grad_(False)
 
 
-def compare(model: BiLSTMClassifier, exported: Judge, *, tokens: int = 20_000) -> Parity:
+def compare(model: BiLSTMClassifier, exported: Exported, *, tokens: int = 20_000) -> Parity:
     """Compare an exported network with the network on random batches, always the same ones.
 
     Args:
         model: the network, as `plain_copy` gives it.
-        exported: gives logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
+        exported: returns logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
         tokens: about how many are read, padding included; lengths are from 1 to 600.
 
     Returns:
@@ -94,17 +94,17 @@ def require_parity(parity: Parity, what: str) -> None:
 
 
 def random_batches(vocab_size: int, tokens: int) -> Iterator[Batch]:
-    """Give batches of random ids, with random ids for padding too.
+    """Yield batches of random ids, with random ids for padding too.
 
     Args:
         vocab_size: V.
-        tokens: about how many to give; a few batches for the corners come in any case.
+        tokens: about how many to yield; a few batches of corner cases always come first.
 
     Yields:
         ids [B, T] and lengths [B]: lengths from 1 to 600, B from 1 to 64.
     """
     random = np.random.default_rng(1)
-    # texts, longest of them, columns of padding behind it
+    # texts, longest of them, columns of padding after it
     corners = [(1, 1, 0), (1, 2, 3), (3, 1, 0), (4, 1, 5), (1, LONGEST, 0), (2, LONGEST, 0)]
     corners += [(5, 30, 11), (64, 9, 0), (7, 64, 1)]
     while tokens > 0 or corners:

@@ -30,7 +30,7 @@ _INSTEAD = "export with format onnx instead"
 def export_torch(classifier: TextClassifier, path: str | Path) -> None:
     """Write the weights, float32, as a state dict that `torch.load(weights_only=True)` reads.
 
-    This is the one file of ours with a pickle in it: PyTorch's own format is a zip archive whose
+    This is the only file with a pickle in it: PyTorch's own format is a zip archive whose
     index is pickled, and tools that ask for a `.pt` file can read nothing else. It holds a plain
     dictionary of tensors, so it loads with `weights_only=True`, which runs no code. Nothing in
     textlstm reads it. `--format safetensors` holds the same tensors without a pickle.
@@ -55,7 +55,7 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
     """Write the network as a `torch.export` program with dynamic batch and time.
 
     `torch.export.load(path).module()` takes `input_ids`, int64 [B, T], and `lengths`, int64 [B],
-    and gives logits and probabilities, [B, C] each. Labels, their thresholds where a text may
+    and returns logits and probabilities, [B, C] each. Labels, their thresholds where a text may
     have several, and how texts are cut are in its extra file `textlstm.json`. The LSTM is a loop
     over tokens (`scan`), as packed sequences and `nn.LSTM` can't be exported with a free number
     of tokens (pytorch issues 115092 and 112044); it runs wherever PyTorch does, and is slower
@@ -93,12 +93,12 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
                 f"torch {torch.__version__} can't store the exported network ({error}): {_INSTEAD}"
             ) from error
 
-        def judge(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def predict(ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with torch.no_grad():
                 logits, probabilities = loaded(torch.from_numpy(ids), torch.from_numpy(lengths))
             return logits.numpy(), probabilities.numpy()
 
-        parity = compare(model, judge, tokens=_GATE_TOKENS)
+        parity = compare(model, predict, tokens=_GATE_TOKENS)
         require_parity(parity, "torch.export program")
 
 
@@ -140,7 +140,7 @@ class _Looped(nn.Module):
         self.scan = scan
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Give logits and probabilities, [B, C] each, for ids [B, T] and lengths [B]."""
+        """Return logits and probabilities, [B, C] each, for ids [B, T] and lengths [B]."""
         lstm = self.model.lstm
         x = nn.functional.embedding(input_ids.t(), self.model.embedding.weight)  # [T, B, E]
         times = torch.arange(x.shape[0])[:, None]  # [T, 1]
@@ -166,7 +166,7 @@ class _Looped(nn.Module):
         return logits, probabilities_of(logits, multi_label=self.model.multi_label)
 
     def _loop(self, x: Tensor, end: str) -> Tensor:
-        """Read [T, B, I] in one direction of one layer; give the states [T, B, H]."""
+        """Read [T, B, I] in one direction of one layer; return the states [T, B, H]."""
         lstm = self.model.lstm
         w_ih, w_hh, b_ih, b_hh = (
             getattr(lstm, f"{kind}_{end}")

@@ -4,8 +4,8 @@
 kernel for a loop of small steps (pytorch issue 149194). The dense path here gives the same
 numbers on the fused kernel. Two facts make that possible:
 
-* A forward LSTM's state after the true last token does not know of the padding behind it. It
-  is read out by index, whatever the kernel goes on to do.
+* A forward LSTM's state after the true last token does not depend on the padding after it. It
+  is read by index; the kernel's later steps are ignored.
 * A backward LSTM is a forward one over the text reversed *within its own length*, so that its
   padding lies at the end too.
 
@@ -67,10 +67,10 @@ class BiLSTM(nn.LSTM):
 
     @property
     def path(self) -> str:
-        """The way that `forward` takes: 'dense' or 'packed'.
+        """The implementation that `forward` uses: 'dense' or 'packed'.
 
-        Chosen by where the weights lie: dense on a CPU, packed (cuDNN) on a GPU. Set it to
-        force one, or to 'auto' to have it chosen again.
+        By default dense on a CPU and packed (cuDNN) on a GPU. Set it to force one, or to
+        'auto' to restore the default.
         """
         if self._path != "auto":
             return self._path
@@ -126,14 +126,14 @@ class BiLSTM(nn.LSTM):
         return output.transpose(0, 1), states  # [B, T, D*H]
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Give the outputs alone: faster than `forward`, and anything after a text's end.
+        """Return the outputs alone: faster than `forward`, and undefined after a text's end.
 
         Args:
             x: inputs, [B, T, E].
             lengths: true tokens of each text, int64 [B], 1 to T.
 
         Returns:
-            output [B, T, D*H]; what stands after a text's end has no meaning.
+            output [B, T, D*H]; values after a text's end are undefined.
 
         Raises:
             ConfigError: lengths do not fit the inputs.
@@ -145,7 +145,7 @@ class BiLSTM(nn.LSTM):
         return output.transpose(0, 1)  # [B, T, D*H]
 
     def scan(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
-        """Give the last layer's states of each direction in the order in which it reads.
+        """Return the last layer's states of each direction in the order in which it reads.
 
         A text's step t is the state after t + 1 of its tokens, counted from its end in the
         backward direction; the state after all of them stands at the text's length - 1 in both.
@@ -155,7 +155,7 @@ class BiLSTM(nn.LSTM):
             lengths: true tokens of each text, int64 [B], 1 to T.
 
         Returns:
-            D tensors [B, T, H]; what stands after a text's end has no meaning.
+            D tensors [B, T, H]; values after a text's end are undefined.
 
         Raises:
             ConfigError: lengths do not fit the inputs.
@@ -180,7 +180,7 @@ class BiLSTM(nn.LSTM):
     def _dense(
         self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
     ) -> tuple[Tensor, States]:
-        """Give the last layer's output [T, B, D*H] in the texts' order, and the states."""
+        """Return the last layer's output [T, B, D*H] in the texts' order, and the states."""
         parts, ends = self._layers(x, index, hx, hold=hold)
         h_n, c_n = (torch.stack(states) for states in zip(*ends, strict=True))  # [L*D, B, H]
         return _in_order(parts, index), (h_n, c_n)
@@ -190,7 +190,7 @@ class BiLSTM(nn.LSTM):
     ) -> tuple[list[Tensor], list[States]]:
         """Read time-major with one dense call per layer and direction.
 
-        Gives the last layer's states of each direction in its own order [T, B, H], and the
+        Returns the last layer's states of each direction in its own order [T, B, H], and the
         states (h, c) [B, H] at the end of each layer and direction.
         """
         directions = 2 if self.bidirectional else 1
@@ -218,7 +218,7 @@ class BiLSTM(nn.LSTM):
         return outputs, ends
 
     def _weights(self, number: int, dtype: torch.dtype) -> list[Tensor]:
-        """Give the four parameters of one layer and direction in the dtype of the inputs."""
+        """Return the four parameters of one layer and direction in the dtype of the inputs."""
         return [getattr(self, name).to(dtype) for name in self._all_weights[number]]
 
     def _start(self, hx: States | None, number: int, like: Tensor) -> States:
@@ -231,7 +231,7 @@ class BiLSTM(nn.LSTM):
     def _checked(
         self, x: Tensor, lengths: Tensor | None, hx: States | None
     ) -> tuple[Tensor, States | None]:
-        """Check that inputs, lengths and states fit each other; give int64 lengths."""
+        """Check that inputs, lengths and states fit each other; return int64 lengths."""
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise ConfigError(
                 f"inputs of shape {tuple(x.shape)}: must be [batch, time, {self.input_size}]"
@@ -281,7 +281,7 @@ class _Index:
         return _permute(x, self.flat)
 
     def last(self, x: Tensor) -> Tensor:
-        """Give the row of each text's true end: [T, B, H] to [B, H]."""
+        """Return the row of each text's true end: [T, B, H] to [B, H]."""
         return x[self.ends, self.texts]
 
 
@@ -313,7 +313,7 @@ def _in_order(parts: list[Tensor], index: _Index) -> Tensor:
 
 
 def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Have padding keep the cell state, so that the kernel's last cell is that of the true end.
+    """Make padding keep the cell state, so that the kernel's last cell is that of the true end.
 
     The input gets one more number, 1 in padding, whose weight is far below 0 for the input
     gate and far above for the forget gate: c_t = 1 * c_(t-1) + 0 * g_t.

@@ -1,7 +1,7 @@
-"""What training makes small: cross entropy, with weights and label smoothing.
+"""The training loss: cross entropy, with class weights and label smoothing.
 
-Where a text may have several labels, each label is a question of its own with the answers yes
-and no, and the loss is the mean over texts and labels.
+Where a text may have several labels, each label is a yes-or-no question of its own, and the loss
+is the mean over texts and labels.
 
 Shapes: B batch, N texts, C classes.
 """
@@ -60,13 +60,13 @@ class TextLoss(nn.Module):
         return (each * weights).sum() / self.divisor(targets)
 
     def divisor(self, targets: Tensor) -> Tensor | int:
-        """Give what the sum over texts is divided by.
+        """Return what the sum over texts is divided by.
 
         Args:
             targets: their label ids, int64 [B].
 
         Returns:
-            How many they are, or the sum of their class weights.
+            Their number, or the sum of their class weights.
         """
         return len(targets) if self.class_weights is None else self.class_weights[targets].sum()
 
@@ -79,7 +79,7 @@ class MultiLabelLoss(TextLoss):
     """
 
     def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Do as `TextLoss.forward`, with targets of bool [B, C]."""
+        """`TextLoss.forward` with targets of bool [B, C]."""
         smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
         each = functional.binary_cross_entropy_with_logits(
             logits.float(), smoothed, self._label_weights(targets), reduction="none"
@@ -89,19 +89,19 @@ class MultiLabelLoss(TextLoss):
         return each.sum() / self.divisor(targets)
 
     def divisor(self, targets: Tensor) -> Tensor | int:
-        """Give how many answers bool [B, C] are, or the sum of their weights."""
+        """Return the number of answers, bool [B, C], or the sum of their weights."""
         weights = self._label_weights(targets)
         return targets.numel() if weights is None else weights.sum()
 
     def _label_weights(self, targets: Tensor) -> Tensor | None:
-        """Give how much each answer counts, [B, C]."""
+        """Return how much each answer counts, [B, C]."""
         if self.class_weights is None:
             return None
         return torch.where(targets, self.class_weights, torch.ones_like(self.class_weights))
 
 
 def prior_logits(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Give the logits of several labels that say how many texts have each, whatever the text.
+    """Return the logits of several labels for the share of texts that have each.
 
     A network that begins with them need not learn first that most labels are rare (Lin et al.
     2017, section 3.3).
@@ -145,10 +145,10 @@ def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) 
 def class_weights(
     options: Sequence[str], labels: np.ndarray, names: Sequence[str]
 ) -> np.ndarray | None:
-    """Work out how much each label counts.
+    """Return how much each label counts.
 
     Args:
-        options: nothing; or 'balanced' alone: n / (labels present * texts of the label), as in
+        options: empty; or 'balanced' alone: n / (labels present * texts of the label), as in
             scikit-learn, and of several labels a text: texts without the label / texts with
             it, so that yes and no count alike; or 'label=weight' for some labels, the others
             being 1.

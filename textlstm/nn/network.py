@@ -24,7 +24,7 @@ UNK_ID = 1
 
 
 class Branched(Protocol):
-    """What training and judging ask of a model, as `BiLSTMClassifier` has it.
+    """The interface of a model for training and evaluation; `BiLSTMClassifier` has it.
 
     Args:
         scales: how much each branch counts, [K].
@@ -33,11 +33,11 @@ class Branched(Protocol):
     scales: Tensor
 
     def branches(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Give the logits of each branch, [K, B, C], for ids [B, T] and lengths [B]."""
+        """Return the logits of each branch, [K, B, C], for ids [B, T] and lengths [B]."""
         ...
 
     def lstm_logits(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Give the logits of the branch that training learns from, [B, C]."""
+        """Return the logits of the branch that training learns from, [B, C]."""
         ...
 
 
@@ -45,8 +45,8 @@ class BiLSTMClassifier(nn.Module):
     """Token ids and lengths in, logits out.
 
     There are one or two branches: the LSTM, and if `config.ngrams` is not 0 a linear model of the
-    text's n-grams. Logits are the sum of theirs, each times its number in `scales`: those of
-    `textlstm.evaluation.calibration`, or until there are such 1/K, which gives the mean.
+    text's n-grams. Logits are the sum of theirs, each times its number in `scales`: 1/K
+    (the mean) until `textlstm.evaluation.calibration` fits them.
 
     `compute_dtype` may be set to `torch.bfloat16` to run the LSTM in bf16; weights stay fp32.
 
@@ -95,7 +95,7 @@ class BiLSTMClassifier(nn.Module):
         self.register_buffer("scales", torch.full((branches,), 1 / branches))  # [K]
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Judge a batch of texts.
+        """Return the logits of a batch of texts.
 
         Args:
             ids: token ids padded with 0, int64 [B, T].
@@ -107,7 +107,7 @@ class BiLSTMClassifier(nn.Module):
         return combine(self.branches(ids, lengths), self.scales)
 
     def branches(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Judge a batch of texts by each branch alone; arguments as for `forward`.
+        """Return the logits of each branch alone; arguments as for `forward`.
 
         Returns:
             Logits, [K, B, C], those of the LSTM first.
@@ -118,7 +118,7 @@ class BiLSTMClassifier(nn.Module):
         return torch.stack(logits)
 
     def lstm_logits(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Judge a batch of texts by the LSTM alone, which is what training learns from.
+        """Return the logits of the LSTM alone, which training learns from.
 
         Args:
             ids: token ids padded with 0, int64 [B, T].
@@ -141,7 +141,7 @@ class BiLSTMClassifier(nn.Module):
         return found.transpose(0, 1)
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Judge texts by their embeddings, [B, T, E], and lengths, [B]: logits of the LSTM."""
+        """Return the logits of the LSTM for embeddings, [B, T, E], and lengths, [B]."""
         x = dropout(x, self.config.embedding_dropout, self.training)
         states = self.lstm.scan if self.pooling.any_order else self._states
         pooled = self.pooling(states(x.to(self.compute_dtype), lengths), lengths)  # [B, F]
@@ -187,7 +187,7 @@ def parameter_shapes(
 
 
 def combine(logits: Tensor, scales: Tensor) -> Tensor:
-    """Add the logits of the branches up.
+    """Add up the logits of the branches.
 
     Args:
         logits: of each branch, [K, N, C].

@@ -51,10 +51,10 @@ class NgramLinear(nn.Module):
         self.register_buffer("bias", torch.zeros(num_classes))
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Judge a batch of texts.
+        """Return the logits of a batch of texts.
 
         Args:
-            ids: token ids, int64 [B, T]; what stands behind a text's end has no effect.
+            ids: token ids, int64 [B, T]; padding has no effect.
             lengths: true tokens of each text, int64 [B], each at least 1.
 
         Returns:
@@ -66,20 +66,20 @@ class NgramLinear(nn.Module):
         return self.logits_of(rows, total)
 
     def logits_of(self, rows: Tensor, total: Tensor) -> Tensor:
-        """Make logits [B, C] of what `rows` gives, [B, G], and the sum of these rows, [B, C]."""
+        """Return logits [B, C] for the rows of texts, [B, G], and the sum of these rows, [B, C]."""
         distinct = (rows != 0).sum(dim=1, keepdim=True).clamp(min=1)  # [B, 1]
         logits: Tensor = total * distinct.float().rsqrt() + self.bias
         return logits
 
     def rows(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Give the rows of the table that texts have.
+        """Return the table rows of the n-grams of texts.
 
         Args:
             ids: token ids, int64 [B, T].
             lengths: true tokens of each text, int64 [B].
 
         Returns:
-            int64 [B, G], ascending; a row stands once and then as 0, as do places without one.
+            int64 [B, G], ascending; each row once; repeats and unused places are 0.
         """
         time = ids.shape[1]
         inside = torch.arange(time, device=ids.device) < lengths.to(ids.device)[:, None]  # [B, T]

@@ -1,4 +1,4 @@
-"""What the network's numbers mean: one label for a text, or any number of labels.
+"""Logits to probabilities to labels: one label per text, or any number.
 
 Of one label the probabilities are the softmax of the logits and sum to 1, and the most probable
 label is the answer. Of several each is the sigmoid of its own logit, and the answer is all
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def probabilities_of(logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Give the probabilities that logits stand for; the one place where this is decided.
+    """Turn logits into probabilities; the only place that does.
 
     Args:
         logits: [N, C].
@@ -29,18 +29,18 @@ def probabilities_of(logits: Tensor, *, multi_label: bool) -> Tensor:
 
 
 def to_probabilities(logits: Tensor, *, multi_label: bool) -> np.ndarray:
-    """Give the probabilities that logits [N, C] stand for, as float32 [N, C] on the CPU."""
+    """Turn logits [N, C] into probabilities, float32 [N, C], on the CPU."""
     # float64: rows of one label then sum to 1 within one float32 rounding per class
     found = probabilities_of(logits.double(), multi_label=multi_label)
     return found.float().cpu().numpy()
 
 
 def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
-    """Give the labels that probabilities come to.
+    """Return the labels predicted by probabilities.
 
     Args:
         probabilities: [N, C].
-        thresholds: the least probability of each label, where a text may have several, [C];
+        thresholds: the decision threshold of each label, where a text may have several, [C];
             None where it has one.
 
     Returns:
@@ -54,10 +54,10 @@ def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np
     return reached
 
 
-def judgements(
+def predicted_labels(
     probabilities: np.ndarray, names: Sequence[str], thresholds: Sequence[float] | None
 ) -> list[tuple[tuple[str, ...], float]]:
-    """Give the labels of texts, and how probable it is that they are right.
+    """Return the predicted labels of texts, and the probability that they are right.
 
     Args:
         probabilities: float32 [N, C].
