@@ -63,7 +63,7 @@ class Labeller:
     separator: str | None = None
 
     def added_columns(self) -> dict[str, pa.DataType]:
-        """Name the columns that are added; see the function of this name."""
+        """Return the columns that are added; see the function of this name."""
         return added_columns(
             self.labels,
             self.config,
@@ -102,7 +102,7 @@ class Labeller:
         return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
     def _added(self, probabilities: np.ndarray) -> list[dict[str, object]]:
-        """Give the added columns of N rows of probabilities, float32 [N, C]."""
+        """Return the added columns of N rows of probabilities, float32 [N, C]."""
         names: list[str] = []
         columns: list[Sequence[object]] = []
         several = self.thresholds is not None
@@ -132,7 +132,7 @@ class Labeller:
 
 
 def shortest(numbers: np.ndarray) -> list[float]:
-    """Give float32 numbers as the floats with the fewest digits that read back equal."""
+    """Return float32 numbers as the floats with the fewest digits that read back equal."""
     return [float(str(number)) for number in numbers]
 
 
@@ -143,7 +143,7 @@ def added_columns(
     multi_label: bool = False,
     separator: str | None = None,
 ) -> dict[str, pa.DataType]:
-    """Name the columns that classification adds.
+    """Return the columns that classification adds.
 
     Args:
         labels: the model's labels.
@@ -210,12 +210,12 @@ def _names(config: PredictionConfig) -> tuple[str, str]:
 
 
 def places(top_k: int, *, multi_label: bool) -> range:
-    """Give the places, from 1, whose labels have columns of their own."""
+    """Return the places, from 1, whose labels have columns of their own."""
     return range(1, 0 if multi_label and top_k == 1 else top_k + 1)
 
 
 def ranked(name: str, place: int, *, multi_label: bool = False) -> str:
-    """Name the column of the label in some place, from 1; several labels have the plain name."""
+    """Return the column of the label in some place, from 1; several labels have the plain name."""
     return name if place == 1 and not multi_label else f"{name}_{place}"
 
 
@@ -255,7 +255,7 @@ def choose_texts(
 
 
 def _reason(row: Row, reason: str) -> str:
-    """Give the reason; a row that could not be read has nothing but its number to tell it by."""
+    """Return the reason, with the number of a row that could not be read."""
     if not row.error:
         return reason
     return f"{row.file + ' ' if row.file else ''}row {row.number}: {reason}"
