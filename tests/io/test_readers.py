@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from textlstm.errors import DataError
 from textlstm.io import readers as rows_module
 from textlstm.io.formats import Meter
-from textlstm.io.readers import Row, bad_text, read_columns, read_rows, row_text
+from textlstm.io.readers import MOST_NESTED, Row, bad_text, read_columns, read_rows, row_text
 
 
 def read(tmp_path: Path, name: str, data: bytes | str) -> list[Row]:
@@ -363,3 +363,18 @@ def test_a_row_of_json_lines_has_its_line_as_it_stood(tmp_path: Path) -> None:
     first, second = read_rows(tmp_path / "x.jsonl")
     assert first.raw == '{"a": 1.50}'
     assert second.raw is None
+
+
+def test_deep_nesting_fails_its_row_and_not_the_file(tmp_path: Path) -> None:
+    deep = [f'{{"a": {"[" * n}{"]" * n}}}' for n in (MOST_NESTED - 1, MOST_NESTED, 900, 10**6)]
+    wide = f'{{"a": "{"[" * 200}", "b": [{"[]," * 200}1]}}'
+    (tmp_path / "a.jsonl").write_text("\n".join([*deep, wide]))
+    reason = f"not JSON that can be read: nested more than {MOST_NESTED} deep"
+    errors = [row.error for row in read_rows(tmp_path / "a.jsonl")]
+    assert errors == [None, reason, reason, reason, None]
+
+
+def test_a_column_name_with_half_a_surrogate_pair_fails_its_row(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"\\ud800": 1}\n{"\\ud83d\\ude00": 1}\n')
+    errors = [row.error for row in read_rows(tmp_path / "a.jsonl")]
+    assert errors == ["a column name is not UTF-8", None]

@@ -133,7 +133,9 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
     ("line", "expected"),
     [
         ('{"a": 1.10, "b": 1E400}', '{"a": 1.10, "b": 1E400, "label": "good"}'),
-        ('{ "a":"\\u00e9\\ud800" }', '{ "a":"\\u00e9\\ud800", "label": "good"}'),
+        ('{ "a":"\\u00e9\\ud800" }', '{ "a":"\\u00e9\\ufffd", "label": "good"}'),
+        ('{"a": "\\ud83d\\ude00 \\\\ud800"}', '{"a": "\\ud83d\\ude00 \\\\ud800", "label": "good"}'),
+        ('{"a": 1.10, "b": NaN}', '{"a": 1.10, "b": null, "label": "good"}'),
         ("{}", '{"label": "good"}'),
         ("{ }", '{"label": "good"}'),
         ('{"a": 1, "a": 2}', '{"a": 1, "a": 2, "label": "good"}'),
@@ -153,6 +155,20 @@ def test_json_that_was_read_is_written_as_it_was(tmp_path, line, expected):
         [OutputRow(row.values, {"label": "good"}, row.raw)]
     )
     assert data.decode() == expected + "\n"
+
+
+def test_a_cell_holds_the_json_that_was_read(tmp_path):
+    line = '{"f": 1.10, "z": -0, "big": 1E400 ,"l" : [1,  2.50], "d":{"k":"\\u00e9"}, '
+    line += '"n": NaN, "t": "x"}'
+    (tmp_path / "in.jsonl").write_text(line)
+    (row,) = read_rows(tmp_path / "in.jsonl")
+    columns = pa.schema([(name, pa.string()) for name in row.values])
+    encoder = make_encoder("tsv", columns)
+    (tmp_path / "out.tsv").write_bytes(
+        encoder.begin() + encoder.encode([OutputRow(row.values, {}, row.raw)])
+    )
+    cells = ["1.10", "-0", "1E400", "[1,  2.50]", '{"k":"\\u00e9"}', "", "x"]
+    assert list(values(tmp_path / "out.tsv")[0].values()) == cells
 
 
 def test_json_with_bytes_that_are_no_utf8_is_marked(tmp_path):

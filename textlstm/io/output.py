@@ -25,7 +25,7 @@ from textlstm.errors import ConfigError, OutputError
 from textlstm.io.atomic import sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
-from textlstm.io.writers import Encoder, make_encoder
+from textlstm.io.writers import Encoder, make_encoder, parquet_columns
 from textlstm.options import differences
 
 PART_ROWS = 2**18  # at least, of a part in a folder
@@ -104,9 +104,9 @@ class RowOutput:
 
     def __init__(self, target: Target, columns: pa.Schema) -> None:
         self._target = target
-        self._columns = columns
+        self._columns = parquet_columns(columns) if target.kind == "parquet" else columns
         self._work = WorkFolder(target.path)
-        self.encoder: Encoder = make_encoder(target.kind, columns, target.compression)
+        self.encoder: Encoder = make_encoder(target.kind, self._columns, target.compression)
         self.is_whole = False
         """Whether all rows are written, and only the move to the final path is missing."""
         self._size = self._rows = self._parts = 0

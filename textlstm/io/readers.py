@@ -12,6 +12,7 @@ import csv
 import itertools
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _DELIMITERS = {"csv": ",", "tsv": "\t"}
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
 _BATCH_BYTES = 4 * 2**20
+MOST_NESTED = 100  # levels of a json line; Python's functions for JSON call themselves for each
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _BATCH_ROWS = 1000
 
 
@@ -287,7 +290,21 @@ def _read_json_lines(path: Path, skip: int = 0, meter: Meter | None = None) -> I
         raise EmptyFileError(f"{path} is empty")
 
 
+def _depth(line: bytes) -> int:
+    """Return how deep the arrays and objects of a line are nested."""
+    deepest = depth = 0
+    for mark in _BRACKETS.findall(line):
+        if mark in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in b"]}":
+            depth -= 1
+    return deepest
+
+
 def _parse_json_line(number: int, line: bytes) -> Row:
+    if line.count(b"[") + line.count(b"{") > MOST_NESTED and _depth(line) > MOST_NESTED:
+        return Row(number, {}, f"not JSON that can be read: nested more than {MOST_NESTED} deep")
     try:
         text, decoded = line.decode("utf-8"), True
     except UnicodeDecodeError:
@@ -300,7 +317,7 @@ def _parse_json_line(number: int, line: bytes) -> Row:
         return Row(number, {}, f"not JSON that can be read: {first_line(error)}")
     if not isinstance(values, dict):
         return Row(number, {}, "not a JSON object")
-    if not decoded and any(bad_text(name) for name in values):
+    if not (decoded and "\\u" not in text) and any(bad_text(name) for name in values):
         return Row(number, {}, "a column name is not UTF-8")
     return Row(number, values, raw=text)
 

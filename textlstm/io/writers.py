@@ -24,10 +24,16 @@ from textlstm.errors import OutputError
 from textlstm.io.formats import first_line
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
+_DEEPEST_COLUMN = 20  # lists count 3 of the 100 levels that readers of parquet allow
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')  # the last two are no JSON
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(  # a pair of surrogates, another code, or any other escape
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\."
+)
+_BLANK, _COLON, _COMMA = (re.compile(rf"[ \t\r\n]*{mark}[ \t\r\n]*") for mark in ("", ":", ",?"))
+_DECODER = json.JSONDecoder()
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those that do not stand for a byte
-_NO_NUMBER = re.compile("NaN|Infinity")  # Python reads them, JSON has no such thing
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,11 @@ class CsvEncoder:
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Give the lines of rows."""
-        return self._lines([[_cell(row.get(name)) for name in self.columns] for row in rows])
+        return self._lines([self._cells(row) for row in rows])
+
+    def _cells(self, row: OutputRow) -> list[str]:
+        literals = _literals(row)
+        return [_cell(row.get(name), literals.get(name)) for name in self.columns]
 
     def _lines(self, records: Sequence[list[str]]) -> bytes:
         text = self._text(records)
@@ -158,6 +168,11 @@ class ArrowEncoder:
         for field in self.schema:
             try:
                 values = [decodable(row.get(field.name)) for row in rows]
+                if pa.types.is_string(field.type):
+                    for at, value in enumerate(values):
+                        if isinstance(value, dict | list):
+                            literal = _literals(rows[at]).get(field.name)
+                            values[at] = literal or _json(value)
                 columns.append(pa.array(values, field.type))
             except (pa.ArrowException, OverflowError) as error:
                 raise OutputError(
@@ -165,6 +180,39 @@ class ArrowEncoder:
                     "write json lines or csv"
                 ) from error
         return pa.Table.from_arrays(columns, schema=self.schema)
+
+
+def parquet_columns(columns: pa.Schema) -> pa.Schema:
+    """Return the columns as parquet can hold them.
+
+    Dictionaries inside of other types become plain values. Columns with structs without fields,
+    or nested too deep for readers of parquet, become strings of JSON.
+    """
+    return pa.schema(
+        [field.with_type(_parquet_type(field.type) or pa.string()) for field in columns]
+    )
+
+
+def _parquet_type(kind: pa.DataType, depth: int = 0) -> pa.DataType | None:
+    types = pa.types
+    if depth > _DEEPEST_COLUMN:
+        return None
+    if types.is_dictionary(kind):
+        value = kind.value_type
+        return kind if not depth and not types.is_nested(value) else _parquet_type(value, depth)
+    if types.is_struct(kind):
+        parts = [(field, _parquet_type(field.type, depth + 1)) for field in kind]
+        fields = [field.with_type(found) for field, found in parts if found is not None]
+        return pa.struct(fields) if parts and len(fields) == len(parts) else None
+    if types.is_map(kind):
+        item = _parquet_type(kind.item_type, depth + 1)
+        return None if item is None else pa.map_(kind.key_type, item)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        item = _parquet_type(kind.value_type, depth + 1)
+        if item is None or item == kind.value_type:
+            return kind if item else None
+        return pa.list_(kind.value_field.with_type(item))
+    return kind
 
 
 def make_encoder(kind: str, columns: pa.Schema, compression: str = "") -> Encoder:
@@ -205,15 +253,43 @@ def _packed(data: bytes, compression: str) -> bytes:
 
 def _json_line(row: OutputRow) -> str:
     added = _json(row.added)
-    raw = row.raw
-    if raw is None or _SURROGATE.search(raw) or _has_no_number(raw):
+    if row.raw is None:
         return _json({**row.values, **row.added}) + "\n"
-    return f"{raw[:-1].rstrip()}{', ' if row.values else ''}{added[1:]}\n"
+    return f"{_valid(row.raw)[:-1].rstrip()}{', ' if row.values else ''}{added[1:]}\n"
 
 
-def _has_no_number(raw: str) -> bool:
-    """Whether a JSON object holds NaN or Infinity as a value, rather than in a string."""
-    return bool(_NO_NUMBER.search(raw)) and bool(_NO_NUMBER.search(_STRING.sub("", raw)))
+def _valid(raw: str) -> str:
+    """Return JSON that Python has read as JSON that every reader accepts; the rest is kept."""
+    if "NaN" in raw or "Infinity" in raw:
+        raw = _TOKEN.sub(lambda token: token[0] if token[0][0] == '"' else "null", raw)
+    if _ESCAPED_SURROGATE.search(raw):
+        raw = _ESCAPE.sub(_whole_pair, raw)
+    return raw if raw.isascii() else _SURROGATE.sub("\ufffd", raw)
+
+
+def _whole_pair(escape: re.Match[str]) -> str:
+    is_half = len(escape[0]) == 6 and _SURROGATE.match(chr(int(escape[0][2:], 16)))
+    return "\\ufffd" if is_half else escape[0]
+
+
+def _literals(row: OutputRow) -> dict[str, str]:
+    """Return the JSON text of a row's values, if Python would write one of them otherwise."""
+    raw = row.raw
+    if raw is None or not any(
+        type(value) in (float, dict, list) or (value == 0 and "-0" in raw)
+        for value in row.values.values()
+    ):
+        return {}
+    found: dict[str, str] = {}
+    raw = _valid(raw)
+    at = _BLANK.match(raw, 1).end()  # type: ignore[union-attr]
+    while raw[at] == '"':
+        name, at = _DECODER.raw_decode(raw, at)
+        begin = _COLON.match(raw, at).end()  # type: ignore[union-attr]
+        _, at = _DECODER.raw_decode(raw, begin)
+        found[name] = raw[begin:at]
+        at = _COMMA.match(raw, at).end()  # type: ignore[union-attr]
+    return found
 
 
 def _json(value: Any) -> str:
@@ -241,11 +317,13 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, literal: str | None = None) -> str:
     if isinstance(value, str):
         return value if value.isascii() else _NO_BYTE.sub("\ufffd", value)
     if value is None:
         return ""
+    if literal is not None:
+        return "" if literal == "null" else literal
     if type(value) is float:
         return repr(value) if isfinite(value) else ""
     text = _json(value)
