@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import datasets
+import pandas as pd
 import pytest
 
 from textlstm.config import DataConfig
+from textlstm.data.corpus import load_whole
 from textlstm.data.sources import find_tables
 from textlstm.errors import DataError
 
@@ -28,12 +30,40 @@ def test_texts_and_labels_are_taken() -> None:
     assert found.splits["train"].kinds == {"text": "text", "label": "text"}
 
 
+ROWS = [{"review": f"a {word} film", "stars": n} for n, word in enumerate(["dull", "fine"])]
+FRAME = pd.DataFrame(ROWS, index=[7, 9])
+CATEGORIES = FRAME.assign(stars=FRAME["stars"].astype("category"))
+NAMED = DataConfig(text_column=("review",), label_column="stars")
+
+
+@pytest.mark.parametrize("rows", [ROWS, FRAME, CATEGORIES])
+@pytest.mark.parametrize("split", [True, False])
+def test_rows_of_python_have_named_columns(rows: Any, split: bool) -> None:
+    corpus = load_whole({"train": rows} if split else rows, NAMED)
+    assert corpus.labels == ("0", "1")
+    assert list(corpus.rows.texts()) == [["a dull film", "a fine film"]]
+
+
+@pytest.mark.parametrize("pair", [(["a", "b"], [1, 2]), [["a", "b"], [1, 2]]])
+def test_a_pair_of_texts_and_labels_is_one_table(pair: Any) -> None:
+    assert find(pair).single
+    assert list(load_whole(pair).rows.texts()) == [["a", "b"]]
+
+
+def test_a_text_that_is_missing_in_a_table_is_left_out() -> None:
+    frame = pd.DataFrame({"text": ["a", None, "b"], "label": ["x", "x", "y"]})
+    assert list(load_whole(frame).rows.texts()) == [["a", "b"]]
+
+
 @pytest.mark.parametrize(
     ("source", "what"),
     [
         ({"train": (["a"], [1, 2])}, "1 texts and 2 labels"),
-        ({"train": ["a", "b", "c"]}, "must be a pair"),
+        ({"train": ["a", "b", "c"]}, "split 'train' is a list: pass a pair"),
         ({"train": ("abc", [1, 2, 3])}, "not one string"),
+        ([], "split 'train' is a list: pass a pair"),
+        (["a", "b", "c"], "split 'train' is a list: pass a pair"),
+        ([{"text": "a"}, {"text": 3}], "a column has values of several types"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),
         ({"train": (["a", "b"], [[1], 2])}, "row 2 .* the label is 2 and no list"),

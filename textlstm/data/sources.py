@@ -1,9 +1,9 @@
-"""Where data for training comes from: what `locate` finds by name, or texts and labels."""
+"""Where data for training comes from: what `locate` finds by name, or Python objects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import datasets
 import pyarrow as pa
@@ -15,7 +15,18 @@ from textlstm.errors import DataError
 from textlstm.io.locate import Located, Name, locate
 from textlstm.io.readers import bad_text
 
-Source: TypeAlias = Name | Mapping[str, tuple[Sequence[str], Sequence[Any]]]
+
+class Frame(Protocol):
+    """A pandas `DataFrame`."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+
+
+Texts: TypeAlias = tuple[Sequence[str], Sequence[Any]]  # and their labels
+Rows: TypeAlias = datasets.Dataset | Frame | Sequence[Mapping[str, Any]] | Texts
+Source: TypeAlias = Name | Rows | Mapping[str, Rows]
 
 
 def find_tables(source: Source, config: DataConfig) -> Located[Table]:
@@ -32,9 +43,12 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
         ConfigError: a configuration or revision is asked for of local data.
         DataError: there is no such source, it can't be read, or it has no splits.
     """
+    separator = config.label_separator
     if isinstance(source, Mapping) and not isinstance(source, datasets.DatasetDict):
-        made = datasets.DatasetDict(_make_datasets(source, config.label_separator))
-        found = locate(made, config, name="texts and labels")
+        made = {split: _make_dataset(split, rows, separator) for split, rows in source.items()}
+        found = locate(datasets.DatasetDict(made), config, name="texts and labels")
+    elif isinstance(source, tuple | list) or hasattr(source, "columns"):
+        found = locate(_make_dataset("train", source, separator), config)
     else:
         found = locate(source, config)
     tables = {}
@@ -47,43 +61,52 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
     return Located(found.name, tables, found.single, found.notes, found.dataset_id)
 
 
-def _make_datasets(
-    source: Mapping[str, tuple[Sequence[str], Sequence[Any]] | datasets.Dataset],
-    separator: str | None,
-) -> dict[str, datasets.Dataset]:
-    """Make datasets of the texts and labels that a Python user hands over."""
-    made: dict[str, datasets.Dataset] = {}
-    for split, value in source.items():
-        if isinstance(value, datasets.Dataset):
-            made[split] = value
-            continue
-        if not isinstance(value, list | tuple) or len(value) != 2:
-            raise DataError(f"split {split!r} must be a pair (texts, labels)")
-        shape = getattr(value[1], "shape", (0,))
-        if len(shape) != 1:
-            raise DataError(
-                f"split {split!r}: labels have the shape {shape}: pass a label, or a list of "
-                "labels, for each text"
-            )
-        texts, labels = (list(part) if not isinstance(part, str) else part for part in value)
-        if isinstance(texts, str) or isinstance(labels, str):
-            raise DataError(f"split {split!r}: texts and labels must be lists, not one string")
-        if len(texts) != len(labels):
-            raise DataError(f"split {split!r} has {len(texts)} texts and {len(labels)} labels")
-        cells = LabelCells(any(map(is_list, labels)), separator)
-        names = []
-        for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
-            reason = bad_text(text)
-            try:
-                names.append(cells.read(label))
-            except DataError as error:
-                reason = str(error)
-            if reason not in (None, "null"):
-                raise DataError(f"row {number} of split {split!r} cannot be used: {reason}")
-        clean = [None if bad_text(text) else str(text) for text in texts]
-        columns = {
-            "text": pa.array(clean, pa.large_string()),
-            "label": pa.array(names, pa.list_(pa.string()) if cells.multi_label else pa.string()),
-        }
-        made[split] = datasets.Dataset(pa.table(columns))
-    return made
+def _make_dataset(split: str, rows: Rows, separator: str | None) -> datasets.Dataset:
+    """Make a dataset of what a Python user passes for a split."""
+    if isinstance(rows, datasets.Dataset):
+        return rows
+    if isinstance(rows, tuple | list) and len(rows) == 2 and not isinstance(rows[0], Mapping):
+        return _from_texts(split, rows, separator)
+    try:
+        if hasattr(rows, "columns"):
+            return datasets.Dataset.from_pandas(rows, preserve_index=False)
+        if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+            return datasets.Dataset.from_list(rows)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"split {split!r}: a column has values of several types: {error}"
+        ) from error
+    raise DataError(
+        f"split {split!r} is a {type(rows).__name__}: pass a pair (texts, labels), a DataFrame, a "
+        "list of one dict or more, or a Dataset"
+    )
+
+
+def _from_texts(split: str, pair: Sequence[Any], separator: str | None) -> datasets.Dataset:
+    shape = getattr(pair[1], "shape", (0,))
+    if len(shape) != 1:
+        raise DataError(
+            f"split {split!r}: labels have the shape {shape}: pass a label, or a list of labels, "
+            "for each text"
+        )
+    texts, labels = (list(part) if not isinstance(part, str) else part for part in pair)
+    if isinstance(texts, str) or isinstance(labels, str):
+        raise DataError(f"split {split!r}: texts and labels must be lists, not one string")
+    if len(texts) != len(labels):
+        raise DataError(f"split {split!r} has {len(texts)} texts and {len(labels)} labels")
+    cells = LabelCells(any(map(is_list, labels)), separator)
+    names = []
+    for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
+        reason = bad_text(text)
+        try:
+            names.append(cells.read(label))
+        except DataError as error:
+            reason = str(error)
+        if reason not in (None, "null"):
+            raise DataError(f"row {number} of split {split!r} cannot be used: {reason}")
+    clean = [None if bad_text(text) else str(text) for text in texts]
+    columns = {
+        "text": pa.array(clean, pa.large_string()),
+        "label": pa.array(names, pa.list_(pa.string()) if cells.multi_label else pa.string()),
+    }
+    return datasets.Dataset(pa.table(columns))

@@ -61,9 +61,10 @@ def train(
     command line calls it, this function leaves the process as it is.
 
     Args:
-        source: the data: 'sample', a file, a folder, a Hub dataset name, or Python objects (see
-            `textlstm.load_corpus`). Not needed to resume a run, unless its data was Python
-            objects.
+        source: the data: 'sample', a file, a folder or a Hub dataset name; or Python objects: a
+            pair (texts, labels), a pandas `DataFrame` or a list of dicts with the columns
+            `text_column` and `label_column`, a `Dataset`, or a dict of split to one of these. Not
+            needed to resume a run, unless its data was Python objects.
         out: the model folder, new or empty; None keeps the model in memory only.
         resume: resume the unfinished run in `out`; start one if `out` is empty; return its
             classifier if the run has ended.
