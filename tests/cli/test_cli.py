@@ -85,7 +85,7 @@ def test_the_help_of_export_names_every_format(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: COMMAND (see textlstm --help)"),
+        ([], "the command is missing (see textlstm --help)"),
         (["trian"], "unknown command 'trian' (did you mean 'train'?)"),
         (["xyzzy"], "unknown command 'xyzzy' (see"),
         (["train", "sample"], "required: --out (see textlstm train --help)"),
@@ -105,6 +105,9 @@ def test_the_help_of_export_names_every_format(capsys):
         (["predict", "no-model", "x.csv"], "--out is missing"),
         (["predict", "no-model", "good"], "--text good labels that word"),
         (["predict", "no-model"], "pass either INPUT or --text"),
+        (["predict", "no-model", "--text", " "], "--text is empty"),
+        (["train", "sample", "--out", "m", "--vocab", "no.txt"], "no such file: no.txt"),
+        (["train", "sample", "--out", "m", "--vectors", "no.vec"], "no such file: no.vec"),
         (["predict", "no-model", "x.csv", "--text", "a"], "pass either INPUT or --text"),
         (["predict", "no-model", "--text", "a", "--resume"], "--resume needs files"),
         (["train", "sample", "--out", "m", "--test", "x"], "arguments: --test x (see"),

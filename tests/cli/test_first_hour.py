@@ -126,6 +126,21 @@ def test_quiet_shows_only_warnings_and_verbose_shows_where_messages_come_from(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["help"], ["help", "vocab"], ["help", "vocab", "show"]])
+def test_help_is_a_command_too(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        run(*words)
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith(" ".join(["usage: textlstm", *words[1:]]))
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert stop.value.code == 2
+    assert "First steps:" in capsys.readouterr().err
+
+
 def test_every_command_takes_quiet_and_verbose():
     for name in COMMANDS:
         values = build_parser(name).format_help()

@@ -101,8 +101,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         The values; `run` is the function of the command, `words` the command line itself.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     command = next((word for word in words if not word.startswith("-")), "")
     parser = build_parser(command)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.error("the command is missing")
     if command and command not in COMMANDS:
         parser.error(f"unknown command {command!r}{did_you_mean(command, COMMANDS)}")
     values, unknown = parser.parse_known_args(words)

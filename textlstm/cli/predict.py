@@ -107,6 +107,8 @@ def _literal_text(arguments: argparse.Namespace) -> str | None:
     if (arguments.text is None) == (arguments.input is None):
         raise ConfigError("pass either INPUT or --text: a file, a folder, - for stdin, or a text")
     if arguments.text is not None:
+        if not arguments.text.strip():
+            raise ConfigError("--text is empty: pass the text to label")
         return str(arguments.text)
     name = arguments.input
     from textlstm.io.formats import COMPRESSIONS, SUFFIXES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from textlstm.cli.paths import require_file
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS
 from textlstm.options import add_flags
@@ -32,8 +33,12 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file can't be read, or has an unknown option or a value that is not valid.
+        DataError: the file of the vocabulary or the vectors is missing.
     """
     known = {"preset", *TRAIN_OPTIONS}
     options = read_settings(arguments.config) if arguments.config else {}
     options.update((k, v) for k, v in vars(arguments).items() if k in known)
+    for name in ("vocab", "vectors"):
+        if options.get(name):
+            require_file(options[name])
     return options
