@@ -86,3 +86,9 @@ def test_every_link_of_the_readmes_leads_to_a_file():
     for path in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+def test_the_map_of_the_code_names_modules_that_exist():
+    text = (ROOT / "textlstm" / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:[a-z]+/)+[a-z_]+\.py)`", text):
+        assert (ROOT / "textlstm" / name).exists() or (ROOT / name).exists(), name
