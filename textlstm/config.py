@@ -218,6 +218,13 @@ class PredictionConfig(Settings):
         metavar="MARK",
     )
     top_k: int = option(1, "number of labels per row, best first", low=1)
+    min_score: float = option(
+        0.0,
+        "leave the label empty, with the reason in error, if its score is lower",
+        low=0,
+        high=1,
+        metavar="SCORE",
+    )
     probabilities: bool = option(False, "add the probability of every label")
     batch_size: int = option(64, "texts per step", low=1)
     chunk_rows: int = option(4096, "maximum number of rows saved and written together", low=1)

@@ -270,3 +270,11 @@ def test_map_may_use_several_processes_after_torch_used_several_threads():
     subprocess.run(
         [sys.executable, "-c", FORKING], cwd=Path(__file__).parents[1], check=True, timeout=240
     )
+
+
+def test_a_label_with_a_low_score_is_left_out(classifier):
+    rows = datasets.Dataset.from_dict({"text": texts(5)})
+    labelled = classifier.classify_dataset(rows, min_score=1.0)
+    assert labelled["label"][:] == [None] * 5
+    assert labelled["error"][:] == ["score below 1"] * 5
+    assert classifier.classify_batch(rows[:], min_score=1.0)["label"] == [None] * 5

@@ -163,3 +163,26 @@ def test_a_label_with_the_mark_in_it_is_refused_where_labels_are_joined():
     assert tagger(separator=None).added_columns()
     with pytest.raises(ConfigError, match="top_k = 4: the model has 3 labels"):
         tagger(top_k=4).added_columns()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_score_below_the_least_one_leaves_the_label_empty(sparse):
+    rows = [Row(n, {"text": text}) for n, text in enumerate(["a", None, "b", "c"], 1)]
+    probabilities = np.array([[0.1, 0.7, 0.2], [0.1, 0.69, 0.21], [0.9, 0.1, 0.0]], np.float32)
+    out = labeller(sparse=sparse, min_score=0.7, top_k=2).label(rows, probabilities)
+    assert [row.added["label"] for row in out] == ["good", None, None, "bad"]
+    assert [row.added["score"] for row in out] == [0.7, None, 0.69, 0.9]
+    reasons = [None, "null", "score below 0.7", None]
+    assert [row.added.get("error") for row in out] == [row.failure for row in out] == reasons
+    assert out[2].added["label_2"] == "so so"  # asked for, whatever its score
+    assert list(out[2].added)[-1] == "error"
+
+
+def test_several_labels_have_one_score_to_pass():
+    labeller = Labeller(
+        LABELS, ("text",), PredictionConfig(min_score=0.5), thresholds=(0.5, 0.5, 0.5)
+    )
+    probabilities = np.array([[0.9, 0.1, 0.1], [0.6, 0.6, 0.6]], np.float32)
+    out = labeller.label([Row(1, {"text": "a"}), Row(2, {"text": "b"})], probabilities)
+    assert [row.added["label"] for row in out] == [["bad"], None]
+    assert out[1].failure == "score below 0.5"

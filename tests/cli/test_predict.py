@@ -71,6 +71,16 @@ def test_strict_ends_with_2_if_a_row_got_no_label_and_writes_all_the_same(model,
     assert run(model, tmp_path / "in.csv", "--out", tmp_path / "2.csv", "--strict") == 0
 
 
+def test_a_label_with_a_low_score_is_left_out_and_counted(model, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("text\ndull\n")
+    words = [model, tmp_path / "in.csv", "--out", tmp_path / "out.jsonl"]
+    assert run(*words, "--min-score", 1, "--strict") == 2
+    assert "1 of 1 rows have no label: score below 1 (1)" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out.jsonl").read_text())["label"] is None
+    line = fails(capsys, *words, "--overwrite", "--min-score", 2)
+    assert "min_score = 2" in line
+
+
 def test_a_folder_becomes_a_folder_of_parts(model, tmp_path):
     for number in range(3):
         folder = tmp_path / "in"

@@ -417,3 +417,33 @@ def test_lines_get_several_labels_too(tagger):
     classify_lines(tagger, io.BytesIO("\n".join(TEXTS[:2]).encode()), target, PredictionConfig())
     found = [json.loads(line)["label"] for line in target.getvalue().splitlines()]
     assert found == [list(item.labels) for item in tagger.predict(TEXTS[:2])]
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_a_label_with_a_low_score_is_left_out(classifier, tmp_path, engine, name):
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+    scores = [item.score for item in classifier.predict(TEXTS)]
+    least = sorted(scores)[2] - 1e-4
+    summary, rows = classified(
+        classifier,
+        write_input(tmp_path / "in.csv"),
+        tmp_path / name,
+        engine=engine,
+        min_score=round(least, 4),
+    )
+    reason = f"score below {round(least, 4):g}"
+    assert summary.failed == {reason: 2}
+    for row, score in zip(rows, scores, strict=True):
+        assert bool(row["label"]) == (score >= least)
+        assert (row.get("error") or None) == (None if score >= least else reason)
+        assert float(row["score"]) == pytest.approx(score, abs=1e-5)
+
+
+def test_a_line_with_a_low_score_gets_no_label(classifier):
+    summary, rows = lines_out(classifier, b"dull\nbright\n", min_score=1.0)
+    assert summary.failed == {"score below 1": 2}
+    assert [(row["label"], row["error"]) for row in rows] == [(None, "score below 1")] * 2
+    _, rows = lines_out(classifier, b"dull\n", min_score=0.0)
+    assert rows[0]["label"]

@@ -130,3 +130,10 @@ def test_several_labels_are_lists(tmp_path, count):
     found = make_predict_fn(tmp_path / "m")(np.array(some, object))
     assert found["label"].shape == (count,)
     assert found["label"].tolist() == [list(item.labels) for item in tagger.predict(some)]
+
+
+def test_a_label_with_a_low_score_is_left_out(folder):
+    found = make_predict_fn(folder, min_score=1.0)(["a dull film"])
+    assert found["label"].tolist() == [None]
+    assert found["score"][0] < 1
+    assert found["error"].tolist() == ["score below 1"]

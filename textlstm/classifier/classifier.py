@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 DATASET_OPTIONS = (
     *("text_column", "output_column", "score_column"),
-    *("top_k", "probabilities", "batch_size"),
+    *("top_k", "min_score", "probabilities", "batch_size"),
 )
 
 

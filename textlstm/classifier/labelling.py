@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -86,14 +87,18 @@ class Labeller:
             All rows in their order.
         """
         predictions = iter(self._added(probabilities))
-        no_label = dict.fromkeys(_names(self.config))
+        label_column, score_column = _names(self.config)
         labelled = []
         for row in rows:
             _, reason = self._text(row)
-            if reason is None:
-                added = next(predictions)
+            if reason is not None:
+                added: dict[str, Any] = {label_column: None, score_column: None}
+                added[ERROR_COLUMN] = _reason(row, reason)
             else:
-                added = {**no_label, ERROR_COLUMN: _reason(row, reason)}
+                added = next(predictions)
+                if added[score_column] < self.config.min_score:
+                    reason = f"score below {self.config.min_score:g}"
+                    added |= {label_column: None, ERROR_COLUMN: reason}
             labelled.append(OutputRow(row.values, added, row.raw, reason))
         return labelled
 
@@ -101,7 +106,7 @@ class Labeller:
         """Return the text of a row and None, or None and why it has no text."""
         return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
-    def _added(self, probabilities: np.ndarray) -> list[dict[str, object]]:
+    def _added(self, probabilities: np.ndarray) -> list[dict[str, Any]]:
         """Return the added columns of N rows of probabilities, float32 [N, C]."""
         names: list[str] = []
         columns: list[Sequence[object]] = []

@@ -49,6 +49,7 @@ def make_predict_fn(
     device: str = "auto",
     precision: str = "fp32",
     threads: int | None = 1,
+    min_score: float = 0.0,
 ) -> PredictFn:
     """Load a model and return a function that labels a batch of texts.
 
@@ -58,6 +59,7 @@ def make_predict_fn(
         precision: 'fp32', 'bf16' or 'auto'.
         threads: CPU threads of this process; Spark runs one process for each core. None keeps
             torch's own number.
+        min_score: a label with a lower score is left out, with the reason in `error`.
 
     Returns:
         A function of N cells that returns the columns `label`, `score` and `error`, object [N]
@@ -71,10 +73,9 @@ def make_predict_fn(
     if threads is not None:
         torch.set_num_threads(threads)
     classifier = TextClassifier.load(folder, device=device, precision=precision)
-    engine = TorchEngine(classifier, PredictionConfig().batch_size)
-    labeller = Labeller(
-        classifier.labels, (TEXT_COLUMN,), PredictionConfig(), thresholds=classifier.thresholds
-    )
+    config = PredictionConfig(min_score=min_score)
+    engine = TorchEngine(classifier, config.batch_size)
+    labeller = Labeller(classifier.labels, (TEXT_COLUMN,), config, thresholds=classifier.thresholds)
 
     def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:
         given = [Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)]
