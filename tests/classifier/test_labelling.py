@@ -28,16 +28,23 @@ def test_added_columns_are_named_with_their_types():
 
 
 def test_labels_go_to_the_rows_that_had_a_text():
-    rows = [Row(1, {"text": "a"}), Row(2, {"text": None}), Row(3, {}, "torn"), Row(4, {"text": ""})]
-    assert labeller().texts(rows) == ["a", ""]
+    rows = [
+        Row(1, {"text": "a"}),
+        Row(2, {"text": None}),
+        Row(3, {}, "torn"),
+        Row(4, {"text": " "}),
+        Row(5, {"text": "e"}),
+    ]
+    assert labeller().texts(rows) == ["a", "e"]
     probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]], np.float32)
     out = labeller().label(rows, probabilities)
-    assert [row.failure for row in out] == [None, "null", "torn", None]
+    assert [row.failure for row in out] == [None, "null", "torn", "blank", None]
     assert [row.values for row in out] == [row.values for row in rows]
     assert [row.added for row in out] == [
         {"label": "good", "score": 0.7, "error": None},
         {"label": None, "score": None, "error": "null"},
         {"label": None, "score": None, "error": "row 3: torn"},
+        {"label": None, "score": None, "error": "blank"},
         {"label": "bad", "score": 0.5, "error": None},
     ]
 

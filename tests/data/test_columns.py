@@ -126,7 +126,6 @@ def test_unusable_columns_are_named(text: tuple[str, ...], label: str, what: str
 def test_kinds_are_told_from_the_first_rows_of_a_text_file(tmp_path: Path) -> None:
     found = csv(tmp_path, "id,text,label\n1,a,0.5\n2,3,\n")
     assert found.kinds == {"id": "digits", "text": "text", "label": "digits"}
-    assert found.spelled
     lines = [{"a": 1, "b": "x", "c": True}, {"b": None, "d": [1], "c": "x", "e": None, "f": {}}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert Table.of_files([tmp_path / "a.jsonl"]).kinds == {

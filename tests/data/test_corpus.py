@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -88,26 +89,67 @@ def test_class_labels_keep_their_order_and_lose_what_train_does_not_have(tmp_pat
         assert set(kept) == {("a", "pos"), ("b", "neg")}
 
 
-def test_whole_floats_of_csv_files_count_as_integers_only_together(tmp_path: Path) -> None:
+def test_floats_of_csv_files_are_the_same_labels_however_they_are_spelled(tmp_path: Path) -> None:
     folder = tmp_path / "d"
     write(folder, train="text,label\na,1.0\nb,0.0\nc,\n", dev="text,label\nd,1\n")
     assert load_corpus(folder).labels == ("0", "1")
     write(folder, train="text,label\na,1.0\nb,0.5\n", dev="text,label\nd,1.0\n")
     corpus = load_corpus(folder)
-    assert corpus.labels == ("0.5", "1.0")
-    assert pairs(corpus.validation, corpus.labels) == [("d", "1.0")]
+    assert corpus.labels == ("0.5", "1")
+    assert pairs(corpus.validation, corpus.labels) == [("d", "1")]
 
 
-def test_null_rows_are_left_out_and_counted_and_empty_texts_kept(tmp_path: Path) -> None:
+LABELS_OF_FORMATS = {
+    "booleans": ([True, False], ["True", "False"], ["true", "false"], ("false", "true")),
+    "whole": ([4.0, 5.0], ["4", "5"], [4, 5], ("4", "5")),
+    "halves": ([3.5, 4.0], ["3.50", "4.0"], [3.5, 4], ("3.5", "4")),
+    "single": (pa.array([3.3, 4.0], pa.float32()), ["3.3", "4"], [3.3, 4], ("3.3", "4")),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS_OF_FORMATS)
+def test_labels_mean_the_same_in_every_format(tmp_path: Path, kind: str) -> None:
+    column, cells, values, names = LABELS_OF_FORMATS[kind]
+    table = pa.table({"text": ["a", "b"], "label": column})
+    pq.write_table(table, tmp_path / "train.parquet")
+    write(tmp_path, test=f"text,label\nc,{cells[0]}\nd,{cells[1]}\n")
+    lines = [{"text": "e", "label": values[0]}, {"text": "f", "label": values[1]}]
+    (tmp_path / "dev.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    corpus = load_corpus(tmp_path)
+    assert corpus.test is not None
+    assert corpus.labels == names
+    expected = corpus.train.labels.tolist()
+    assert corpus.validation.labels.tolist() == corpus.test.labels.tolist() == expected
+    (tmp_path / "ds").mkdir()
+    data = datasets.Dataset(table)
+    for source in (data, tmp_path / "test.csv", tmp_path / "dev.jsonl", tmp_path / "train.parquet"):
+        split, _ = load_split(source, None, DataConfig(), names)
+        assert split.labels.tolist() == expected
+    old = tuple(cells)  # a model whose labels were taken as they stand in a csv
+    split, _ = load_split(data, None, DataConfig(), old)
+    assert split.labels.tolist() == [0, 1]
+
+
+def test_labels_that_differ_only_in_case_or_spaces_are_reported() -> None:
+    corpus = load_corpus(of(["good", "Good", "bad", "bad ", "fine"] * 2))
+    assert (
+        "train of texts and labels: labels that differ only in case or outer spaces: "
+        "'Good' and 'good'; 'bad' and 'bad '"
+    ) in corpus.notes
+    assert len(corpus.labels) == 5
+
+
+def test_null_and_blank_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = '{"text": null, "label": "a"}\n{"text": "", "label": "a"}\n{"text": "x", "label": ""}\n'
     (tmp_path / "d").mkdir()
+    lines += '{"text": "v", "label": "a"}\n'
     (tmp_path / "d" / "train.jsonl").write_text(lines + '{"text": "y", "label": "b"}\n')
-    write(tmp_path / "d", dev="text,label\n,a\nz,\n")
+    write(tmp_path / "d", dev="text,label\n  ,a\nw,a\nz,\n")
     corpus = load_corpus(tmp_path / "d")
-    assert pairs(corpus.train, corpus.labels) == [("", "a"), ("y", "b")]
-    assert pairs(corpus.validation, corpus.labels) == [("", "a")]
-    assert "1 without a text, 1 without a label (of 4)" in " ".join(corpus.notes)
-    assert "dev.csv: rows left out: 1 without a label (of 2)" in " ".join(corpus.notes)
+    assert pairs(corpus.train, corpus.labels) == [("v", "a"), ("y", "b")]
+    assert pairs(corpus.validation, corpus.labels) == [("w", "a")]
+    assert "2 without a text, 1 without a label (of 5)" in " ".join(corpus.notes)
+    assert "1 without a text, 1 without a label (of 3)" in " ".join(corpus.notes)
 
 
 def test_several_text_columns_are_joined_by_a_space(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from textlstm.data.labels import (
     label_matrix,
     label_name,
     order_names,
-    whole_number,
+    same_names,
 )
 from textlstm.errors import ConfigError, DataError
 
@@ -25,6 +25,7 @@ from textlstm.errors import ConfigError, DataError
         (3, "3"),
         (-1, "-1"),
         (3.0, "3"),
+        (3.5, "3.5"),
         (-0.0, "0"),
         (True, "true"),
         (False, "false"),
@@ -44,8 +45,7 @@ def test_a_label_has_a_name(value: object, name: str | None) -> None:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        (0.5, "0.5 has a fraction"),
-        (float("inf"), "inf has a fraction"),
+        (float("inf"), "inf is no label"),
         ([1], "is a list"),
         ({"a": 1}, "of type dict"),
         ("caf\udce9", "not UTF-8"),
@@ -58,15 +58,29 @@ def test_what_cannot_be_a_label_is_named(value: object, what: str) -> None:
 
 def test_whole_numbers_are_ordered_by_value_and_strings_by_code_point() -> None:
     assert order_names({"10", "9", "-2", "0"}) == ["-2", "0", "9", "10"]
+    assert order_names({"10", "9.5", "-2"}) == ["-2", "9.5", "10"]
     assert order_names({"10", "9", "b"}) == ["10", "9", "b"]
     assert order_names({"é", "z", "Z"}) == ["Z", "z", "é"]
     assert order_names({"007", "1", "10"}) == ["007", "1", "10"]
     assert order_names({"true", "false"}) == ["false", "true"]
 
 
-def test_only_a_zero_fraction_is_dropped_from_a_spelled_number() -> None:
-    names = ["1.0", "-0.0", "12.00", "1.5", "v1.0", "3"]
-    assert [whole_number(name) for name in names] == ["1", "0", "12", "1.5", "v1.0", "3"]
+@pytest.mark.parametrize(
+    ("names", "spelled"),
+    [
+        (["1.0", "-0.0", "12.00", "1.50", "3"], ["1", "0", "12", "1.5", "3"]),
+        (["True", "FALSE", "true"], ["true", "false", "true"]),
+        (["1.0", "v1.0"], ["1.0", "v1.0"]),
+        (["True", "maybe"], ["True", "maybe"]),
+        (["007", "4.0"], ["007", "4.0"]),
+        ([], []),
+    ],
+)
+def test_booleans_and_numbers_are_spelled_alike_if_all_labels_are(
+    names: list[str], spelled: list[str]
+) -> None:
+    found = same_names(names)
+    assert [found[name] for name in names] == spelled
 
 
 @pytest.mark.parametrize(

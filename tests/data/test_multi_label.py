@@ -214,7 +214,6 @@ def test_other_labels_are_another_fingerprint() -> None:
     [
         ([["a"], "b", ["c"]], "row 2 of split 'train' .*the label is 'b' and no list"),
         ([["a"], [["b"]], ["c"]], "a list of labels has a list in it"),
-        ([["a"], [0.5], ["c"]], "0.5 has a fraction"),
         ([["a"], [{"b": 1}], ["c"]], "of type dict"),
         (np.zeros((3, 2)), r"labels have the shape \(3, 2\): pass a label, or a list"),
     ],

@@ -21,11 +21,18 @@ def scan(columns: dict[str, Any], *text: str, chunks: int = 1) -> Scan:
 
 def test_rows_without_text_or_label_are_found_and_counted() -> None:
     found = scan({"text": ["a", None, "", "d", None], "label": ["x", "y", "y", None, None]})
-    assert found.rows.tolist() == [0, 2]
-    assert [found.names[code] for code in found.codes] == ["x", "y"]
+    assert found.rows.tolist() == [0]
+    assert [found.names[code] for code in found.codes] == ["x"]
     assert found.notes() == [
-        "train: rows left out: 2 without a text, 1 without a label (of 5)",
+        "train: rows left out: 3 without a text, 1 without a label (of 5)",
     ]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u3000\xa0", "\x1c"])
+def test_white_space_alone_is_no_text(blank: str) -> None:
+    found = scan({"text": ["a", blank, f"{blank}b"], "label": ["x", "y", "z"]})
+    assert found.rows.tolist() == [0, 2]
+    assert found.null_texts == 1
 
 
 def test_rows_are_found_beyond_the_first_batch() -> None:
@@ -66,8 +73,8 @@ def test_texts_that_are_not_utf8_name_their_row() -> None:
 
 
 def test_labels_that_cannot_be_labels_name_their_rows() -> None:
-    with pytest.raises(DataError, match=r"'label' in rows 1,001 to 1,500 of train: label 0\.5"):
-        scan({"text": ["a"] * 1500, "label": [1.0] * 1400 + [0.5] * 100})
+    with pytest.raises(DataError, match=r"'label' in rows 1,001 to 1,500 of train: label inf"):
+        scan({"text": ["a"] * 1500, "label": [1.0] * 1400 + [float("inf")] * 100})
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary("int8", "string")])

@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 from textlstm.errors import DataError
 from textlstm.io import readers as rows_module
 from textlstm.io.formats import Meter
-from textlstm.io.readers import MOST_NESTED, Row, bad_text, read_columns, read_rows, row_text
+from textlstm.io.readers import (
+    MOST_NESTED,
+    Row,
+    bad_text,
+    cell_of,
+    read_columns,
+    read_rows,
+    row_text,
+)
 
 
 def read(tmp_path: Path, name: str, data: bytes | str) -> list[Row]:
@@ -245,11 +253,21 @@ def test_texts_of_several_columns_are_joined_by_a_space() -> None:
     columns = ("title", "body")
     assert row_text({"title": "a", "body": "b"}, columns) == ("a b", None)
     assert row_text({"title": None, "body": "b"}, columns) == (" b", None)
-    assert row_text({"body": ""}, columns) == (" ", None)
+    assert row_text({"body": ""}, columns) == (None, "blank")
     assert row_text({"title": None}, columns) == (None, "null")
     assert row_text({"title": 1, "body": "b"}, columns) == (None, "not a string (column 'title')")
     assert row_text({"title": "a"}, ("title",)) == ("a", None)
     assert row_text({"title": 1}, ("title",)) == (None, "not a string")
+    for blank in ("", " ", "\t\n", "\u3000\xa0", "\x1c"):
+        assert row_text({"title": blank}, ("title",)) == (None, "blank")
+
+
+def test_a_column_may_lie_within_another() -> None:
+    values = {"body": {"text": "a", "more": {"x": 3}}, "b.c": "d", "e": "f"}
+    assert row_text(values, ("body.text", "b.c")) == ("a d", None)
+    assert cell_of(values, "body.more.x") == 3
+    for absent in ("body.no", "e.f", "no", "no.such", "body.text."):
+        assert cell_of(values, absent) is None
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:

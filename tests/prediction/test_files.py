@@ -22,7 +22,7 @@ LABELS = ("bad", "good", "so so")
 TEXTS = [
     "the film was bright",
     "dull",
-    "",
+    "so so",
     'a "very" dull, slow film',
     "never\nbright",
     "naïve 映画",
@@ -175,6 +175,15 @@ def test_json_rows_without_a_text_are_kept_with_all_they_have(classifier, tmp_pa
     assert list(rows[0]) == ["text", "k", "late", "label", "score", "error"]
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet"])
+def test_blank_texts_get_a_reason_and_no_label(classifier, tmp_path, name):
+    rows = [{"id": "1", "text": "dull"}, {"id": "2", "text": " \t"}, {"id": "3", "text": ""}]
+    summary, out = classified(classifier, write_input(tmp_path / name, rows), tmp_path / "o.jsonl")
+    assert dict(summary.failed) == {"blank": 2}
+    assert [row["label"] is None for row in out] == [False, True, True]
+    assert [row.get("error") for row in out] == [None, "blank", "blank"]
+
+
 def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
     source = write_input(tmp_path / "in.csv", [{"id": i, "text": TEXTS[i % 6]} for i in range(30)])
     _, whole = classified(classifier, source, tmp_path / "whole.jsonl")
@@ -285,6 +294,7 @@ def lines_out(classifier, data, **options):
 def test_each_line_of_a_stream_is_a_text(classifier):
     summary, rows = lines_out(classifier, "dull\r\n\nnaïve 映画\nno line end".encode())
     assert [row["text"] for row in rows] == ["dull", "", "naïve 映画", "no line end"]
+    assert rows.pop(1) == {"text": "", "label": None, "score": None, "error": "blank"}
     assert [row["label"] for row in rows] == [
         prediction.label for prediction in classifier.predict([row["text"] for row in rows])
     ]

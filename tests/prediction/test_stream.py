@@ -37,7 +37,7 @@ class LengthEngine:
 
 
 def chunk(number, rows=3):
-    items = [Row(r, {"text": "x" * (number + r)}) for r in range(rows)]
+    items = [Row(r, {"text": "x" * (number + r or 1)}) for r in range(rows)]
     items[1] = Row(1, {"text": None})
     return Chunk(items, Place(number + 1), (number + 1) / 10)
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError, OutputError
 from textlstm.io.atomic import atomic_path
-from textlstm.io.readers import Row, bad_text, read_rows
+from textlstm.io.readers import Row, bad_text, cell_of, read_rows
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 _BATCH_ROWS = 1000
 _BATCH_CHARACTERS = 2**24
 _STALE_SECONDS = 24 * 3600
@@ -116,7 +116,7 @@ def _batches(
             if row.error:
                 raise DataError(f"row {row.number} of {file} does not parse: {row.error}")
             for column in text_columns:
-                text = _text_cell(row.values.get(column), column, file, row.number)
+                text = _text_cell(cell_of(row.values, column), column, file, row.number)
                 characters += len(text or "")
                 batch[column].append(text)
             if label_column is not None:
@@ -140,6 +140,6 @@ def _text_cell(value: Any, column: str, file: Path, number: int) -> str | None:
 
 def _label_cell(row: Row, column: str, cells: LabelCells, file: Path) -> str | list[str] | None:
     try:
-        return cells.read(row.values.get(column))
+        return cells.read(cell_of(row.values, column))
     except DataError as error:
         raise DataError(f"row {row.number} of {file}: {error}") from None

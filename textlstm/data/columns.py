@@ -30,12 +30,10 @@ class Table(TableColumns):
     Args:
         files: the files that hold the rows, in order, or
         dataset: the dataset that does.
-        spelled: whether all values are spelled out as strings (csv, tsv).
     """
 
     files: tuple[Path, ...] = ()
     dataset: datasets.Dataset | None = None
-    spelled: bool = False
 
     @classmethod
     def of_dataset(cls, name: str, dataset: datasets.Dataset) -> Table:
@@ -61,8 +59,7 @@ class Table(TableColumns):
         for other in files[1:]:
             if class_names_of_file(other) != class_names:
                 raise DataError(f"{first} and {other} name their labels differently")
-        spelled = all(file_format(file) in ("csv", "tsv") for file in files)
-        return cls(name, kinds_of_file(first), class_names, tuple(files), spelled=spelled)
+        return cls(name, kinds_of_file(first), class_names, tuple(files))
 
     def cells(self, label_column: str, separator: str | None) -> LabelCells:
         """Return how the cells of the label column are read.

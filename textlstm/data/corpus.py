@@ -14,7 +14,7 @@ import numpy as np
 
 from textlstm.config import DataConfig
 from textlstm.data.columns import Table, check_columns, choose_columns
-from textlstm.data.labels import LabelCells, are_whole_numbers, order_names, whole_number
+from textlstm.data.labels import LabelCells, order_names, same_names, spelled
 from textlstm.data.scan import Scan, scan_table
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
@@ -104,7 +104,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     """
     found = find_tables(source, config)
     scans, notes = _scan_splits(found, config)
-    _read_whole_numbers(list(scans.values()))
+    _spell_alike(list(scans.values()))
     labels = _labels_of_train(scans["train"], notes)
     for scan in scans.values():
         _check_known(scan, labels, "in train")
@@ -152,7 +152,7 @@ def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
     others = [name for name in found.splits if name != "train"]
     found.splits = {"train": found.split("train")}
     scans, notes = _scan_splits(found, config)
-    _read_whole_numbers(list(scans.values()))
+    _spell_alike(list(scans.values()))
     labels = _labels_of_train(scans["train"], notes)
     if others:
         notes.append(f"only train of {found.name} is used, not its {' and '.join(others)}")
@@ -198,11 +198,8 @@ def load_split(
     scan = scan_table(table, text, label, cells)
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text and a label")
-    if table.spelled:
-        scan.names = [
-            name if name in labels or whole_number(name) not in labels else whole_number(name)
-            for name in scan.names
-        ]
+    known = {spelled(name): name for name in labels}
+    scan.names = [name if name in labels else known.get(spelled(name), name) for name in scan.names]
     _check_known(scan, labels, "one of the model's")
     return _split_of(scan, labels), found.notes + notes + scan.notes()
 
@@ -290,12 +287,12 @@ def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _read_whole_numbers(scans: Sequence[Scan]) -> None:
-    """Read labels like '1.0' in csv files as '1' if all labels of all of them are so."""
-    spelled = [scan for scan in scans if scan.table.spelled]
-    if are_whole_numbers({name for scan in spelled for name in scan.names}):
-        for scan in spelled:
-            scan.names = [whole_number(name) for name in scan.names]
+def _spell_alike(scans: Sequence[Scan]) -> None:
+    """Spell equal labels alike in all splits, whatever format they are from."""
+    free = [scan for scan in scans if not scan.class_names]
+    names = same_names({name for scan in free for name in scan.names})
+    for scan in free:
+        scan.names = [names[name] for name in scan.names]
 
 
 def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
@@ -313,9 +310,20 @@ def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
             notes.append(f"labels without a row in {name} left out: {', '.join(unused)}")
     else:
         labels = tuple(order_names(used))
+        notes.extend(_near_names(labels, name))
     if len(labels) < 2 and scan.owners is None:
         raise DataError(f"{name} has only the label {labels[0]!r}: training needs at least two")
     return labels
+
+
+def _near_names(labels: Sequence[str], name: str) -> list[str]:
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(label.strip().casefold(), []).append(repr(label))
+    pairs = [" and ".join(near) for near in alike.values() if len(near) > 1]
+    if not pairs:
+        return []
+    return [f"{name}: labels that differ only in case or outer spaces: {'; '.join(pairs[:5])}"]
 
 
 def _split_of(scan: Scan, labels: Sequence[str]) -> Split:

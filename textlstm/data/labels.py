@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,22 +11,24 @@ from typing import Any
 import numpy as np
 
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.arrow import cells_of
 from textlstm.io.guess import is_list_type
 from textlstm.io.readers import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-_WHOLE_FLOAT = re.compile(r"(-?0|-?[1-9][0-9]*)\.0+")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_BOOLEANS = {"true", "false"}
 
 
 def label_name(value: Any) -> str | None:
-    """Give the name of a label.
+    """Return the name of a label.
 
     Args:
-        value: a string, whole number, boolean, or a float without fraction (which is how
-            pandas writes whole numbers beside a missing one).
+        value: a string, number or boolean.
 
     Returns:
-        The string itself, '3', 'true' or 'false'; None for None, NaN and blank strings.
+        The string itself, '3' (also for 3.0, which is how pandas writes whole numbers beside a
+        missing one), '3.5', 'true' or 'false'; None for None, NaN and blank strings.
 
     Raises:
         DataError: the value can't be a label; the message says what it is.
@@ -45,13 +48,13 @@ def label_name(value: Any) -> str | None:
     if isinstance(value, float):
         if value != value:
             return None
-        if value.is_integer():
-            return str(int(value))
-        raise DataError(f"label {value!r} has a fraction: a label is a string or a whole number")
+        if math.isinf(value):
+            raise DataError(f"label {value!r} is no label: a label is a string, number or boolean")
+        return str(int(value)) if value.is_integer() else repr(value)
     if is_list(value):
         raise DataError("the label is a list, and in other rows it is none: write lists or none")
     kind = type(value).__name__
-    raise DataError(f"the label is of type {kind}: a label is a string, whole number or boolean")
+    raise DataError(f"the label is of type {kind}: a label is a string, number or boolean")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class LabelCells:
         return self.lists or self.separator is not None
 
     def read(self, value: Any) -> str | list[str] | None:
-        """Give the name of a cell's label, or the names of its labels.
+        """Return the name of a cell's label, or the names of its labels.
 
         Args:
             value: of the cell.
@@ -106,25 +109,39 @@ ONE_LABEL = LabelCells()
 
 
 def order_names(names: Collection[str]) -> list[str]:
-    """Put label names in order: by value if all are whole numbers, else by code point."""
-    if all(_WHOLE.fullmatch(name) for name in names):
-        return sorted(names, key=int)
+    """Return label names in order: by value if all are numbers, else by code point."""
+    if all(_NUMBER.fullmatch(name) for name in names):
+        return sorted(names, key=float)
     return sorted(names)
 
 
-def are_whole_numbers(names: Collection[str]) -> bool:
-    """Tell whether all names, as spelled in a csv, are whole numbers like '3' or '3.0'."""
-    return all(_WHOLE.fullmatch(name) or _WHOLE_FLOAT.fullmatch(name) for name in names)
+def same_names(names: Collection[str]) -> dict[str, str]:
+    """Return how label names are spelled, so that they mean the same in every format.
+
+    Args:
+        names: all names of a label column, as they stand in files.
+
+    Returns:
+        Name to spelling: where all are booleans, 'true' for 'True'; where all are numbers, '4'
+        for '4.0'; else the names themselves.
+    """
+    lower = {name: name.lower() for name in names}
+    if _BOOLEANS.issuperset(lower.values()):
+        return lower
+    if all(_NUMBER.fullmatch(name) for name in names):
+        return {name: spelled(name) for name in names}
+    return {name: name for name in names}
 
 
-def whole_number(name: str) -> str:
-    """Give '3' for '3.0' and any other name as it is."""
-    match = _WHOLE_FLOAT.fullmatch(name)
-    return str(int(match.group(1))) if match else name
+def spelled(name: str) -> str:
+    """Return '4' for '4.0', 'true' for 'True' and any other name as it is."""
+    if name.lower() in _BOOLEANS:
+        return name.lower()
+    return str(label_name(float(name))) if "." in name and _NUMBER.fullmatch(name) else name
 
 
 def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
-    """Give the ids of labels that a caller passes.
+    """Return the ids of labels that a caller passes.
 
     Args:
         labels: a name each, or an id if no name is a number, N of them.
@@ -174,20 +191,21 @@ def label_matrix(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
 
 
 def is_list(value: Any) -> bool:
-    """Tell whether a value is a list of labels, rather than one."""
+    """Whether a value is a list of labels, rather than one."""
     return isinstance(value, list | tuple | set | frozenset | np.ndarray)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
-    """Give the ids of names, and of ids written as numbers if no name is one."""
-    by_name: dict[str, int] = {name: i for i, name in enumerate(names)}
+    """Return the ids of names, and of ids written as numbers if no name is one."""
+    by_name = {spelled(name): i for i, name in enumerate(names)}
+    by_name |= {name: i for i, name in enumerate(names)}
     if not any(name.lstrip("-").isdecimal() for name in names):
         by_name |= {str(i): i for i in range(len(names))}
     return by_name
 
 
 def _word(label: Any) -> str:
-    return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
+    return str(label) if isinstance(label, str) else spelled(str(label))
 
 
 class LabelCodes:
@@ -203,7 +221,7 @@ class LabelCodes:
         self._codes: dict[str, int] = {}
 
     def encode(self, array: Any) -> np.ndarray:
-        """Give the code of each label of an Arrow array.
+        """Return the code of each label of an Arrow array.
 
         Args:
             array: labels [N] of any Arrow type.
@@ -220,7 +238,7 @@ class LabelCodes:
             array = array.dictionary_decode()
         try:
             encoded = array.dictionary_encode()
-            values = encoded.dictionary.to_pylist()
+            values = cells_of(encoded.dictionary)
         except UnicodeDecodeError:
             raise DataError("a label is not UTF-8") from None
         except pa.ArrowNotImplementedError:
@@ -233,7 +251,7 @@ class LabelCodes:
     def encode_lists(
         self, array: Any, cells: LabelCells
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give the codes of rows that may have several labels.
+        """Return the codes of rows that may have several labels.
 
         Args:
             array: cells [N] of any Arrow type, lists or what `cells` reads as such.
@@ -276,7 +294,7 @@ class LabelCodes:
 
     @staticmethod
     def _class_name(name: str, names: Sequence[str]) -> str:
-        """Give the name behind a number; a name itself stays, unless it is a number too."""
+        """Return the name behind a number; a name itself stays, unless it is a number too."""
         if _WHOLE.fullmatch(name) and 0 <= int(name) < len(names):
             return names[int(name)]
         if _WHOLE.fullmatch(name) or name not in names:

@@ -34,7 +34,7 @@ class Scan:
         names: the names of the labels of these rows.
         class_names: all names of a `ClassLabel` in their order, if the label column is one.
         digest: hash of the texts kept.
-        null_texts: rows left out for want of a text.
+        null_texts: rows left out because their text is null or blank.
         null_labels: rows left out for want of a label.
     """
 
@@ -108,7 +108,8 @@ def scan_table(
             except DataError as error:
                 place = f"rows {position + 1:,} to {position + len(batch):,} of {table.name}"
                 raise DataError(f"column {label_column!r} in {place}: {error}") from None
-        has_text = texts.is_valid().to_numpy(zero_copy_only=False)
+        trimmed = pc.binary_length(pc.utf8_trim_whitespace(texts)).fill_null(0)
+        has_text = trimmed.to_numpy(zero_copy_only=False) > 0
         usable = has_text & labelled
         null_texts += int(np.sum(~has_text))
         null_labels += int(np.sum(has_text & ~usable))

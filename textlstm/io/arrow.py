@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from textlstm.io.formats import first_line
@@ -19,7 +20,7 @@ class _Unreadable:
 
 
 def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Give the rows of a table or record batch.
+    """Yield the rows of a table or record batch.
 
     Args:
         batch: `pyarrow.Table` or `pyarrow.RecordBatch`; a column of strings may hold bytes that
@@ -29,7 +30,7 @@ def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
         For each row its values by column and None, or {} and the reason why it can't be read.
     """
     names: Sequence[str] = batch.schema.names
-    columns = [_cells(column) for column in batch.columns]
+    columns = [cells_of(column) for column in batch.columns]
     for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
         bad = [
             f"column {name!r} cannot be read: {value.reason}"
@@ -39,8 +40,14 @@ def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
         yield ({}, bad[0]) if bad else (dict(zip(names, row, strict=True)), None)
 
 
-def _cells(column: Any) -> list[Any]:
-    """Give the values of an Arrow array, cell by cell where one of them is bad."""
+def cells_of(column: Any) -> list[Any]:
+    """Return the values of an Arrow array, with an `_Unreadable` where a cell has none.
+
+    Single-precision numbers are those with the fewest digits that read back equal: 3.3 rather
+    than 3.299999952316284.
+    """
+    if pa.types.is_float32(column.type):
+        return [None if x is None else float(str(np.float32(x))) for x in column.to_pylist()]
     try:
         return cast("list[Any]", column.to_pylist())
     except (ValueError, OverflowError):

@@ -33,7 +33,7 @@ from textlstm.io.formats import (
     open_text,
 )
 
-__all__ = ["Row", "bad_text", "file_format", "read_columns", "read_rows", "row_text"]
+__all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_rows", "row_text"]
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
@@ -154,27 +154,36 @@ def row_text(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[str | N
 
     Args:
         values: column name to value; a column that is absent counts as null.
-        columns: the text columns, joined by a space.
+        columns: the text columns, joined by a space; `body.text` is `text` within `body`.
 
     Returns:
-        (text, None), or (None, reason) with a reason of `bad_text` and, where there are several
-        columns, the name of the bad one. A null beside a good text counts as empty.
+        (text, None), or (None, reason) with 'blank' for white space alone, or a reason of
+        `bad_text` and, where there are several columns, the name of the bad one. A null beside a
+        good text counts as empty.
     """
-    if len(columns) == 1:
-        value = values.get(columns[0])
-        reason = bad_text(value)
-        return (None, reason) if reason else (value, None)
     parts: list[str] = []
     nulls = 0
     for column in columns:
-        value = values.get(column)
+        value = cell_of(values, column)
         reason = bad_text(value)
         if reason == "null":
             nulls += 1
         elif reason:
-            return None, f"{reason} (column {column!r})"
-        parts.append("" if value is None or reason else value)
-    return (None, "null") if nulls == len(columns) else (" ".join(parts), None)
+            return None, f"{reason} (column {column!r})" if len(columns) > 1 else reason
+        parts.append("" if reason else value)
+    if nulls == len(columns):
+        return None, "null"
+    text = " ".join(parts)
+    return (text, None) if text.strip() else (None, "blank")
+
+
+def cell_of(values: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; None if it is absent. `body.text` is `text` within `body`."""
+    if column in values:
+        return values[column]
+    head, dot, rest = column.partition(".")
+    inner = values.get(head) if dot else None
+    return cell_of(inner, rest) if isinstance(inner, Mapping) else None
 
 
 def _read_csv(path: Path, kind: str, meter: Meter | None) -> Iterator[Row]:
