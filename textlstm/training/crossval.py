@@ -183,7 +183,7 @@ def cross_validate(
     for number in range(len(state.results), folds):
         logger.info("fold %d of %d", number + 1, folds)
         corpus = _without(whole, numbers == number, settings)
-        classifier = train_on(corpus, settings, observer=observer, warns=False, world=world)
+        classifier = train_on(corpus, settings, observer=observer, reports=False, world=world)
         record = classifier.record
         fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
         state = dataclasses.replace(state, results=(*state.results, fold))

@@ -121,7 +121,7 @@ def train_on(
     settings: TrainSettings,
     *,
     observer: Observer | None = None,
-    warns: bool = True,
+    reports: bool = True,
     world: World = ALONE,
 ) -> TextClassifier:
     """Train in memory on a corpus that is loaded; of several processes each encodes it.
@@ -130,7 +130,7 @@ def train_on(
         corpus: the splits.
         settings: of tokenizer, model and training, as `read_options` returns them.
         observer: callbacks for steps and epochs.
-        warns: whether to log what is likely to be wrong with the data.
+        reports: whether to log warnings about the data and the results.
         world: the processes that train it together.
 
     Returns:
@@ -142,7 +142,7 @@ def train_on(
     """
     # on Windows a file that is still mapped can't be removed
     with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as work:
-        run = Run(settings, world, Path(work), observer=observer, warns=warns)
+        run = Run(settings, world, Path(work), observer=observer, reports=reports)
         run.prepare(corpus)
         run.encode()
         run.fit()
@@ -180,7 +180,7 @@ class Run:
         folder: where the run can be resumed and the model is saved; None for nowhere.
         observer: callbacks for steps and epochs.
         finish: end with the best epoch so far, without another step.
-        warns: whether to log what is likely to be wrong with the data.
+        reports: whether to log warnings about the data and the results.
     """
 
     settings: TrainSettings
@@ -189,7 +189,7 @@ class Run:
     folder: RunFolder | None = None
     observer: Observer | None = None
     finish: bool = False
-    warns: bool = True
+    reports: bool = True
     corpus: Corpus = dataclasses.field(init=False)
     tokenizer: TextTokenizer = dataclasses.field(init=False)
     pretrained: Pretrained | None = dataclasses.field(init=False)
@@ -281,7 +281,8 @@ class Run:
             raise TrainingError("the run has not taken a step yet: resume it with --resume")
         if self._checks():
             self._warn(result_warnings(self.fitted.metrics["validation"]))
-        log_metrics(self.fitted.metrics)
+        if self.reports:
+            log_metrics(self.fitted.metrics)
 
     def save(self) -> TextClassifier:
         """Make the classifier and write the model folder, if there is one."""
@@ -316,7 +317,7 @@ class Run:
         return classifier
 
     def _checks(self) -> bool:
-        return self.warns and self.world.is_main
+        return self.reports and self.world.is_main
 
     def _warn(self, sentences: list[str]) -> None:
         """Log warnings, a few in all."""

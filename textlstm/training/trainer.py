@@ -63,7 +63,7 @@ class _Progress:
     batch: int = 0  # batches done of the current epoch
     step: int = 0  # steps done in all
     loss: float = 0.0  # sum over the texts of the current epoch
-    texts: int = 0  # seen in the epoch under way
+    texts: int = 0  # seen in the current epoch
     seconds: float = 0.0  # spent on the steps of the current epoch
 
 
@@ -167,7 +167,7 @@ class Trainer:
         saved = load_checkpoint(self._checkpoint)
         begun = saved.state["made_of"]
         # an older version kept None for what was left open
-        begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun[k] is None}
+        begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun.get(k) is None}
         found = differences(begun, self._signature)
         if found:
             raise TrainingError(
@@ -430,9 +430,9 @@ class Trainer:
         self._observer.on_stop(result)
         if result.best_epoch and reason != "interrupted":
             logger.info(
-                "%s after %d epochs; kept epoch %d (best %s)",
+                "%s after %s; kept epoch %d (best %s)",
                 reason,
-                len(self.history),
+                "1 epoch" if len(self.history) == 1 else f"{len(self.history)} epochs",
                 result.best_epoch,
                 self.config.monitor.replace("macro_f1", "macro F1"),
             )
