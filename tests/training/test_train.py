@@ -195,6 +195,16 @@ def test_a_lost_cache_is_made_again(data, straight, tmp_path):
     assert contents(tmp_path / "model") == contents(straight)
 
 
+def test_a_run_that_an_older_version_began_is_resumed(data, straight, tmp_path):
+    folder = tmp_path / "model"
+    interrupt(data, folder)
+    for name in ("tokenizer.json", "vocab.txt", "history.jsonl"):
+        (folder / ".cache" / name).rename(folder / name)
+    train(None, folder, resume=True)
+    assert contents(folder) == contents(straight)
+    assert names(folder) == MODEL_FILES
+
+
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
 def test_a_second_signal_ends_the_run_at_once_and_loses_only_steps(
     data, straight, tmp_path, handler
