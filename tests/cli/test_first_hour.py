@@ -89,7 +89,7 @@ def test_a_missing_file_or_model_comes_with_the_near_name(capsys, model, tmp_pat
 def test_a_split_of_a_single_file_is_refused(capsys, model, tmp_path):
     source = write_csv(tmp_path / "reviews.csv", 4)
     line = error_of(capsys, "evaluate", model, source, "--split", "tset")
-    assert f"--split tset: {source} is a single file" in line
+    assert f"split = 'tset': {source} is a single file" in line
 
 
 def test_a_text_on_the_command_line_is_labelled(capsys, model, tmp_path):

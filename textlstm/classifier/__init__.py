@@ -8,6 +8,9 @@
 - `hub`: model folders on the Hugging Face Hub
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on
 - `predictor`: encoded texts to probabilities, as a stream
+- `explain`: the contribution of each word to a logit
+- `notebook`: HTML forms for notebooks
+- `labelled`: labelled data to evaluate on
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label
 - `datasets`: labels as new columns of a dataset

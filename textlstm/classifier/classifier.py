@@ -5,6 +5,7 @@ Shapes: N texts, C classes (labels).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
+from textlstm.classifier.labelled import is_source, load_labelled
 from textlstm.classifier.model_card import model_card
 from textlstm.classifier.model_folder import (
     ModelFolder,
@@ -23,6 +26,7 @@ from textlstm.classifier.model_folder import (
     read_folder,
     write_folder,
 )
+from textlstm.classifier.notebook import facts_table, probability_bars
 from textlstm.classifier.predictor import BATCH_SIZE, stream_probabilities
 from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.config import PredictionConfig, TrainSettings
@@ -37,6 +41,10 @@ from textlstm.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from textlstm.data.corpus import Source
+
+logger = logging.getLogger(__name__)
 
 DATASET_OPTIONS = (
     *("text_column", "output_column", "score_column"),
@@ -74,6 +82,10 @@ class Prediction:
     score: float
     probabilities: dict[str, float]
     labels: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """Return a bar for each probability; predicted labels are bold."""
+        return probability_bars(self.probabilities, self.labels)
 
 
 class TextClassifier:
@@ -121,7 +133,12 @@ class TextClassifier:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, device: str = "auto", precision: str = "fp32"
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
     ) -> TextClassifier:
         """Load a model folder.
 
@@ -129,6 +146,7 @@ class TextClassifier:
             folder: written by `textlstm train` or `save`.
             device: 'auto' (a GPU if there is one), 'cpu', 'cuda' or 'cuda:N'.
             precision: of the LSTM: 'fp32', 'bf16', or 'auto' (bf16 where native).
+            threads: CPU threads of torch, in the whole process; None leaves them as they are.
 
         Returns:
             The classifier.
@@ -136,8 +154,12 @@ class TextClassifier:
         Raises:
             ModelFolderError: the folder or a file of it is missing, unfinished, damaged or
                 foreign; the message names the file and the remedy.
-            ConfigError: there is no such device.
+            ConfigError: there is no such device, or `threads` is below 1.
         """
+        if threads is not None:
+            if threads < 1:
+                raise ConfigError(f"threads = {threads}: must be at least 1")
+            torch.set_num_threads(threads)
         pick_device(device)  # a wrong name is refused before the model is loaded
         contents = read_folder(folder)
         return cls(
@@ -160,6 +182,7 @@ class TextClassifier:
         token: str | None = None,
         device: str = "auto",
         precision: str = "fp32",
+        threads: int | None = None,
     ) -> TextClassifier:
         """Load a model of the Hugging Face Hub, or a model folder.
 
@@ -172,6 +195,7 @@ class TextClassifier:
                 given.
             device: as for `load`.
             precision: as for `load`.
+            threads: as for `load`.
 
         Returns:
             The classifier.
@@ -182,7 +206,7 @@ class TextClassifier:
             ConfigError: there is no such device, or a folder is given with a revision.
         """
         folder = find_model(name_or_folder, revision=revision, token=token)
-        return cls.load(folder, device=device, precision=precision)
+        return cls.load(folder, device=device, precision=precision, threads=threads)
 
     def push_to_hub(
         self,
@@ -250,28 +274,48 @@ class TextClassifier:
         )
         write_folder(folder, contents, card=card)
 
-    def predict(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> list[Prediction]:
+    def predict(
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> list[Prediction]:
         """Label texts.
 
         Args:
             texts: the texts; an empty one reads as one unknown token.
+            top_k: keep only so many `probabilities`, the most probable first; None keeps all.
+            threshold: the least probability of a label, 0 to 1; a text gets no label below it.
+                Where a text may have several labels, it replaces the thresholds of the model.
             batch_size: texts per step; it does not change results.
 
         Returns:
             One prediction per text, in order.
 
         Raises:
-            ConfigError: `texts` is one string, or an item is not a string; its place is named.
+            ConfigError: `texts` is one string, or an item is not a string (its place is named);
+                or `top_k` or `threshold` is out of range.
         """
-        return list(self.predict_iter(texts, batch_size=batch_size))
+        return list(
+            self.predict_iter(texts, top_k=top_k, threshold=threshold, batch_size=batch_size)
+        )
 
     def predict_iter(
-        self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        batch_size: int = BATCH_SIZE,
     ) -> Iterator[Prediction]:
         """Label a stream of texts; like `predict`, but a few thousand are held at a time.
 
         Args:
             texts: the texts; they are read as the results are asked for.
+            top_k: as for `predict`.
+            threshold: as for `predict`.
             batch_size: texts per step.
 
         Returns:
@@ -280,8 +324,16 @@ class TextClassifier:
         Raises:
             ConfigError: as in `predict`.
         """
+        if top_k is not None and not 1 <= top_k <= len(self.labels):
+            raise ConfigError(f"top_k = {top_k}: must be from 1 to the {len(self.labels)} labels")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold = {threshold}: must be from 0 to 1")
         batches = self._probability_batches(in_batches(texts), batch_size)
-        return (prediction for batch in batches for prediction in self._predictions(batch))
+        return (
+            prediction
+            for batch in batches
+            for prediction in self._predictions(batch, top_k, threshold)
+        )
 
     def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
         """Return the probability of every label.
@@ -320,50 +372,94 @@ class TextClassifier:
 
     def evaluate(
         self,
-        texts: Iterable[str] | LabelledSplit,
+        data: Source | Iterable[str] | LabelledSplit,
         labels: Sequence[Any] | np.ndarray | None = None,
         *,
+        split: str | None = None,
         batch_size: int = BATCH_SIZE,
+        **options: Any,
     ) -> dict[str, Any]:
         """Compare predictions with known labels.
 
         Args:
-            texts: the texts, or a split of a corpus, which has its labels with it.
+            data: texts, with `labels`; or anything that holds its labels: what
+                `textlstm.load_corpus` takes (a file, a folder, a Hub name, a `Dataset`, ...) or a
+                split of a corpus.
             labels: for texts, the true label of each: its name, or its id if no name is a
                 number; of several labels a text, a list of such for each.
+            split: of data with splits; test if not given.
             batch_size: texts per step.
+            **options: text_column, label_column, label_separator, dataset_config and
+                dataset_revision, as in `DataConfig`; by default those of training, if the data
+                has such columns.
 
         Returns:
             The result of `textlstm.evaluation.metrics.evaluate_probabilities`.
 
         Raises:
-            ConfigError: a label is unknown, or there are not as many labels as texts.
-            DataError: there are no texts.
+            ConfigError: a label or option is unknown, or there are not as many labels as texts.
+            DataError: there are no texts, or the data can't be read.
         """
-        from textlstm.evaluation.metrics import (
-            evaluate_probabilities,  # scikit-learn is slow to import
-        )
+        from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow
 
-        if isinstance(texts, LabelledSplit):
+        if labels is None and is_source(data):
+            data, notes = load_labelled(
+                data,
+                self.labels,
+                trained=self.settings.data,
+                trained_source=self.record.source,
+                multi_label=self.multi_label,
+                split=split,
+                options=options,
+            )
+            for note in notes:
+                logger.info("%s", note)
+        elif split is not None or options:
+            name = "split" if split is not None else next(iter(options))
+            raise ConfigError(f"{name}: not with texts or a split, which are evaluated as they are")
+        if isinstance(data, LabelledSplit):
             if labels is not None:
                 raise ConfigError("evaluate: a split has its labels with it: pass no labels")
-            ids = texts.labels
+            ids = data.labels
             if (ids.ndim == 2) != self.multi_label:
                 kinds = ["one label", "any number of labels"]
                 raise ConfigError(
                     f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
                     f"{kinds[self.multi_label]}: load it with multi_label={self.multi_label}"
                 )
-            probabilities = self._joined(self.predict_batches(texts.texts(), batch_size=batch_size))
+            probabilities = self._joined(self.predict_batches(data.texts(), batch_size=batch_size))
         else:
             if labels is None:
                 raise ConfigError("evaluate: labels are missing: pass one label for each text")
             read = label_matrix if self.multi_label else label_ids
             ids = read(labels, self.labels)
-            probabilities = self.predict_proba(texts, batch_size=batch_size)
+            probabilities = self.predict_proba(data, batch_size=batch_size)  # type: ignore[arg-type]
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
         return evaluate_probabilities(ids, probabilities, self.labels, thresholds=self.thresholds)
+
+    def explain(
+        self, text: str, *, label: str | None = None, method: str = "gradients"
+    ) -> Explanation:
+        """Return the contribution of each word of a text to the logit of a label.
+
+        Args:
+            text: the text.
+            label: the label; that with the highest probability if not given.
+            method: 'gradients' (exact for the n-grams, integrated gradients for the LSTM) or
+                'occlusion' (the change of the logit when a word becomes unknown).
+
+        Returns:
+            The words with their contributions; notebooks show it in colours.
+
+        Raises:
+            ConfigError: the text is not a string, or label or method is unknown.
+        """
+        (text,) = checked_texts([text])
+        probabilities = self.predict_proba([text])[0]  # [C]
+        return explain_text(
+            self.model, self.tokenizer, self.labels, probabilities, text, label=label, method=method
+        )
 
     def classify_dataset(self, dataset: Dataset, **options: Any) -> Dataset:
         """Label a dataset of the `datasets` library.
@@ -497,6 +593,10 @@ class TextClassifier:
             f"on {self.device})"
         )
 
+    def _repr_html_(self) -> str:
+        """Return the facts of the model as a table."""
+        return facts_table(self.describe())
+
     def _probability_batches(
         self, batches: Iterable[Sequence[str]], batch_size: int
     ) -> Iterator[np.ndarray]:
@@ -506,11 +606,21 @@ class TextClassifier:
     def _joined(self, batches: Iterable[np.ndarray]) -> np.ndarray:
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
-    def _predictions(self, probabilities: np.ndarray) -> Iterator[Prediction]:
+    def _predictions(
+        self, probabilities: np.ndarray, top_k: int | None, threshold: float | None
+    ) -> Iterator[Prediction]:
         """Yield the predictions for probabilities, float32 [n, C]."""
-        predicted = predicted_labels(probabilities, self.labels, self.thresholds)
+        thresholds = self.thresholds
+        if threshold is not None and thresholds is not None:
+            thresholds = (threshold,) * len(thresholds)
+        predicted = predicted_labels(probabilities, self.labels, thresholds)
         for (labels, score), row in zip(predicted, probabilities.tolist(), strict=True):
             named = dict(zip(self.labels, row, strict=True))
+            if top_k is not None:
+                best = sorted(named, key=named.__getitem__, reverse=True)[:top_k]
+                named = {label: named[label] for label in best}
+            if threshold is not None and thresholds is None and score < threshold:
+                labels = ()
             yield Prediction(labels[0] if labels else "", score, named, labels)
 
 

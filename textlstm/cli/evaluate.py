@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import dataclasses
 import json
 import shlex
 import sys
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DataConfig, PredictionConfig
-from textlstm.errors import ConfigError, DataError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
@@ -77,36 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
 def load_labelled(
     arguments: argparse.Namespace, classifier: TextClassifier
 ) -> tuple[Split, list[str]]:
-    """Read the split to evaluate, from the columns passed, else those of training, else detected.
+    """Read the split to evaluate (see `textlstm.classifier.labelled.load_labelled`)."""
+    from textlstm.classifier import labelled
 
-    Raises:
-        ConfigError: a split is named, and DATA is a single file.
-        DataError: the data can't be read, or has no such split or columns.
-    """
-    if arguments.split and Path(arguments.data).is_file():
-        raise ConfigError(
-            f"--split {arguments.split}: {arguments.data} is a single file, which has no splits: "
-            "leave --split out to evaluate all its rows"
-        )
-    given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
-    trained = classifier.settings.data
-    if arguments.data != classifier.record.source:  # the same columns in another place
-        trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
-    from textlstm.data.corpus import load_split
-
-    load = partial(
-        load_split,
+    return labelled.load_labelled(
         arguments.data,
-        arguments.split or "test",
-        labels=classifier.labels,
+        classifier.labels,
+        trained=classifier.settings.data,
+        trained_source=classifier.record.source,
         multi_label=classifier.multi_label,
+        split=arguments.split,
+        options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
     )
-    config = dataclasses.replace(trained, **given)
-    detected = dataclasses.replace(DataConfig(), **given)
-    try:
-        return load(config)
-    except DataError:
-        if config != detected:
-            with contextlib.suppress(DataError):
-                return load(detected)
-        raise

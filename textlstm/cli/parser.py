@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",
     "predict": "label texts",
+    "explain": "show which words speak for a label",
     "export": "write the vocabulary, weights or network for other tools",
     "inspect": "show what a model is and how it was trained",
     "vocab": "build or show a vocabulary",

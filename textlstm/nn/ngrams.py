@@ -81,6 +81,21 @@ class NgramLinear(nn.Module):
         Returns:
             int64 [B, G], ascending; each row once; repeats and unused places are 0.
         """
+        every = self.rows_of_places(ids, lengths).flatten(1)  # [B, G]
+        every = every.sort(dim=1).values
+        again = nn.functional.pad(every[:, 1:] == every[:, :-1], (1, 0))  # [B, G]
+        return every.masked_fill(again, 0)
+
+    def rows_of_places(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the table rows of the n-grams that end at each token.
+
+        Args:
+            ids: token ids, int64 [B, T].
+            lengths: true tokens of each text, int64 [B].
+
+        Returns:
+            int64 [B, order, T]: of 1, 2, ... tokens; 0 after a text's end.
+        """
         time = ids.shape[1]
         inside = torch.arange(time, device=ids.device) < lengths.to(ids.device)[:, None]  # [B, T]
         kinds = [ids]
@@ -91,7 +106,4 @@ class NgramLinear(nn.Module):
                 first = order - 1 - back
                 key = key + before[:, first : first + time] * factor
             kinds.append(self.vocab_size + key % self.buckets)
-        every = torch.cat([kind.masked_fill(~inside, 0) for kind in kinds], dim=1)  # [B, G]
-        every = every.sort(dim=1).values
-        again = nn.functional.pad(every[:, 1:] == every[:, :-1], (1, 0))  # [B, G]
-        return every.masked_fill(again, 0)
+        return torch.stack([kind.masked_fill(~inside, 0) for kind in kinds], dim=1)

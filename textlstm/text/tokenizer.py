@@ -222,6 +222,25 @@ class TextTokenizer:
         ids: list[int] = self.encode_batch([text])[0].tolist()
         return ids
 
+    def read(self, text: str) -> list[tuple[str, int]]:
+        """Return the tokens of one text that are read, with their ids, after truncation.
+
+        Args:
+            text: the text; an empty one is one unknown token.
+        """
+        ids, tokens = self.encode(text), self.tokens(text)
+        if len(tokens) > self.max_length:
+            tokens = tokens[: self._head] + tokens[len(tokens) - self.max_length + self._head :]
+        if len(tokens) != len(ids):  # of an empty text, and of one that is far too long
+            tokens = self.vocabulary.lookup_tokens(ids)
+        return list(zip(tokens, ids, strict=True))
+
+    def __repr__(self) -> str:
+        return (
+            f"TextTokenizer({self.kind}, {len(self.vocabulary):,} entries, at most "
+            f"{self.max_length} tokens, truncation {self.truncation})"
+        )
+
     def encode_batch(
         self, texts: Sequence[str]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:

@@ -1,0 +1,109 @@
+"""textlstm explain."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textlstm.cli.console import messages
+from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import require_model
+from textlstm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from textlstm.classifier.explain import Explanation
+
+_DESCRIPTION = """\
+Show the contribution of each word of a text to the logit of a label.
+
+The n-gram branch is exact; the LSTM is explained by integrated gradients over the embeddings
+(Sundararajan et al. 2017). The contributions add up to the change of the logit from an empty
+baseline; the remaining error is shown. Words that are not in the vocabulary have a ?.
+
+On a terminal words that speak for the label are green, words against it red; NO_COLOR switches
+colors off. Without colors each word is followed by its contribution."""
+_GREEN = (22, 28, 34)  # of the 256 colors of a terminal, from weak to strong
+_RED = (52, 88, 124)
+_LEAST_SHADE = 0.1  # of the strongest word; weaker words have no color
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm explain MODEL TEXT... [OPTION ...]"
+    parser.description = _DESCRIPTION
+    add_model(parser)
+    parser.add_argument(
+        "texts",
+        nargs="+",
+        metavar="TEXT",
+        help="a text, a file with a text per line, or - for stdin",
+    )
+    parser.add_argument("--label", help="label to explain (default: the most probable)")
+    parser.add_argument(
+        "--method",
+        default="gradients",
+        metavar="{gradients,occlusion}",
+        help="occlusion: the change of the logit when a word becomes unknown (default: gradients)",
+    )
+    parser.add_argument("--json", action="store_true", help="write a line of JSON per text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit code."""
+    require_model(arguments.model)
+    colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    with messages():
+        classifier = load_model(arguments)
+        for text in _read_texts(arguments.texts):
+            found = classifier.explain(text, label=arguments.label, method=arguments.method)
+            if arguments.json:
+                sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+            else:
+                sys.stdout.write(format_explanation(found, colors=colors) + "\n")
+    return 0
+
+
+def format_explanation(explanation: Explanation, *, colors: bool) -> str:
+    """Return an explanation as text for a terminal.
+
+    Args:
+        explanation: of one text.
+        colors: whether words are colored; else each has its contribution.
+
+    Returns:
+        A line for the label and one for the words.
+    """
+    words = []
+    for word, shade in zip(explanation.words, explanation.shades(), strict=True):
+        shown = word.token if word.known else f"{word.token}?"
+        if not colors:
+            shown += f" ({word.contribution:+.2f})"
+        elif abs(shade) >= _LEAST_SHADE:
+            color = (_GREEN if shade > 0 else _RED)[min(2, int(abs(shade) * 3))]
+            shown = f"\x1b[48;5;{color};97m{shown}\x1b[0m"
+        words.append(shown)
+    return f"{explanation.summary()}\n  {' '.join(words)}"
+
+
+def _read_texts(arguments: list[str]) -> Iterator[str]:
+    """Yield texts: those on the command line, and the lines of files and of stdin."""
+    for argument in arguments:
+        if argument == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin)
+        elif len(argument) < 4096 and Path(argument).is_file():
+            try:
+                lines = Path(argument).read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"{argument} can't be read as UTF-8 text ({error}): pass a text file with a "
+                    "text per line, or the text itself"
+                ) from error
+            yield from lines
+        else:
+            yield argument
