@@ -62,6 +62,8 @@ def format_settings() -> str:
             if choices:
                 help_text += f" ({', '.join(choices)})"
             value = _EXAMPLES.get(field.name, field.default)
+            if value is None:
+                value = 1 if field.type.startswith("int") else str(field.metadata["metavar"])
             lines += [
                 "",
                 *textwrap.wrap(help_text, 96, initial_indent="# ", subsequent_indent="# "),

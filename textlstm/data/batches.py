@@ -40,7 +40,7 @@ def collate(
 
 
 def _rounded(length: int) -> int:
-    """Give the next multiple of a sixteenth of the power of two below the length."""
+    """Return the next multiple of a sixteenth of the power of two below the length."""
     step = max(1, (1 << length.bit_length()) >> 5)
     return -(-length // step) * step
 
@@ -84,7 +84,7 @@ def train_batches(
 
     Returns:
         Arrays of row numbers, int64 [B]. Every row is in exactly one. The same arguments
-        always give the same batches, so that a resumed run goes on where it was.
+        always return the same batches, so that a resumed run continues where it stopped.
     """
     n = len(lengths)
     random = np.random.default_rng([seed, epoch])

@@ -135,7 +135,7 @@ class EncodedTexts:
         return cls(np.concatenate(ids), np.concatenate(ends))
 
     def unknown_share(self) -> float:
-        """Give the share of ids that are the unknown token; 0 where there are no ids."""
+        """Return the share of ids that are the unknown token; 0 where there are no ids."""
         unknown = sum(
             np.count_nonzero(self.ids[start : start + _CHUNK] == UNK_ID)
             for start in range(0, len(self.ids), _CHUNK)
@@ -194,7 +194,7 @@ def _layout(footer: bytes, size: int) -> _Layout | None:
 
 
 def _ends(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Give where each text of a batch ends, int64 [n]."""
+    """Return the end of each text of a batch, int64 [n]."""
     ends = np.cumsum(lengths, dtype=_OFFSET)
     assert len(lengths) == 0 or (lengths.min() >= 1 and ends[-1] == len(ids))
     return ends

@@ -58,7 +58,7 @@ class Split:
             yield from self._lists(start, min(start + step, len(self)))
 
     def select(self, rows: np.ndarray) -> Split:
-        """Give a split of some of the rows.
+        """Return a split of some of the rows.
 
         Args:
             rows: int64 [n], indices into this split, in the order wanted.

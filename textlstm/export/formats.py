@@ -68,7 +68,7 @@ def export_model(
         from textlstm.export.onnx_export import export_onnx  # needs the extra packages
 
         if Path(path).suffix == ".onnx":
-            raise ConfigError(f"{path}: the onnx export is a folder: give a name without .onnx")
+            raise ConfigError(f"{path}: the onnx export is a folder: pass a name without .onnx")
         export_onnx(
             classifier,
             path,
@@ -164,7 +164,7 @@ def _file(path: str | Path, *suffixes: str) -> Path:
     """Return `path`; raise a `ConfigError` for a folder or the suffix of another format."""
     path = Path(path)
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder: give the path of a file, {' or '.join(suffixes)}")
+        raise ConfigError(f"{path} is a folder: pass the path of a file, {' or '.join(suffixes)}")
     if path.suffix not in ("", *suffixes):
         raise ConfigError(f"{path}: must end in {' or '.join(suffixes)}, or have no suffix")
     return path

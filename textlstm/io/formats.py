@@ -1,4 +1,4 @@
-"""Opening files of rows: the format told by the name, decompression, errors in one line."""
+"""Open files of rows: format by name, decompression, errors in one line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EmptyFileError(DataError):
 
 
 def file_format(path: str | os.PathLike[str]) -> str:
-    """Tell the format of a file from its name.
+    """Return the format of a file, detected from its name.
 
     Args:
         path: the file, which need not exist.
@@ -69,7 +69,7 @@ def file_format(path: str | os.PathLike[str]) -> str:
 
 
 def looks_local(name: str) -> bool:
-    """Tell whether a name is meant as a path; a Hub name is never more than 'owner/name'."""
+    """Whether a name is a path; a Hub name is never more than 'owner/name'."""
     with contextlib.suppress(OSError, ValueError):  # a name too long for a path, or with a NUL
         if Path(name).expanduser().exists():
             return True
@@ -83,7 +83,7 @@ def looks_local(name: str) -> bool:
 
 
 def check_file(path: str | os.PathLike[str], format: str | None) -> tuple[Path, str]:
-    """Check that a file is there; give its path and format (told from the name if None)."""
+    """Check that a file exists; return its path and format (default: detected from the name)."""
     path = Path(path)
     known = sorted(set(SUFFIXES.values()))
     if format is not None and format not in known:
@@ -109,7 +109,7 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message, or its type's name if it has none."""
+    """Return the first line of an error's message, or its type's name if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -122,7 +122,7 @@ class Meter:
 
 
 class _Metered(io.RawIOBase):
-    """A file that tells a meter of all that is read from it."""
+    """A file whose bytes are counted by a meter as they are read."""
 
     def __init__(self, file: io.RawIOBase, meter: Meter) -> None:
         self._file = file

@@ -59,7 +59,7 @@ def _hub_answers(name: str) -> bool:
 
 @contextlib.contextmanager
 def _cache_only(on: bool) -> Iterator[None]:
-    """Have `datasets` look into its cache only, as under HF_HUB_OFFLINE=1."""
+    """Let `datasets` read its cache only, as with HF_HUB_OFFLINE=1."""
     names = [name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if on]
     before = {name: getattr(datasets.config, name, False) for name in names}
     try:

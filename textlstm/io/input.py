@@ -91,7 +91,7 @@ class RowInput(Protocol):
         """Estimate how much of all is read when a group is read as far as its meter says."""
 
     def fingerprint(self) -> dict[str, str]:
-        """Give what must be equal if the rows are to be; the keys name it in messages."""
+        """Return what identifies the rows; the keys are its names in messages."""
 
 
 def chunks(source: RowInput, start: Place, *, rows: int, characters: int) -> Iterator[Chunk]:
@@ -251,7 +251,7 @@ class FileRows:
         return min(1.0, (before + meter.read) / max(1, sum(self.sizes)))
 
     def fingerprint(self) -> dict[str, str]:
-        """Give each file's size and time of change."""
+        """Return each file's size and time of change."""
         return {str(file.resolve()): _stamp(file) for file in self.files}
 
 
@@ -312,5 +312,5 @@ class DatasetRows:
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """Give what `datasets` knows its contents by."""
+        """Return the fingerprint that `datasets` has for its contents."""
         return {self.name: f"{len(self.dataset):,} rows, fingerprint {self.dataset._fingerprint}"}

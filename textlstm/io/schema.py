@@ -70,8 +70,8 @@ def _common(parts: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
             *((path, first, name) for name in other.names if name not in schema.names),
         ):
             raise DataError(
-                f"{has} has a column {name!r} and {lacks} has none: give files with the same "
-                "columns, or classify them one by one"
+                f"{has} has a column {name!r} and {lacks} has none: pass files with the same "
+                "columns, or label them one by one"
             )
         try:
             schema = pa.unify_schemas([schema, other], promote_options="permissive")

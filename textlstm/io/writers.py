@@ -61,10 +61,10 @@ class Encoder(Protocol):
     """Turns rows into the bytes of an output."""
 
     def begin(self) -> bytes:
-        """Give what stands before all rows."""
+        """Return what comes before all rows."""
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
-        """Give the bytes of some rows."""
+        """Return the bytes of some rows."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class JsonEncoder:
         return _packed(b"", self.compression)
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
-        """Give the lines of rows."""
+        """Return the lines of rows."""
         lines = "".join(_json_line(row) for row in rows)
         return _packed(lines.encode(), self.compression)
 
@@ -102,11 +102,11 @@ class CsvEncoder:
     compression: str = ""
 
     def begin(self) -> bytes:
-        """Give the line of column names."""
+        """Return the line of column names."""
         return self._lines([list(self.columns)])
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
-        """Give the lines of rows."""
+        """Return the lines of rows."""
         return self._lines([self._cells(row) for row in rows])
 
     def _cells(self, row: OutputRow) -> list[str]:
@@ -152,7 +152,7 @@ class ArrowEncoder:
         return b""
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
-        """Give the stream of rows.
+        """Return the stream of rows.
 
         Raises:
             OutputError: a value does not fit the type of its column.
@@ -231,7 +231,7 @@ def make_encoder(kind: str, columns: pa.Schema, compression: str = "") -> Encode
 
 
 def decodable(value: Any) -> Any:
-    """Give a value with U+FFFD for what no UTF-8 file can hold, at any depth."""
+    """Return a value with U+FFFD for what no UTF-8 file can hold, at any depth."""
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
@@ -242,7 +242,7 @@ def decodable(value: Any) -> Any:
 
 
 def _packed(data: bytes, compression: str) -> bytes:
-    """Compress; the results of several calls, one behind the other, are a whole file too."""
+    """Compress; the concatenated results of several calls are a valid file."""
     if compression == ".gz":
         return gzip.compress(data, 6, mtime=0)
     if compression == ".zst":
@@ -311,7 +311,7 @@ def _finite(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Give the JSON form of a value that parquet has and JSON has not."""
+    """Return the JSON form of a value of a parquet type that JSON lacks."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
