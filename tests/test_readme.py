@@ -9,6 +9,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from textlstm.cli.parser import COMMANDS
 from textlstm.io.locate import SAMPLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +81,13 @@ def test_the_readme_is_for_users_and_short():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 300
     assert len(list(blocks("README.md"))) >= 10
+
+
+def test_the_readme_lists_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("## Commands") : text.index("## Compared")]
+    missing = [name for name in COMMANDS if f"`textlstm {name}" not in table]
+    assert missing == []
 
 
 def test_every_link_of_the_readmes_leads_to_a_file():

@@ -99,7 +99,7 @@ def test_another_column_than_in_training_is_logged(caplog):
     caplog.set_level("INFO", "textlstm")
     choose_texts(TableColumns("in.csv", {"id": "digits", "sentence": "text"}), (), ("review",))
     choose_texts(TableColumns("in.csv", {"text": "text"}), (), ())
-    assert caplog.messages == ["columns guessed in in.csv: text 'sentence'"]
+    assert caplog.messages == ["columns detected in in.csv: text 'sentence'"]
 
 
 @pytest.mark.parametrize(

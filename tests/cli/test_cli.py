@@ -141,7 +141,7 @@ def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_pa
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
-    assert any("guessed" in line for line in lines)
+    assert any("columns detected" in line for line in lines)
     assert any("of the tokens in validation are unknown" in line for line in lines)
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert [line.split(":")[0] for line in epochs] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]

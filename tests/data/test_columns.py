@@ -45,7 +45,7 @@ def test_columns_with_one_good_guess_are_guessed_and_said(
     assert choose_columns(table(**kinds), DataConfig()) == (
         (text,),
         label,
-        [f"columns guessed in reviews.csv: text {text!r}, label {label!r}"],
+        [f"columns detected in reviews.csv: text {text!r}, label {label!r}"],
     )
 
 
@@ -68,7 +68,7 @@ def test_columns_with_no_single_guess_are_asked_for(kinds: dict[str, str], what:
 def test_a_given_column_is_not_guessed_again() -> None:
     both = table(text="text", label="text", category="text")
     config = DataConfig(label_column="category")
-    assert choose_columns(both, config)[2] == ["columns guessed in reviews.csv: text 'text'"]
+    assert choose_columns(both, config)[2] == ["columns detected in reviews.csv: text 'text'"]
     config = DataConfig(text_column=("label", "text"), label_column="category")
     assert choose_columns(both, config) == (("label", "text"), "category", [])
     config = DataConfig(text_column=("label",))
@@ -88,7 +88,7 @@ def test_the_only_class_label_is_the_label() -> None:
 
 def test_texts_can_be_chosen_where_there_is_no_label() -> None:
     found = table(id="digits", note="text").choose_texts(())
-    assert found == (("note",), ["columns guessed in reviews.csv: text 'note'"])
+    assert found == (("note",), ["columns detected in reviews.csv: text 'note'"])
     assert table(id="digits", note="text").choose_texts(("id",)) == (("id",), [])
     assert table(n="digits").choose_texts(())[0] == ("n",)
     with pytest.raises(DataError, match="--text-column"):

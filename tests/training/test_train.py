@@ -395,7 +395,7 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path, monkeypatch, argumen
 def test_what_was_guessed_and_how_much_is_unknown_is_logged(data, caplog):
     with caplog.at_level("INFO"):
         train(data, **OPTIONS)
-    assert "guessed" in caplog.text
+    assert "columns detected" in caplog.text
     assert "48 train, 16 validation, 16 test; 2 labels: bad, good" in caplog.text
     assert "% of the tokens in validation are unknown" in caplog.text
 

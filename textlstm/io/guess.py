@@ -90,7 +90,7 @@ class TableColumns:
 
     def guess_notes(self, *guessed: str) -> list[str]:
         """Return the note on guessed columns, each given as "text 'review'"."""
-        return [f"columns guessed in {self.name}: {', '.join(guessed)}"] if guessed else []
+        return [f"columns detected in {self.name}: {', '.join(guessed)}"] if guessed else []
 
     def require_texts(self, columns: Sequence[str], label: str | None = None) -> None:
         """Raise a `DataError` if a column isn't there, is named twice or can't hold texts."""
