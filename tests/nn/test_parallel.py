@@ -92,3 +92,12 @@ def test_modes_of_the_caller_are_not_those_of_the_workers():
     with cpu_threads(2), torch.inference_mode():
         for_each(lambda item: found.append(torch.is_inference_mode_enabled()), range(8))
     assert not any(found)
+
+
+def test_threads_without_torch_leave_its_number_alone():
+    found = set()
+    with cpu_threads(3):
+        for_each(lambda item: found.add(threading.current_thread().name), range(40), threads=2)
+        assert torch.get_num_threads() == 3
+    assert 1 <= len(found) <= 2
+    assert threading.current_thread().name not in found

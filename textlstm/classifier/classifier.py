@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
@@ -27,7 +28,7 @@ from textlstm.classifier.model_folder import (
     write_folder,
 )
 from textlstm.classifier.notebook import facts_table, probability_bars
-from textlstm.classifier.predictor import BATCH_SIZE, stream_probabilities
+from textlstm.classifier.predictor import stream_probabilities
 from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix

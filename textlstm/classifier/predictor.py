@@ -9,22 +9,16 @@ Shapes: N rows, B batch, T time (tokens), C classes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from textlstm.data.batches import collate, sorted_batches
+from textlstm.classifier.batched import BATCH_SIZE, WINDOW_ROWS, predict_in_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.nn.device import mind_fork
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.nn.parallel import for_each
 from textlstm.nn.probabilities import to_probabilities
-
-WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
-BATCH_SIZE = 64
-TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
 
 
 def predict_probabilities(
@@ -44,8 +38,8 @@ def predict_probabilities(
     device = model.linear.weight.device
 
     @torch.inference_mode()
-    def forward(ids: Tensor, lengths: Tensor) -> np.ndarray:
-        logits = model(ids.to(device), lengths)  # [B, C]
+    def forward(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))  # [B, C]
         return to_probabilities(logits, multi_label=model.multi_label)
 
     with _evaluating(model):
@@ -56,40 +50,6 @@ def predict_probabilities(
             batch_size=batch_size,
             parallel=device.type == "cpu",
         )
-
-
-def predict_in_batches(
-    forward: Callable[[Tensor, Tensor], np.ndarray],
-    texts: EncodedTexts,
-    classes: int,
-    *,
-    batch_size: int,
-    parallel: bool = True,
-) -> np.ndarray:
-    """Predict texts in batches of like length.
-
-    Args:
-        forward: ids int64 [B, T] and lengths int64 [B] to probabilities, float32 [B, C]; called
-            in several threads at once if `parallel`.
-        texts: N encoded texts.
-        classes: C.
-        batch_size: texts per step.
-        parallel: whether the CPU threads predict batches side by side.
-
-    Returns:
-        Probabilities, float32 [N, C].
-    """
-    probabilities = np.empty((len(texts), classes), np.float32)  # [N, C]
-
-    def predict(rows: np.ndarray) -> None:
-        probabilities[rows] = forward(*collate(texts, rows))
-
-    for start in range(0, len(texts), WINDOW_ROWS):
-        window = texts.lengths[start : start + WINDOW_ROWS]
-        batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
-        tokens = len(batches[0]) * int(window.max())  # of the largest batch
-        for_each(predict, batches, most=TOKENS_AT_ONCE // tokens if parallel else 1)
-    return probabilities
 
 
 def stream_probabilities(

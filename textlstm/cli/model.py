@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and --revision to a command."""
     parser.add_argument("model", metavar="MODEL", help="a model folder, or owner/name on the Hub")
     parser.add_argument("--revision", help="branch, tag or commit of a MODEL on the Hub")
+
+
+def is_onnx_folder(name: str) -> bool:
+    """Whether MODEL is a folder that `export --format onnx` wrote."""
+    return (Path(name) / "model.onnx").is_file()
 
 
 def load_model(

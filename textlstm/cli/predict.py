@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import shlex
 import signal
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import counting, messages, say
-from textlstm.cli.model import add_model, load_model
+from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.paths import exists, require_data, require_model
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
@@ -120,16 +121,26 @@ def _literal_text(arguments: argparse.Namespace) -> str | None:
 def _classify(
     arguments: argparse.Namespace, out: str, config: PredictionConfig, text: str | None
 ) -> Summary:
-    from textlstm.nn.device import cpu_threads
     from textlstm.prediction.files import classify_file, classify_lines
 
-    here = config.engine == "torch"  # other engines only take the weights from this model
-    with cpu_threads(config.threads):
-        classifier = load_model(
-            arguments,
-            device=config.device if here else "cpu",
-            precision=config.precision if here else "fp32",
-        )
+    with contextlib.ExitStack() as stack:
+        classifier: Any
+        if is_onnx_folder(arguments.model):
+            from textlstm.export.onnx_model import OnnxModel
+
+            classifier = OnnxModel(arguments.model)
+            if config.engine == "torch":  # the default
+                config = dataclasses.replace(config, engine="onnx")
+        else:
+            from textlstm.nn.device import cpu_threads
+
+            stack.enter_context(cpu_threads(config.threads))
+            here = config.engine == "torch"  # other engines only take the weights from this model
+            classifier = load_model(
+                arguments,
+                device=config.device if here else "cpu",
+                precision=config.precision if here else "fp32",
+            )
         target = sys.stdout.buffer if out == "-" else out
         options: dict[str, Any] = {"overwrite": arguments.overwrite}
         if text is not None:  # a line break in it is a space

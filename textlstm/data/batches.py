@@ -5,12 +5,15 @@ Shapes: B batch, T tokens of the longest text of a batch, N texts, K tokens of a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from textlstm.data.encoded import EncodedTexts
 from textlstm.text.vocabulary import PAD_ID
+
+if TYPE_CHECKING:
+    from torch import Tensor  # imported where it is needed: ONNX Runtime does without
 
 _WINDOW = 100  # batches that are sorted by length together
 _NOISE = 0.1  # a length counts as up to this share more or less, so that epochs differ
@@ -31,12 +34,19 @@ def collate(
     Returns:
         ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
     """
+    return _tensors(*collate_arrays(encoded, rows, few_shapes=few_shapes))
+
+
+def collate_arrays(
+    encoded: EncodedTexts, rows: np.ndarray, *, few_shapes: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do as `collate`, without torch."""
     starts = encoded.offsets[rows]
     lengths = encoded.offsets[rows + 1] - starts
     before = np.cumsum(lengths) - lengths  # tokens of the batch ahead of each text, [B]
     index = np.repeat(starts - before, lengths) + np.arange(lengths.sum())  # [K]
     longest = int(lengths.max(initial=0))
-    return pad(encoded.ids[index], lengths, _rounded(longest) if few_shapes else longest)
+    return _padded(encoded.ids[index], lengths, _rounded(longest) if few_shapes else longest)
 
 
 def _rounded(length: int) -> int:
@@ -56,11 +66,21 @@ def pad(ids: np.ndarray, lengths: np.ndarray, longest: int = 0) -> tuple[Tensor,
     Returns:
         ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
     """
+    return _tensors(*_padded(ids, lengths, longest))
+
+
+def _padded(ids: np.ndarray, lengths: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.asarray(lengths, np.int64)
     longest = max(longest, int(lengths.max(initial=0)))
     padded = np.full((len(lengths), longest), PAD_ID, np.int64)  # [B, T]
     padded[np.arange(longest) < lengths[:, None]] = ids  # row by row, as they lie
-    return torch.from_numpy(padded), torch.from_numpy(lengths)
+    return padded, lengths
+
+
+def _tensors(ids: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
+    import torch
+
+    return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
 def train_batches(

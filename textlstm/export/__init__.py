@@ -6,6 +6,7 @@
 - `onnx_nodes`, `onnx_ngrams`, `onnx_graph`: the network as an ONNX graph
 - `onnx_session`: ONNX Runtime as a function of ids and lengths
 - `onnx_card`: the README of an ONNX export
+- `onnx_model`: an ONNX folder as a model, without torch
 - `onnx_export`: the ONNX folder: checked, measured, written whole
 
 May import: `classifier` and what that may import.

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.classifier import LabelledSplit, TextClassifier
-from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card
 from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph
+from textlstm.export.onnx_model import LABELS, MODEL, SETTINGS, THRESHOLDS, TOKENIZER
 from textlstm.export.onnx_session import OnnxSession
 from textlstm.export.parity import (
     LARGEST_DIFFERENCE,
@@ -35,8 +36,8 @@ from textlstm.nn.probabilities import answers
 
 logger = logging.getLogger(__name__)
 
-FILES = ("model.onnx", "tokenizer.json", "labels.json", "README.md", "thresholds.json")
-MODEL, TOKENIZER, LABELS, CARD, THRESHOLDS = FILES
+CARD = "README.md"
+FILES = (MODEL, TOKENIZER, LABELS, SETTINGS, CARD, THRESHOLDS)
 _DEFAULT_COST = 680_000  # LSTM weights of the default settings
 _GATE_TOKENS = 40_000  # two seconds with the default settings
 _POOR_AGREEMENT = 0.98
@@ -114,6 +115,7 @@ def export_onnx(
         (temporary / MODEL).write_bytes(content)
         classifier.tokenizer.save(temporary / TOKENIZER)
         write_text(temporary / LABELS, json.dumps(list(classifier.labels), ensure_ascii=False))
+        write_text(temporary / SETTINGS, json.dumps(classifier.settings.to_dict(), indent=1))
         if classifier.thresholds is not None:
             write_text(temporary / THRESHOLDS, json.dumps(list(classifier.thresholds)))
         card = onnx_card(

@@ -9,9 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-import torch
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -19,7 +17,13 @@ _MOST = 8  # Python's lock slows more of them down: about an eighth of a short b
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
 
 
-def for_each(work: Callable[[T], None], items: Sequence[T], *, most: int = _MOST) -> None:
+def for_each(
+    work: Callable[[T], None],
+    items: Sequence[T],
+    *,
+    most: int = _MOST,
+    threads: int | None = None,
+) -> None:
     """Call a function with every item, in threads that share torch's CPU threads.
 
     Args:
@@ -27,11 +31,16 @@ def for_each(work: Callable[[T], None], items: Sequence[T], *, most: int = _MOST
             to enter them itself.
         items: with few items, or if torch has one thread, all are done in the calling thread.
         most: the greatest number of items at once, for instance because of the memory they take.
+        threads: how many threads to use where torch does not compute; None divides torch's.
 
     Raises:
         Exception: what `work` raises; items that are not begun by then are skipped.
     """
-    threads = torch.get_num_threads()
+    torch: Any = None
+    if threads is None:
+        import torch  # takes seconds, and ONNX Runtime does without
+
+        threads = torch.get_num_threads()
     workers = min(threads, most, _MOST, len(items) // _LEAST_ITEMS)
     if workers < 2:
         for item in items:
@@ -40,14 +49,16 @@ def for_each(work: Callable[[T], None], items: Sequence[T], *, most: int = _MOST
     begun = threading.Barrier(workers + 1)
 
     def begin() -> None:
-        torch.get_num_threads()  # a thread's first call sets its number to that of the process
-        torch.set_num_threads(threads // workers)
+        if torch is not None:
+            torch.get_num_threads()  # a thread's first call sets its number to the process's
+            torch.set_num_threads(threads // workers)
         begun.wait()
 
     with ThreadPoolExecutor(workers, "textlstm-parallel", begin) as pool:
         results = pool.map(work, items)
         begun.wait()
-        torch.set_num_threads(threads)  # the workers have set that of later threads, too
+        if torch is not None:
+            torch.set_num_threads(threads)  # the workers have set that of later threads, too
         try:
             for _ in results:
                 pass

@@ -10,9 +10,12 @@ Shapes: N texts, C classes (labels).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # ONNX Runtime does without
 
 
 def probabilities_of(logits: Tensor, *, multi_label: bool) -> Tensor:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import pyarrow as pa
 
-from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelling import (
     SEPARATOR,
     TEXT_COLUMN,
@@ -33,7 +32,7 @@ from textlstm.io.output import RowOutput, Target
 from textlstm.io.work_folder import WorkFolder
 from textlstm.io.writers import Encoder, JsonEncoder
 from textlstm.options import resumable_names
-from textlstm.prediction.engines import Engine, make_engine
+from textlstm.prediction.engines import Engine, Model, make_engine
 from textlstm.prediction.stream import FinishedChunk, classify_chunks, finish_chunk, read_lines
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ Progress = Callable[[int, "int | None", int], None]
 
 
 def classify_file(
-    classifier: TextClassifier,
+    model: Model,
     source: str | os.PathLike[str] | Dataset,
     target: str | os.PathLike[str] | BinaryIO,
     config: PredictionConfig,
@@ -56,7 +55,7 @@ def classify_file(
     """Label the rows of files or of a dataset.
 
     Args:
-        classifier: the model.
+        model: a `TextClassifier`, or the `OnnxModel` of an exported folder.
         source: see `textlstm.io.input.find_input`.
         target: a file with the suffix of a format; a folder, which gets parquet parts; or a
             stream, which gets json lines. All columns are kept; those of `added_columns` follow
@@ -75,23 +74,23 @@ def classify_file(
         DataError: the source can't be read, or it is not clear which column holds the text.
         OutputError: the target exists or can't be written. Finished rows stay in its work folder.
     """
-    engine = make_engine(classifier, config)
+    engine = make_engine(model, config)
     place = _target(target)
     kind = place.kind if place else "jsonl"
     rows = find_input(source, config, kind)
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
-    trained = classifier.settings.data.text_column
+    trained = model.settings.data.text_column
     texts = choose_texts(rows.described(), config.text_column, trained)
     config = name_columns(config, rows.columns.names)
-    labeller = _labeller(classifier, texts, config, kind)
+    labeller = _labeller(model, texts, config, kind)
     columns = _output_columns(rows.columns, labeller, source=rows.name)
 
     def classify(run: _Run) -> None:
         if config.engine == "ray":
             from textlstm.prediction.ray import run_on_ray  # an optional library
 
-            run_on_ray(classifier, labeller, rows, run.end, run.output.encoder, run.commit)
+            run_on_ray(cast(Any, model), labeller, rows, run.end, run.output.encoder, run.commit)
             return
         parts = chunks(rows, run.end, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
         seconds = run.summary.seconds
@@ -114,7 +113,7 @@ def classify_file(
 
 
 def classify_lines(
-    classifier: TextClassifier,
+    model: Model,
     source: BinaryIO,
     target: str | os.PathLike[str] | BinaryIO,
     config: PredictionConfig,
@@ -124,7 +123,7 @@ def classify_lines(
     """Label the lines of a stream of text, each as soon as it arrives.
 
     Args:
-        classifier: the model.
+        model: a `TextClassifier`, or the `OnnxModel` of an exported folder.
         source: UTF-8 text; each line is a row with one column, `text`.
         target: as in `classify_file`.
         config: as in `classify_file`.
@@ -137,9 +136,9 @@ def classify_lines(
         ConfigError: as in `classify_file`.
         OutputError: as in `classify_file`; nothing is kept.
     """
-    engine = make_engine(classifier, config)
+    engine = make_engine(model, config)
     place = _target(target)
-    labeller = _labeller(classifier, (TEXT_COLUMN,), config, place.kind if place else "jsonl")
+    labeller = _labeller(model, (TEXT_COLUMN,), config, place.kind if place else "jsonl")
     column = pa.schema([(TEXT_COLUMN, pa.string())])
     columns = _output_columns(column, labeller, source="a line of text")
 
@@ -246,17 +245,17 @@ def _require_apart(place: Target, rows: FileRows) -> None:
 
 
 def _labeller(
-    classifier: TextClassifier, texts: tuple[str, ...], config: PredictionConfig, kind: str
+    model: Model, texts: tuple[str, ...], config: PredictionConfig, kind: str
 ) -> Labeller:
     """Create the labeller for an output of a format."""
-    trained = classifier.settings.data.label_separator
+    trained = model.settings.data.label_separator
     separator = config.label_separator or trained or SEPARATOR
     return Labeller(
-        classifier.labels,
+        model.labels,
         texts,
         config,
         sparse=kind == "jsonl",
-        thresholds=classifier.thresholds,
+        thresholds=model.thresholds,
         separator=separator if kind in ("csv", "tsv") else None,
     )
 

@@ -1,0 +1,80 @@
+"""An exported ONNX folder as a model that predicts; imports neither torch nor datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.export.onnx_session import OnnxSession
+from textlstm.text.tokenizer import TextTokenizer
+
+MODEL, LABELS, THRESHOLDS = "model.onnx", "labels.json", "thresholds.json"
+TOKENIZER, SETTINGS = "tokenizer.json", "settings.json"
+_LETTERS = 16
+
+
+class OnnxModel:
+    """A model that ONNX Runtime computes.
+
+    Args:
+        folder: what `export --format onnx` wrote.
+
+    Raises:
+        ModelFolderError: a file is missing or damaged.
+        MissingDependencyError: `onnxruntime` is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        path = Path(folder)
+        if (path / LABELS).is_file() and not (path / SETTINGS).is_file():
+            raise ModelFolderError(
+                f"{path} has no {SETTINGS}: it was exported by an earlier textlstm; export the "
+                "model again"
+            )
+        self.labels: tuple[str, ...] = tuple(_read(path / LABELS))
+        self.settings = _settings(path / SETTINGS)
+        self.thresholds: tuple[float, ...] | None = None
+        if (path / THRESHOLDS).is_file():
+            self.thresholds = tuple(_read(path / THRESHOLDS))
+        self.tokenizer = TextTokenizer.load(
+            path / TOKENIZER,
+            max_length=self.settings.tokenizer.max_length,
+            truncation=self.settings.tokenizer.truncation,
+        )
+        self.session = OnnxSession(path / MODEL, threads=1)  # batches are computed side by side
+        self._files = [path / name for name in (MODEL, TOKENIZER, LABELS, SETTINGS)]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that a result depends on."""
+        digest = hashlib.sha256(json.dumps([self.labels, self.thresholds]).encode())
+        for file in self._files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:_LETTERS]
+
+
+def cpu_count() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _settings(path: Path) -> TrainSettings:
+    try:
+        return TrainSettings.from_dict(_read(path))
+    except (ConfigError, TypeError, AttributeError) as error:
+        raise ModelFolderError(f"{path} is damaged ({error}): export the model again") from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        value: Sequence[Any] | dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path} cannot be read ({error}): export the model again") from (
+            error
+        )
+    return value
