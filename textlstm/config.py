@@ -191,7 +191,9 @@ class PredictionConfig(Settings):
     """What `predict` reads and adds."""
 
     text_column: tuple[str, ...] = option(
-        (), "column(s) with the text, joined by a space; guessed if not given", metavar="COLUMN"
+        (),
+        "column with the text; several are joined by a space (default: detected)",
+        metavar="COLUMN",
     )
     split: str | None = option(
         None, "split of the dataset (default: its only one)", metavar="SPLIT"

@@ -32,10 +32,10 @@ _textlstm() {
   found=("${(@f)$(textlstm completion zsh -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n $found[1] ]]; then _describe textlstm found; else _files; fi
 }
-compdef _textlstm textlstm
+if [[ $funcstack[1] == _textlstm ]]; then _textlstm "$@"; else compdef _textlstm textlstm; fi
 """,
     "fish": """\
-complete -c textlstm -a '(textlstm completion fish -- (commandline -opc)[2..] "" 2>/dev/null)'
+complete -c textlstm -a '(textlstm completion fish -- (commandline -opc)[2..-1] "" 2>/dev/null)'
 """,
 }
 _FORMS = {"bash": "{0}", "zsh": "{0}:{1}", "fish": "{0}\t{1}"}

@@ -21,6 +21,9 @@ the # before those that you change.
 _EXAMPLES: dict[str, Any] = {
     "label_column": "label",
     "label_separator": ";",
+    "delimiter": ";",
+    "validation": "validation.csv",
+    "test": "test.csv",
     "dataset_config": "en",
     "dataset_revision": "main",
     "vocab": "vocab.txt",
