@@ -10,7 +10,7 @@ from tiny_classifier import LABELS, METRICS, RECORD, texts, tiny_classifier, tin
 
 from textlstm import TextClassifier as ExportedName
 from textlstm.classifier.classifier import Prediction, TextClassifier
-from textlstm.classifier.model_folder import FILES
+from textlstm.classifier.json_files import FILES
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, DataError, ModelFolderError
 

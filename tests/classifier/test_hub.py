@@ -16,7 +16,7 @@ from tiny_hub import TOKEN, TinyHub
 from textlstm.classifier import hub
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.hub import find_model, upload_model
-from textlstm.classifier.model_folder import FILES
+from textlstm.classifier.json_files import FILES
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 
 CLASSIFIER = tiny_classifier()

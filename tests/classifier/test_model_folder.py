@@ -12,13 +12,8 @@ from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier, tiny_tagge
 import textlstm
 from textlstm.classifier import model_folder
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.model_folder import (
-    FILES,
-    RUN,
-    read_config,
-    read_folder,
-    write_config,
-)
+from textlstm.classifier.json_files import FILES, RUN, read_config, write_config
+from textlstm.classifier.model_folder import read_folder
 from textlstm.classifier.weights import load_weights
 from textlstm.cli import main
 from textlstm.errors import ModelFolderError, OutputError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from textlstm.classifier.model_folder import write_config
+from textlstm.classifier.json_files import write_config
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder, RunRequest, resumed_settings

@@ -1,6 +1,7 @@
 """The trained classifier: its folder, its card, the Hub, prediction in memory.
 
 - `classifier`: `TextClassifier`: texts to labels, folder to memory and back
+- `json_files`: its config, metrics and history, checked when read
 - `model_folder`: the model folder: written whole, checked when read
 - `weights`: safetensors files, compared with the expected shapes before they are read
 - `model_card`: the model card and the lines of `inspect`

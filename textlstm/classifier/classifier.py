@@ -27,7 +27,7 @@ from textlstm.classifier.model_folder import (
     read_folder,
     write_folder,
 )
-from textlstm.classifier.notebook import facts_table, probability_bars
+from textlstm.classifier.notebook import History, facts_table, probability_bars
 from textlstm.classifier.predictor import stream_probabilities
 from textlstm.classifier.texts import checked_texts, in_batches, iterate
 from textlstm.config import PredictionConfig, TrainSettings
@@ -395,13 +395,14 @@ class TextClassifier:
                 has such columns.
 
         Returns:
-            The result of `textlstm.evaluation.metrics.evaluate_probabilities`.
+            The result of `textlstm.evaluation.metrics.evaluate_probabilities`, a dictionary that
+            prints as tables.
 
         Raises:
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
             DataError: there are no texts, or the data can't be read.
         """
-        from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow
+        from textlstm.evaluation import metrics  # scikit-learn is slow to import
 
         if labels is None and is_source(data):
             data, notes = load_labelled(
@@ -437,7 +438,11 @@ class TextClassifier:
             probabilities = self.predict_proba(data, batch_size=batch_size)  # type: ignore[arg-type]
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
-        return evaluate_probabilities(ids, probabilities, self.labels, thresholds=self.thresholds)
+        return metrics.Metrics(
+            metrics.evaluate_probabilities(
+                ids, probabilities, self.labels, thresholds=self.thresholds
+            )
+        )
 
     def explain(
         self, text: str, *, label: str | None = None, method: str = "gradients"
@@ -577,7 +582,7 @@ class TextClassifier:
     @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
         """One record per epoch of the training run, such as its `validation_accuracy`."""
-        return self.record.history
+        return History(self.record.history)
 
     @property
     def device(self) -> torch.device:

@@ -23,7 +23,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     enable_progress_bars,
 )
 
-from textlstm.classifier.model_folder import FILES, LIBRARY, read_config
+from textlstm.classifier.json_files import FILES, LIBRARY, read_config
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, TextLSTMError
 from textlstm.io.formats import first_line
 from textlstm.version import __version__

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,36 +22,28 @@ from typing import Any
 
 import torch
 
+from textlstm.classifier.json_files import (
+    FILES,
+    LIBRARY,
+    RUN,
+    are_strings,
+    are_thresholds,
+    json_text,
+    read_config,
+    read_json_lines,
+    read_metrics,
+    require_file,
+    write_config,
+)
 from textlstm.classifier.weights import load_weights, save_weights
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
-from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import atomic_folder, atomic_path, write_text
 from textlstm.nn.network import BiLSTMClassifier, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.version import __version__
 
-LIBRARY = "textlstm"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """Names of the files in a model folder."""
-
-    config: str = "config.json"
-    weights: str = "model.safetensors"
-    tokenizer: str = "tokenizer.json"
-    vocabulary: str = "vocab.txt"
-    metrics: str = "metrics.json"
-    history: str = "history.jsonl"
-    card: str = "README.md"
-    checkpoint: str = "checkpoint.safetensors"
-
-
-FILES = ModelFiles()
-RUN = "run.json"  # what an unfinished run was asked for; removed when the model is whole
 _SEALED = (FILES.weights, FILES.tokenizer, FILES.vocabulary)
 _WRITTEN = (FILES.config, FILES.card, FILES.history, FILES.metrics, *_SEALED)
 
@@ -121,7 +113,7 @@ def check_compatible(contents: ModelFolder) -> None:
     rows, outputs = model.embedding.num_embeddings, model.linear.out_features
     least = 1 if model.multi_label else 2
     lengths = (settings.tokenizer.max_length, settings.tokenizer.truncation)
-    if not _strings(labels):
+    if not are_strings(labels):
         fault = f"labels = {labels!r}: must be a list of strings"
     elif len(labels) != outputs or len(set(labels)) < max(outputs, least):
         fault = f"labels = {labels!r}: must be {outputs} different names, one per logit, at least "
@@ -129,7 +121,7 @@ def check_compatible(contents: ModelFolder) -> None:
     elif (thresholds is not None) != model.multi_label:
         fault = f"thresholds = {thresholds!r}: must be given for a multi-label network, and only "
         fault += "for one"
-    elif thresholds is not None and not _are_thresholds(thresholds, outputs):
+    elif thresholds is not None and not are_thresholds(thresholds, outputs):
         fault = f"thresholds = {thresholds!r}: must be {outputs} numbers from 0 to 1, one per label"
     elif len(tokenizer.vocabulary) != rows:
         fault = f"a vocabulary of {len(tokenizer.vocabulary)} entries: must have {rows}, one per "
@@ -206,7 +198,7 @@ def _write_files(folder: Path, contents: ModelFolder, card: str) -> None:
         save_weights(paths[FILES.weights], weights, {"format": "pt"})
         tokenizer.save(paths[FILES.tokenizer])
         tokenizer.vocabulary.save(paths[FILES.vocabulary])
-        write_text(paths[FILES.metrics], _json_text(record.metrics))
+        write_text(paths[FILES.metrics], json_text(record.metrics))
         write_text(paths[FILES.history], "".join(json.dumps(r) + "\n" for r in record.history))
         write_text(paths[FILES.card], card)
         config = {
@@ -248,7 +240,7 @@ def read_folder(folder: str | Path) -> ModelFolder:
     config = read_config(folder)
     settings = TrainSettings.from_dict(config["settings"])
     for name in _SEALED:
-        path = _existing(folder / name)
+        path = require_file(folder / name)
         if _sha256(path) != config["sha256"].get(name):
             raise ModelFolderError(
                 f"{path} is not the file that {FILES.config} was saved with (truncated, edited or "
@@ -288,221 +280,11 @@ def read_folder(folder: str | Path) -> ModelFolder:
         notes=tuple(data["notes"]),
         training=config["training"],
         versions=config["versions"],
-        metrics=_read_metrics(folder / FILES.metrics),
-        history=tuple(_read_json_lines(folder / FILES.history)),
+        metrics=read_metrics(folder / FILES.metrics),
+        history=tuple(read_json_lines(folder / FILES.history)),
     )
     thresholds = tuple(config["thresholds"]) if multi_label else None
     return ModelFolder(tuple(config["labels"]), settings, tokenizer, model, record, thresholds)
-
-
-def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
-    """Write a `config.json`, all or nothing; the library and the versions are added in front.
-
-    Args:
-        path: the file.
-        config: labels, settings and the rest, ready for JSON.
-    """
-    head = {
-        "library_name": LIBRARY,
-        "library_version": __version__,
-        "format_version": FORMAT_VERSION,
-    }
-    write_text(path, _json_text({**head, **config}))
-
-
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read and check the `config.json` of a model folder.
-
-    Args:
-        folder: the model folder.
-
-    Returns:
-        The object, with the types and keys that `write_folder` writes.
-
-    Raises:
-        ModelFolderError: there is no finished model in the folder, or the file is not a
-            textlstm configuration that this version can read.
-    """
-    folder = Path(folder)
-    path = folder / FILES.config
-    if not folder.exists():
-        raise ModelFolderError(f"there is no model folder {folder}: check the path")
-    if not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file: pass the model folder that textlstm wrote")
-    if not path.exists():
-        begun = [name for name in (FILES.checkpoint, RUN) if (folder / name).exists()]
-        if begun:
-            raise ModelFolderError(
-                f"training of {folder} is unfinished (there is a {begun[0]} but no "
-                f"{FILES.config}): finish it with textlstm train --resume --out {folder}"
-            )
-        raise ModelFolderError(
-            f"{path} is missing, so {folder} is not a finished model folder: "
-            "copy the whole folder again, or train into it"
-        )
-    config = _read_json_object(path)
-    if config.get("library_name") != LIBRARY:
-        raise ModelFolderError(
-            f"{path} is not a configuration of textlstm (library_name is "
-            f"{config.get('library_name')!r}): pass a folder that textlstm wrote"
-        )
-    found = config.get("format_version")
-    if type(found) is int and found > FORMAT_VERSION:
-        raise ModelFolderError(
-            f"{path} has format_version {found}, written by textlstm "
-            f"{config.get('library_version')}; this is textlstm {__version__}, which reads up to "
-            f"{FORMAT_VERSION}: pip install --upgrade textlstm"
-        )
-    fault = _config_fault(config)
-    if fault:
-        raise ModelFolderError(
-            f"{path}, written by textlstm {config.get('library_version')} and read by "
-            f"{__version__}: {fault}: restore the file, use the version that wrote it, or train "
-            "again"
-        )
-    return config
-
-
-def _config_fault(config: Mapping[str, Any]) -> str:
-    """Return what is wrong with the types in a configuration; '' if nothing is."""
-    labels, thresholds = config.get("labels"), config.get("thresholds")
-    multi_label = config.get("multi_label", False)  # folders of version 0.1.0 may lack it
-    least = 1 if multi_label is True else 2
-    data = config["data"] if isinstance(config.get("data"), dict) else {}
-    versions, rows, notes = config.get("versions"), data.get("rows"), data.get("notes")
-    version = config.get("format_version")
-    names = labels if isinstance(labels, list) and _strings(labels) else None
-    rules = [
-        ("format_version", version, "a whole number", type(version) is int and version > 0),
-        ("multi_label", multi_label, "true or false", isinstance(multi_label, bool)),
-        ("labels", labels, f"a list of at least {least} strings", len(names or ()) >= least),
-        ("labels", labels, "different names", len(set(names or ())) == len(names or ())),
-        (
-            "thresholds",
-            thresholds,
-            "a number from 0 to 1 for each label",
-            not multi_label or _are_thresholds(thresholds, len(names or ())),
-        ),
-        *(
-            (name, config.get(name), "an object", isinstance(config.get(name), dict))
-            for name in ("settings", "data", "training", "versions", "sha256")
-        ),
-        (
-            "versions",
-            versions,
-            "an object of strings",
-            isinstance(versions, dict) and _strings(versions.values()),
-        ),
-        *(
-            (f"data.{name}", data.get(name), "a string", isinstance(data.get(name, lacking), str))
-            for name, lacking in (("source", None), ("fingerprint", None), ("dataset_id", ""))
-        ),
-        (
-            "data.rows",
-            rows,
-            "an object of whole numbers",
-            isinstance(rows, dict) and all(type(count) is int for count in rows.values()),
-        ),
-        ("data.notes", notes, "a list of strings", isinstance(notes, list) and _strings(notes)),
-    ]
-    for name, value, rule, fits in rules:
-        if not fits:
-            return f"{name} = {value!r} must be {rule}"
-    try:
-        TrainSettings.from_dict(config["settings"])
-    except ConfigError as error:
-        return f"in settings, {error}"
-    return ""
-
-
-def _are_thresholds(thresholds: Any, count: int) -> bool:
-    return (
-        isinstance(thresholds, list | tuple)
-        and len(thresholds) == count
-        and all(_is_number(value) and 0 <= value <= 1 for value in thresholds)
-    )
-
-
-def _strings(values: Iterable[Any]) -> bool:
-    return not isinstance(values, str) and all(isinstance(value, str) for value in values)
-
-
-def _existing(path: Path) -> Path:
-    if path.is_file() and not os.access(path, os.R_OK):
-        raise ModelFolderError(
-            f"{path} can't be read: permission denied; check the file's permissions"
-        )
-    if not path.is_file():
-        raise ModelFolderError(
-            f"{path} is missing: copy the whole model folder again, or train it again"
-        )
-    return path
-
-
-def _json_text(value: Any) -> str:
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    # a path that is not UTF-8 holds lone surrogates; \udcXX is JSON's own way to write them
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _read_json_object(path: Path) -> dict[str, Any]:
-    value = _parse_json(path, _read_text(path))
-    if not isinstance(value, dict):
-        raise ModelFolderError(
-            f"{path} holds a {type(value).__name__}, not a JSON object: copy it again"
-        )
-    return value
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    metrics = _read_json_object(path)
-    for split, figures in metrics.items():
-        if not isinstance(figures, dict):
-            fault = f"{split!r} = {figures!r:.60} must be an object of figures"
-        elif wrong := [key for key in FIGURES if key in figures and not _is_number(figures[key])]:
-            fault = f"{split}.{wrong[0]} = {figures[wrong[0]]!r:.60} must be a number"
-        elif not _is_table(figures.get("per_label", {})):
-            fault = f"{split}.per_label must hold precision, recall, f1 and support of each label"
-        else:
-            continue
-        raise ModelFolderError(f"{path}: {fault}: copy it again, or train again")
-    return metrics
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_table(per_label: Any) -> bool:
-    return isinstance(per_label, dict) and all(
-        isinstance(row, dict)
-        and all(_is_number(row.get(key)) for key in ("precision", "recall", "f1", "support"))
-        and _is_number(row.get("threshold", 0))
-        for row in per_label.values()
-    )
-
-
-def _read_json_lines(path: Path) -> list[dict[str, Any]]:
-    rows = [_parse_json(path, line) for line in _read_text(path).splitlines() if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ModelFolderError(f"{path} must hold one JSON object a line: copy it again")
-    return rows
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return _existing(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelFolderError(f"{path} is not UTF-8 text ({error}): copy it again") from error
-
-
-def _parse_json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(
-            f"{path} is truncated or not JSON ({error}): copy it again, or train again"
-        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,19 @@ from typing import Any
 from textlstm.classifier.model_card import format_description
 
 
+class History(tuple[Mapping[str, Any], ...]):
+    """The epochs of a training run: a tuple that notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        names = list(dict.fromkeys(name for epoch in self for name in epoch))
+        rows = ["".join(f"<th>{html.escape(name)}</th>" for name in names)]
+        for epoch in self:
+            values = (epoch.get(name, "") for name in names)
+            shown = (f"{v:.4g}" if isinstance(v, float) else html.escape(str(v)) for v in values)
+            rows.append("".join(f"<td>{text}</td>" for text in shown))
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
 def probability_bars(probabilities: Mapping[str, float], chosen: Collection[str]) -> str:
     """Return a table with a bar for each probability, the largest first.
 

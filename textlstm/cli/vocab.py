@@ -83,7 +83,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
     path = Path(arguments.file)
     if path.is_dir():
-        from textlstm.classifier.model_folder import FILES
+        from textlstm.classifier.json_files import FILES
 
         path = path / FILES.vocabulary
     lines = Vocabulary.load(path).to_text().split("\n")[:-1]

@@ -44,6 +44,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        kind = "any number of labels" if self.labels.ndim == 2 else "one label"
+        return f"Split({len(self):,} rows of {' + '.join(self.columns)}, {kind} each)"
+
     def texts(self, batch_size: int = 1000) -> Iterator[list[str]]:
         """Read all texts in order.
 

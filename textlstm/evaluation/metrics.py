@@ -5,6 +5,7 @@ Shapes: N texts, C classes.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,16 @@ _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss take
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
+
+
+class Metrics(dict[str, Any]):
+    """The figures of an evaluation: a plain dictionary that prints as tables."""
+
+    def __str__(self) -> str:
+        return format_metrics(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(format_metrics(self))}</pre>"
 
 
 def evaluate_probabilities(

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from textlstm.classifier.model_folder import FILES
+from textlstm.classifier.json_files import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
 from textlstm.nn.device import cpu_threads, seed_everything

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textlstm.classifier.model_folder import FILES, read_config
+from textlstm.classifier.json_files import FILES, read_config
 from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError

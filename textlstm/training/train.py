@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.model_folder import FILES, RunRecord
+from textlstm.classifier.json_files import FILES
+from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
