@@ -41,6 +41,12 @@ def require_separator(mark: str | None) -> None:
         )
 
 
+def require_delimiter(mark: str | None) -> None:
+    """Raise a `ConfigError` if a mark cannot separate the columns of a csv."""
+    if mark is not None and (len(mark) != 1 or mark in '\r\n"'):
+        raise ConfigError(f"delimiter = {mark!r}: must be one character, such as ';' or a tab")
+
+
 @dataclass(frozen=True)
 class DataConfig(Settings):
     """Where texts and labels are found in the data."""
@@ -58,9 +64,19 @@ class DataConfig(Settings):
         "separates several labels in one cell, such as ';' (default: one label per cell)",
         metavar="MARK",
     )
+    delimiter: str | None = option(
+        None, "separates the columns of a csv, such as ';' (default: detected)", metavar="MARK"
+    )
     dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
     dataset_revision: str | None = option(
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
+    )
+    validation: str | None = option(
+        None, "data to validate on, instead of a part of train", metavar="FILE"
+    )
+    test: str | None = option(None, "data for the final figures", metavar="FILE")
+    test_fraction: float = option(
+        0.0, "share of train held out for the final figures", low=0, high=0.9
     )
     validation_fraction: float = option(
         0.1, "share of train held out where the data has no validation", low=0.001, high=0.9
@@ -69,6 +85,7 @@ class DataConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_separator(self.label_separator)
+        require_delimiter(self.delimiter)
 
 
 @dataclass(frozen=True)
@@ -195,6 +212,9 @@ class PredictionConfig(Settings):
         "column with the text; several are joined by a space (default: detected)",
         metavar="COLUMN",
     )
+    delimiter: str | None = option(
+        None, "separates the columns of a csv, such as ';' (default: detected)", metavar="MARK"
+    )
     split: str | None = option(
         None, "split of the dataset (default: its only one)", metavar="SPLIT"
     )
@@ -256,6 +276,7 @@ class PredictionConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_separator(self.label_separator)
+        require_delimiter(self.delimiter)
 
 
 @dataclass(frozen=True)
@@ -369,8 +390,12 @@ class TrainOptions(TypedDict, total=False):
     text_column: str | Sequence[str]
     label_column: str | None
     label_separator: str | None
+    delimiter: str | None
     dataset_config: str | None
     dataset_revision: str | None
+    validation: str | None
+    test: str | None
+    test_fraction: float
     validation_fraction: float
     tokenizer: str
     vocab: str | None

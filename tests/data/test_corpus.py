@@ -13,7 +13,7 @@ import pytest
 
 from textlstm.config import DataConfig
 from textlstm.data.corpus import Split, load_corpus, load_split, load_texts
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ROWS = "text,label\n" + "".join(f"text {i},{'pos' if i % 3 else 'neg'}\n" for i in range(30))
@@ -328,3 +328,110 @@ def test_real_corpora_load_whole(
     assert sum(len(batch) for batch in corpus.train.texts()) == train
     whole = load_corpus(SHARED / name / "train.parquet")
     assert len(whole.train) + len(whole.validation) == train
+
+
+def test_a_folder_per_label_is_a_corpus_that_knows_when_a_text_changes(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for label in ("pos", "neg"):
+            for number in range(3):
+                path = tmp_path / split / label / f"{number}.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"{label} {number}")
+    corpus = load_corpus(tmp_path)
+    assert corpus.labels == ("neg", "pos")
+    assert corpus.test is not None
+    assert pairs(corpus.test, corpus.labels)[0] == ("neg 0", "neg")
+    assert len(corpus.train) + len(corpus.validation) == 6
+    (tmp_path / "test" / "neg" / "0.txt").write_text("changed")
+    changed = load_corpus(tmp_path)
+    assert changed.fingerprint != corpus.fingerprint
+    (tmp_path / "test" / "neg").rename(tmp_path / "test" / "pos2")
+    with pytest.raises(DataError, match=r"label 'pos2' of .*test"):
+        load_corpus(tmp_path)
+
+
+def test_lines_of_fasttext_are_a_corpus_with_one_label_or_several(tmp_path: Path) -> None:
+    lines = "".join(f"__label__{'ab'[i % 2]} text {i}\n" for i in range(20))
+    (tmp_path / "one.txt").write_text(lines)
+    assert load_corpus(tmp_path / "one.txt").labels == ("a", "b")
+    (tmp_path / "two.txt").write_text(lines + "__label__a __label__b both\n")
+    corpus = load_corpus(tmp_path / "two.txt")
+    assert corpus.train.labels.ndim == 2
+    split, _ = load_split(tmp_path / "one.txt", None, DataConfig(), ("a", "b"), multi_label=True)
+    assert split.labels.sum() == 20
+    with pytest.raises(DataError, match="several labels a row"):
+        load_split(tmp_path / "two.txt", None, DataConfig(), ("a", "b"))
+
+
+def test_several_files_and_a_pattern_are_one_corpus(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    (tmp_path / "b.csv").write_text(ROWS.replace("text ", "more "))
+    for source in ([tmp_path / "a.csv", tmp_path / "b.csv"], str(tmp_path / "*.csv"), tmp_path):
+        corpus = load_corpus(source)
+        assert len(corpus.train) + len(corpus.validation) == 60
+
+
+def test_validation_and_test_can_be_files_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    (tmp_path / "v.csv").write_text("text,label\nv,pos\n")
+    write(tmp_path / "d", train=ROWS, test="text,label\nt,neg\n")
+    config = DataConfig(validation=str(tmp_path / "v.csv"), test=str(tmp_path / "d"))
+    corpus = load_corpus(tmp_path / "a.csv", config)
+    assert corpus.test is not None
+    assert len(corpus.train) == 30
+    assert pairs(corpus.validation, corpus.labels) == [("v", "pos")]
+    assert pairs(corpus.test, corpus.labels) == [("t", "neg")]
+    with pytest.raises(DataError, match=r"no such file: .*x\.csv"):
+        load_corpus(tmp_path / "a.csv", DataConfig(test=str(tmp_path / "x.csv")))
+
+
+def test_a_share_of_train_can_be_held_out_for_the_test(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    corpus = load_corpus(tmp_path / "a.csv", DataConfig(test_fraction=0.2))
+    assert corpus.test is not None
+    assert (len(corpus.test), len(corpus.validation), len(corpus.train)) == (6, 3, 21)
+    parts = (corpus.test, corpus.validation, corpus.train)
+    assert sorted(text for part in parts for text in texts(part)) == sorted(
+        f"text {i}" for i in range(30)
+    )
+    assert "test: 6 of 30 rows of train held out (stratified)" in corpus.notes
+    for config in (
+        DataConfig(test_fraction=0.2, test=str(tmp_path / "a.csv")),
+        DataConfig(test_fraction=0.2),
+    ):
+        write(tmp_path / "d", train=ROWS, test=ROWS)
+        with pytest.raises(ConfigError, match=r"test_fraction = 0\.2: .* has the test rows"):
+            load_corpus(tmp_path / "d", config)
+
+
+def test_columns_within_others_can_be_named(tmp_path: Path) -> None:
+    rows = [{"body": {"text": f"t{i}"}, "meta": {"mark": "ab"[i % 2]}} for i in range(6)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    config = DataConfig(text_column=("body.text",), label_column="meta.mark")
+    for source in (tmp_path / "a.jsonl", tmp_path / "a.parquet", datasets.Dataset.from_list(rows)):
+        corpus = load_corpus(source, config)
+        assert corpus.labels == ("a", "b")
+        assert set(texts(corpus.train)) < {f"t{i}" for i in range(6)}
+    with pytest.raises(DataError, match=r"columns are body, body\.text, meta, meta\.mark: pass"):
+        load_corpus(tmp_path / "a.jsonl", DataConfig(text_column=("body.txt",)))
+
+
+@pytest.mark.parametrize(
+    ("data", "cell"),
+    [
+        ("great film,pos\nbad film,neg\nso so,pos\n", "'pos'"),
+        ("1,great film\n0,bad film\n", "'1'"),
+        ("I have never seen a better film,x\nbad,y\n", "'I have never"),
+    ],
+)
+def test_a_file_without_a_line_of_names_is_noticed(tmp_path: Path, data: str, cell: str) -> None:
+    (tmp_path / "a.csv").write_text(data)
+    with pytest.raises(DataError, match=f"first line of .*looks like a row.*{cell}.*text,label"):
+        load_corpus(tmp_path / "a.csv")
+
+
+def test_odd_names_that_are_asked_for_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0,1\n" + ROWS.partition("\n")[2])
+    config = DataConfig(text_column=("0",), label_column="1")
+    assert load_corpus(tmp_path / "a.csv", config).labels == ("neg", "pos")

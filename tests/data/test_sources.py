@@ -62,7 +62,7 @@ def test_a_text_that_is_missing_in_a_table_is_left_out() -> None:
         ({"train": ["a", "b", "c"]}, "split 'train' is a list: pass a pair"),
         ({"train": ("abc", [1, 2, 3])}, "not one string"),
         ([], "split 'train' is a list: pass a pair"),
-        (["a", "b", "c"], "split 'train' is a list: pass a pair"),
+        (["a", "b", "c"], "no such file: a"),
         ([{"text": "a"}, {"text": 3}], "a column has values of several types"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),

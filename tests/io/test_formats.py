@@ -33,7 +33,7 @@ def test_the_format_is_told_from_the_name(name: str, expected: str) -> None:
     assert file_format(name) == expected
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.gz", "a.csv.bz2", ".csv.d/a"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz", "a.csv.bz2", ".csv.d/a"])
 def test_an_unknown_suffix_is_refused(name: str) -> None:
     with pytest.raises(DataError, match=r"\.parquet"):
         file_format(name)

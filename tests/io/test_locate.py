@@ -153,8 +153,28 @@ def test_one_split_is_taken_by_name_or_because_it_is_the_only_one(tmp_path: Path
         find(tmp_path / "train.csv").only("test")
 
 
+def test_a_folder_of_folders_of_texts_is_one_table_or_one_per_split(tmp_path: Path) -> None:
+    write(tmp_path / "one", "pos/1.txt", "neg/1.txt", "README")
+    found = find(tmp_path / "one")
+    assert found.single
+    assert files(found, tmp_path) == {"train": ["one"]}
+    write(tmp_path / "two", "train/pos/1.txt", "train/neg/1.txt", "test/pos/1.txt", "vocab.txt")
+    assert files(find(tmp_path / "two"), tmp_path) == {"train": ["two/train"], "test": ["two/test"]}
+
+
+def test_txt_files_count_only_if_they_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", "LICENSE.txt")
+    assert files(find(tmp_path), tmp_path) == {"train": ["a.csv"]}
+    assert files(find(tmp_path / "LICENSE.txt"), tmp_path) == {"train": ["LICENSE.txt"]}
+    write(tmp_path / "ft", "train.txt", "valid.txt.gz", "notes.txt")
+    assert files(find(tmp_path / "ft"), tmp_path / "ft") == {
+        "train": ["train.txt"],
+        "validation": ["valid.txt.gz"],
+    }
+
+
 def test_a_folder_without_data_names_what_was_found_and_what_is_expected(tmp_path: Path) -> None:
-    write(tmp_path, "notes.md", "pos/1.txt")
+    write(tmp_path, "notes.md", "pos/1.md")
     with pytest.raises(DataError, match=r"found: notes\.md, pos/.*train\.csv"):
         find(tmp_path)
     empty = tmp_path / "pos" / "empty"

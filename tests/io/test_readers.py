@@ -25,6 +25,7 @@ from textlstm.io.readers import (
     Row,
     bad_text,
     cell_of,
+    csv_delimiter,
     read_columns,
     read_rows,
     row_text,
@@ -396,3 +397,69 @@ def test_a_column_name_with_half_a_surrogate_pair_fails_its_row(tmp_path: Path) 
     (tmp_path / "a.jsonl").write_text('{"\\ud800": 1}\n{"\\ud83d\\ude00": 1}\n')
     errors = [row.error for row in read_rows(tmp_path / "a.jsonl")]
     assert errors == ["a column name is not UTF-8", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "found"),
+    [
+        ("a.csv", "text;label\na, b;0\nc;1\n", ";"),
+        ("a.csv", "text\tlabel\na\t0\n", "\t"),
+        ("a.csv", "text|label\n", "|"),
+        ("a.tsv", "text,label\na,0\n", ","),
+        ("a.csv", 'text;label\n"a\n; b";0\n', ";"),
+        ("a.csv", "text\na; b\n", ","),
+        ("a.csv", "text;x,label\na;b,0\n", ","),
+        ("a.csv", "text;label\na\n", ","),
+        ("a.csv", "", ","),
+    ],
+)
+def test_the_delimiter_of_a_csv_is_detected(
+    tmp_path: Path, name: str, data: str, found: str
+) -> None:
+    (tmp_path / name).write_text(data)
+    assert csv_delimiter(tmp_path / name, name[2:]) == found
+
+
+def test_cells_are_cut_at_the_delimiter_that_is_given_or_detected(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text;label\na, b;0\n")
+    assert [row.values for row in read_rows(path)] == [{"text": "a, b", "label": "0"}]
+    path.write_text("text:label\na:0\n")
+    assert read_columns(path) == ["text:label"]
+    assert read_columns(path, delimiter=":") == ["text", "label"]
+    assert [row.values for row in read_rows(path, delimiter=":")] == [{"text": "a", "label": "0"}]
+
+
+def test_a_txt_file_has_a_text_a_line(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.txt", b"one, two\r\n\nx __label__y\n\xff")
+    assert [row.values for row in rows] == [
+        {"text": text} for text in ("one, two", "", "x __label__y", "\udcff")
+    ]
+    assert read_columns(tmp_path / "a.txt") == ["text"]
+
+
+def test_lines_of_fasttext_begin_with_their_labels(tmp_path: Path) -> None:
+    rows = read(tmp_path, "a.txt", "__label__a one two\n__label__a __label__b x\nno label\n")
+    assert [row.values for row in rows] == [
+        {"text": "one two", "label": "a"},
+        {"text": "x", "label": "a b"},
+        {"text": "no label", "label": None},
+    ]
+    assert read_columns(tmp_path / "a.txt") == ["text", "label"]
+
+
+def test_a_folder_of_folders_has_a_row_a_file(tmp_path: Path) -> None:
+    for name, text in (("pos/2.txt", "b\nc"), ("pos/1.txt", "a"), ("neg/1.txt", "d")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "unsup").mkdir()
+    (tmp_path / "unsup" / "1.txt").write_text("e")
+    (tmp_path / "pos" / "notes.md").write_text("no")
+    assert [tuple(row.values.values()) for row in read_rows(tmp_path)] == [
+        ("d", "neg", "neg/1.txt"),
+        ("a", "pos", "pos/1.txt"),
+        ("b\nc", "pos", "pos/2.txt"),
+        ("e", None, "unsup/1.txt"),
+    ]
+    assert [row.number for row in read_rows(tmp_path, skip=2)] == [3, 4]
+    assert read_columns(tmp_path) == ["text", "label", "file"]

@@ -184,6 +184,44 @@ def test_blank_texts_get_a_reason_and_no_label(classifier, tmp_path, name):
     assert [row.get("error") for row in out] == [None, "blank", "blank"]
 
 
+def test_cells_of_a_csv_with_another_delimiter_are_kept(classifier, tmp_path):
+    (tmp_path / "in.csv").write_text("text;mark\ndull, slow;good\n")
+    _, (row,) = classified(classifier, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (row["text"], row["mark"]) == ("dull, slow", "good")
+    (tmp_path / "in.csv").write_text("text:mark\ndull:good\n")
+    _, (row,) = classified(classifier, tmp_path / "in.csv", tmp_path / "o.csv", delimiter=":")
+    assert (row["text"], row["mark"]) == ("dull", "good")
+
+
+def test_a_file_without_a_line_of_names_is_refused(classifier, tmp_path):
+    (tmp_path / "in.csv").write_text("I have never seen a better film\ndull\n")
+    with pytest.raises(DataError, match=r"first line of .* looks like a row"):
+        classified(classifier, tmp_path / "in.csv", tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("kind", ["txt", "folder", "jsonl"])
+def test_plain_texts_folders_and_inner_columns_are_inputs(classifier, tmp_path, kind):
+    source = tmp_path / f"in.{kind}"
+    options = {}
+    if kind == "txt":
+        source.write_text("__label__x dull\n__label__y bright\n")
+    elif kind == "jsonl":
+        source.write_text('{"body": {"text": "dull"}}\n{"body": {"text": "bright"}}\n')
+        options = {"text_column": "body.text"}
+    else:
+        source = tmp_path / "in"
+        for label, text in (("x", "dull"), ("y", "bright")):
+            (source / label).mkdir(parents=True)
+            (source / label / "1.txt").write_text(text)
+    summary, rows = classified(classifier, source, tmp_path / "out.csv", **options)
+    assert summary.rows == 2
+    column = "label" if kind == "jsonl" else "predicted_label"
+    expected = classifier.predict(["dull", "bright"])
+    assert [row[column] for row in rows] == [prediction.label for prediction in expected]
+    with pytest.raises(DataError, match="can't be written as txt"):
+        classified(classifier, source, tmp_path / "out.txt", **options)
+
+
 def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
     source = write_input(tmp_path / "in.csv", [{"id": i, "text": TEXTS[i % 6]} for i in range(30)])
     _, whole = classified(classifier, source, tmp_path / "whole.jsonl")

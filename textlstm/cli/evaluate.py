@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Split
 
 DATA_OPTIONS = (
-    *("text_column", "label_column", "label_separator"),
+    *("text_column", "label_column", "label_separator", "delimiter"),
     *("dataset_config", "dataset_revision"),
 )
 _RUN = ("batch_size", "precision", "threads", "device")

@@ -13,7 +13,7 @@ from textlstm.cli.paths import require_data, require_file, require_free
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.options import add_flags, build
 
-_DATA = ("text_column", "dataset_config", "dataset_revision")
+_DATA = ("text_column", "delimiter", "dataset_config", "dataset_revision")
 _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 

@@ -31,6 +31,7 @@ def import_files(
     text_columns: Sequence[str],
     label_column: str | None,
     cells: LabelCells = ONE_LABEL,
+    delimiter: str | None = None,
 ) -> datasets.Dataset:
     """Open files of rows by way of an Arrow file in the cache, made if it isn't there yet.
 
@@ -40,6 +41,7 @@ def import_files(
         label_column: the column that holds the label, if it is wanted; its values become names
             (`label_name`).
         cells: how it is read.
+        delimiter: as for `read_rows`.
 
     Returns:
         A dataset of these columns, all of them strings, or lists of strings where a row may have
@@ -51,18 +53,24 @@ def import_files(
         OutputError: the cache folder can't be written to.
     """
     places = [str(file.resolve()) for file in files]
-    stats = [file.stat() for file in files]
+    parts = [part for file in files for part in (sorted(file.rglob("*.txt")) or [file])]
+    stats = [part.stat() for part in parts]
     # Size and times alone would miss a file replaced by a copy with its old time (cp -p).
-    state = [[s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats]
+    state: list[Any] = [
+        [s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats
+    ]
+    state += [str(part) for part in parts if len(parts) > len(files)]  # folders name labels
     several = [cells.lists, cells.separator] if cells.multi_label else []
+    several += [delimiter] if delimiter else []
     where = _hash([places, list(text_columns), label_column, *several])
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "textlstm"
     target = folder / f"{where}-{_hash([_CACHE_FORMAT, state])}.arrow"
     if not target.is_file():
         try:
             with atomic_path(target) as temporary:
+                batches = _batches(files, text_columns, label_column, cells, delimiter)
                 lists = label_column if cells.multi_label else None
-                _write_arrow(temporary, _batches(files, text_columns, label_column, cells), lists)
+                _write_arrow(temporary, batches, lists)
         except OutputError as error:
             raise OutputError(f"{error}: set HF_DATASETS_CACHE to a folder with room") from error
         _remove_stale(folder, where, target)
@@ -106,13 +114,14 @@ def _batches(
     text_columns: Sequence[str],
     label_column: str | None,
     cells: LabelCells,
+    delimiter: str | None,
 ) -> Iterator[_Batch]:
     """Read texts and label names in batches that are limited in rows and in characters."""
     columns = [*text_columns, *([] if label_column is None else [label_column])]
     batch: _Batch = {column: [] for column in columns}
     characters = 0
     for file in files:
-        for row in read_rows(file, columns=columns):
+        for row in read_rows(file, columns=columns, delimiter=delimiter):
             if row.error:
                 raise DataError(f"row {row.number} of {file} does not parse: {row.error}")
             for column in text_columns:

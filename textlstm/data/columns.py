@@ -19,8 +19,9 @@ from textlstm.io.guess import (
     class_names_of_file,
     kinds_of_file,
     kinds_of_schema,
+    suspect_header,
 )
-from textlstm.io.readers import read_columns
+from textlstm.io.readers import read_columns, read_rows
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,14 @@ class Table(TableColumns):
     Args:
         files: the files that hold the rows, in order, or
         dataset: the dataset that does.
+        delimiter: separates the cells of csv and tsv; detected if None.
+        separator: what stands between several labels, where the format says so (fastText).
     """
 
     files: tuple[Path, ...] = ()
     dataset: datasets.Dataset | None = None
+    delimiter: str | None = None
+    separator: str | None = None
 
     @classmethod
     def of_dataset(cls, name: str, dataset: datasets.Dataset) -> Table:
@@ -42,12 +47,13 @@ class Table(TableColumns):
         return cls(name, kinds, class_names_of_dataset(dataset), dataset=dataset)
 
     @classmethod
-    def of_files(cls, files: Sequence[Path], name: str = "") -> Table:
+    def of_files(cls, files: Sequence[Path], name: str = "", delimiter: str | None = None) -> Table:
         """Describe files of rows, which must have the columns of the first one.
 
         Args:
             files: the files.
             name: how messages call them; the path of the first if not given.
+            delimiter: as for `read_rows`.
 
         Raises:
             DataError: the first file can't be read, or two files name the same labels in
@@ -59,7 +65,17 @@ class Table(TableColumns):
         for other in files[1:]:
             if class_names_of_file(other) != class_names:
                 raise DataError(f"{first} and {other} name their labels differently")
-        return cls(name, kinds_of_file(first), class_names, tuple(files))
+        kinds = kinds_of_file(first, delimiter=delimiter)
+        several = "label" in kinds and any(map(_has_several_labels, files))
+        return cls(
+            name,
+            kinds,
+            class_names,
+            suspect_header(first, delimiter),
+            tuple(files),
+            delimiter=delimiter,
+            separator=" " if several else None,
+        )
 
     def cells(self, label_column: str, separator: str | None) -> LabelCells:
         """Return how the cells of the label column are read.
@@ -70,7 +86,7 @@ class Table(TableColumns):
         """
         if self.kinds[label_column] == "list":
             return LabelCells(lists=True)
-        return LabelCells(separator=separator)
+        return LabelCells(separator=separator or self.separator)
 
     def open(
         self,
@@ -96,14 +112,24 @@ class Table(TableColumns):
         """
         columns = [*text_columns, *([] if label_column is None else [label_column])]
         if self.dataset is not None:
-            return self.dataset.select_columns(columns)
+            inner = set(columns) - set(self.dataset.column_names)
+            dataset = self.dataset.flatten() if inner else self.dataset
+            return dataset.select_columns(columns)
         for file in self.files[1:]:
             if file_format(file) != "jsonl":  # there, what a row does not have is null
-                table = TableColumns(str(file), dict.fromkeys(read_columns(file), ""))
+                names = read_columns(file, delimiter=self.delimiter)
+                table = TableColumns(str(file), dict.fromkeys(names, ""))
                 for column in columns:
                     flag = "--label-column" if column == label_column else "--text-column"
                     table.require(column, flag)
-        return import_files(self.files, text_columns, label_column, cells)
+        return import_files(self.files, text_columns, label_column, cells, self.delimiter)
+
+
+def _has_several_labels(file: Path) -> bool:
+    """Whether a line of a fastText file has more than one label."""
+    if file_format(file) != "txt":
+        return False
+    return any(" " in (row.values.get("label") or "") for row in read_rows(file))
 
 
 def choose_columns(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from textlstm.data.scan import Scan, scan_table
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
 from textlstm.data.stratify import stratified_part
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
+from textlstm.io.formats import file_format
 from textlstm.io.locate import SPLIT_NAMES, Located
 
 __all__ = [
@@ -103,12 +104,19 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         DataError: the data can't be found, read or learned from; says what and where.
     """
     found = find_tables(source, config)
+    _add_splits(found, config)
     scans, notes = _scan_splits(found, config)
     _spell_alike(list(scans.values()))
     labels = _labels_of_train(scans["train"], notes)
     for scan in scans.values():
         _check_known(scan, labels, "in train")
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
+    if config.test_fraction:
+        whole = splits["train"]
+        cut = stratified_part(whole.labels, config.test_fraction, seed + 1)
+        splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
+        splits["test"] = whole.select(cut)
+        notes.append(f"test: {len(cut):,} of {len(whole):,} rows of train held out (stratified)")
     if "validation" not in splits:
         whole = splits["train"]
         cut = stratified_part(whole.labels, config.validation_fraction, seed)
@@ -133,6 +141,20 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         fingerprint=_fingerprint(scans, labels),
         dataset_id=found.dataset_id,
     )
+
+
+def _add_splits(found: Located[Table], config: DataConfig) -> None:
+    """Add the splits that `config` names files for, instead of those of the source."""
+    if config.test_fraction and (config.test or "test" in found.splits):
+        raise ConfigError(
+            f"test_fraction = {config.test_fraction:g}: {config.test or found.name} has the test "
+            "rows: pass only one of them"
+        )
+    bare = replace(config, validation=None, test=None, dataset_config=None, dataset_revision=None)
+    for split, name in (("validation", config.validation), ("test", config.test)):
+        if name is not None:
+            given = find_tables(name, bare)
+            found.splits[split] = given.splits["train"] if given.single else given.split(split)
 
 
 def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
@@ -268,6 +290,8 @@ def _cells_like(
             f"label column {label!r} of {table.name} holds several labels a row, and {other} one: "
             "give data with one label a row"
         )
+    if multi_label and table.files and file_format(table.files[0]) == "txt":
+        return LabelCells(separator=" ")
     if multi_label and not cells.multi_label:
         raise DataError(
             f"label column {label!r} of {table.name} holds one label a row, and {other} lists of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -47,7 +48,10 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
     if isinstance(source, Mapping) and not isinstance(source, datasets.DatasetDict):
         made = {split: _make_dataset(split, rows, separator) for split, rows in source.items()}
         found = locate(datasets.DatasetDict(made), config, name="texts and labels")
-    elif isinstance(source, tuple | list) or hasattr(source, "columns"):
+    elif hasattr(source, "columns") or (
+        isinstance(source, tuple | list)
+        and not (source and all(isinstance(item, str | os.PathLike) for item in source))
+    ):
         found = locate(_make_dataset("train", source, separator), config)
     else:
         found = locate(source, config)
@@ -57,7 +61,9 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
         if isinstance(rows, datasets.Dataset):
             tables[split] = Table.of_dataset(name, rows)
         else:  # where the sample lies is nobody's business in a model card
-            tables[split] = Table.of_files(rows, name if found.name == "sample" else "")
+            tables[split] = Table.of_files(
+                rows, name if found.name == "sample" else "", config.delimiter
+            )
     return Located(found.name, tables, found.single, found.notes, found.dataset_id)
 
 

@@ -52,20 +52,34 @@ def file_format(path: str | os.PathLike[str]) -> str:
         path: the file, which need not exist.
 
     Returns:
-        'csv', 'tsv', 'jsonl' or 'parquet'.
+        'csv', 'tsv', 'jsonl', 'parquet' or 'txt' (a text a line, perhaps after `__label__`
+        words as fastText has them); 'folder' for a folder with one folder of .txt files per label.
 
     Raises:
         DataError: the name ends in nothing that is known.
     """
+    if is_label_folder(Path(path)):
+        return "folder"
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
-    if suffixes and suffixes[-1] in SUFFIXES:
-        return SUFFIXES[suffixes[-1]]
+    if suffixes and suffixes[-1] in (*SUFFIXES, ".txt"):
+        return SUFFIXES.get(suffixes[-1], "txt")
     raise DataError(
         f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}, "
         f"each also with {' or '.join(COMPRESSIONS)}"
     )
+
+
+def is_label_folder(path: Path) -> bool:
+    """Whether a folder has one folder of .txt files per label and no other data."""
+    return path.is_dir() and bool(label_folders(path))
+
+
+def label_folders(path: Path) -> list[Path]:
+    """Return the folders within a folder that hold .txt files, in the order of their names."""
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    return [folder for folder in folders if next(folder.glob("*.txt"), None)]
 
 
 def looks_local(name: str) -> bool:
@@ -85,10 +99,10 @@ def looks_local(name: str) -> bool:
 def check_file(path: str | os.PathLike[str], format: str | None) -> tuple[Path, str]:
     """Check that a file exists; return its path and format (default: detected from the name)."""
     path = Path(path)
-    known = sorted(set(SUFFIXES.values()))
+    known = sorted({*SUFFIXES.values(), "txt"})
     if format is not None and format not in known:
         raise DataError(f"format {format!r}: must be one of {', '.join(known)}")
-    if path.is_dir():
+    if path.is_dir() and not is_label_folder(path):
         raise DataError(f"{path} is a folder, not a file")
     if not path.exists():
         raise DataError(f"no such file: {path}")

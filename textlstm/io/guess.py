@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ TEXT_KINDS = ("text", "digits", "mixed", "null")
 LABEL_KINDS = (*TEXT_KINDS, "number", "boolean", "list")
 
 _SAMPLE_ROWS = 100
+_MOST_WORDS = 5  # of a column's name
+_PLAIN_FORMATS = ("txt", "folder")
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class TableColumns:
         kinds: column to 'text', 'number', 'boolean', 'list', 'null', 'mixed' or an Arrow type;
             a csv column of numbers is 'digits'.
         class_names: column to the names of its labels, where they are stored as whole numbers.
+        suspect: the name of a column that looks like the cell of a row (see `suspect_header`).
     """
 
     name: str
     kinds: dict[str, str]
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspect: str = ""
 
     def guess_label(self, taken: Sequence[str] = ()) -> str | None:
         """Return the only column with a label's name, else the only one of named classes.
@@ -64,7 +68,7 @@ class TableColumns:
         """
         found = self._named(TEXT_NAMES, (label,))
         if len(found) != 1:
-            found = [column for column, kind in self.kinds.items() if kind == "text"]
+            found = [column for column in self._outer() if self.kinds[column] == "text"]
             found = [column for column in found if column != label]
         if not found and len(self.kinds) == 1:
             found = list(self.kinds)
@@ -89,7 +93,17 @@ class TableColumns:
         return text, self.guess_notes(*[] if asked else [f"text {text[0]!r}"])
 
     def guess_notes(self, *guessed: str) -> list[str]:
-        """Return the note on guessed columns, each given as "text 'review'"."""
+        """Return the note on guessed columns, each given as "text 'review'".
+
+        Raises:
+            DataError: the table seems to have no line of column names.
+        """
+        if guessed and self.suspect:
+            raise DataError(
+                f"the first line of {self.name} looks like a row, not like the names of columns "
+                f"({self.suspect!r:.60}): add a line such as text,label above it, or pass "
+                "--text-column and --label-column if it does name them"
+            )
         return [f"columns detected in {self.name}: {', '.join(guessed)}"] if guessed else []
 
     def require_texts(self, columns: Sequence[str], label: str | None = None) -> None:
@@ -124,6 +138,7 @@ class TableColumns:
 
     def unclear(self, *parts: str) -> DataError:
         """Return the error for what can't be guessed: 'text', 'label' or both."""
+        self.guess_notes(*parts)
         flags = " and ".join(f"--{part}-column" for part in parts)
         return DataError(
             f"cannot tell which column of {self.name} is the {' and the '.join(parts)}; its "
@@ -131,12 +146,40 @@ class TableColumns:
         )
 
     def _named(self, names: Sequence[str], taken: Sequence[str | None]) -> list[str]:
-        free = [column for column in self.kinds if column not in taken]
+        free = [column for column in self._outer() if column not in taken]
         return [column for column in free if column.strip().lower() in names]
+
+    def _outer(self) -> list[str]:
+        """Return the columns that do not lie within others."""
+        return [name for name in self.kinds if name.rpartition(".")[0] not in self.kinds]
 
     def _listing(self) -> str:
         names = list(self.kinds)
         return ", ".join(names[:30]) + (f" and {len(names) - 30} more" if names[30:] else "")
+
+
+def suspect_header(path: Path, delimiter: str | None = None) -> str:
+    """Return the name of a csv column that looks like the cell of a row, or ''.
+
+    A name that texts or labels often have speaks for a line of names. Otherwise a name is suspect
+    that is a number, has five words or more, or is also a value in its column.
+
+    Args:
+        path: the file; one of another format has no such line.
+        delimiter: as for `read_rows`.
+    """
+    if file_format(path) not in ("csv", "tsv"):
+        return ""
+    columns = read_columns(path, delimiter=delimiter)
+    if any(column.strip().lower() in TEXT_NAMES + LABEL_NAMES for column in columns):
+        return ""
+    rows = list(itertools.islice(read_rows(path, delimiter=delimiter), _SAMPLE_ROWS))
+    for column in columns:
+        number = _kind_of_value(column, spelled=True) == "digits"
+        repeated = column.strip() and any(row.values.get(column) == column for row in rows)
+        if number or repeated or len(column.split()) >= _MOST_WORDS:
+            return column
+    return ""
 
 
 def delimiter_hint(columns: Iterable[str]) -> str:
@@ -151,15 +194,26 @@ def delimiter_hint(columns: Iterable[str]) -> str:
 
 def kinds_of_schema(schema: pa.Schema) -> dict[str, str]:
     """Return the kind of each column of an Arrow schema (see `TableColumns`)."""
-    return {column.name: _kind_of_type(column.type) for column in schema}
+    return dict(_kinds_of_fields(schema))
 
 
-def kinds_of_file(path: Path, *, strict: bool = True) -> dict[str, str]:
+def _kinds_of_fields(fields: Iterable[Any], head: str = "") -> Iterator[tuple[str, str]]:
+    for field_ in fields:
+        yield head + field_.name, _kind_of_type(field_.type)
+        if pa.types.is_struct(field_.type):
+            inner = [field_.type.field(index) for index in range(field_.type.num_fields)]
+            yield from _kinds_of_fields(inner, f"{head}{field_.name}.")
+
+
+def kinds_of_file(
+    path: Path, *, strict: bool = True, delimiter: str | None = None
+) -> dict[str, str]:
     """Return the kind of each column of a file, from its schema or its first 100 rows.
 
     Args:
         path: a file that `read_rows` reads.
         strict: whether a row that can't be read is an error.
+        delimiter: as for `read_rows`.
 
     Raises:
         DataError: the file can't be read; if `strict`, also if one of these rows can't.
@@ -168,9 +222,11 @@ def kinds_of_file(path: Path, *, strict: bool = True) -> dict[str, str]:
     if format == "parquet":
         with clear_errors(path), open_parquet(path) as parquet:
             return kinds_of_schema(parquet.schema_arrow)
-    columns = read_columns(path) if format != "jsonl" else []
+    columns = read_columns(path, delimiter=delimiter) if format != "jsonl" else []
+    if format in _PLAIN_FORMATS:
+        return dict.fromkeys(columns, "text")
     rows = []
-    for row in itertools.islice(read_rows(path), _SAMPLE_ROWS):
+    for row in itertools.islice(read_rows(path, delimiter=delimiter), _SAMPLE_ROWS):
         if row.error and strict:
             hint = delimiter_hint(columns)
             raise DataError(f"row {row.number} of {path} does not parse: {row.error}{hint}")
@@ -190,9 +246,17 @@ def kinds_of_rows(
     """
     seen: dict[str, set[str]] = {column: set() for column in columns}
     for row in rows:
-        for column, value in row.items():
+        for column, value in _flat(row):
             seen.setdefault(column, set()).add(_kind_of_value(value, spelled=spelled))
     return {column: _common_kind(kinds - {"null"}, spelled) for column, kinds in seen.items()}
+
+
+def _flat(values: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield columns with their values, those within others after them as `body.text`."""
+    for name, value in values.items():
+        yield head + name, value
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{head}{name}.")
 
 
 def _common_kind(kinds: set[str], spelled: bool) -> str:

@@ -20,7 +20,13 @@ from textlstm.config import PredictionConfig
 from textlstm.errors import DataError
 from textlstm.io.arrow import batch_values
 from textlstm.io.formats import EmptyFileError, Meter, check_file
-from textlstm.io.guess import TableColumns, class_names_of_dataset, kinds_of_file, kinds_of_schema
+from textlstm.io.guess import (
+    TableColumns,
+    class_names_of_dataset,
+    kinds_of_file,
+    kinds_of_schema,
+    suspect_header,
+)
 from textlstm.io.locate import Name, locate
 from textlstm.io.readers import Row, read_rows
 from textlstm.io.schema import columns_of
@@ -151,10 +157,10 @@ def find_input(source: Name, config: PredictionConfig, target_format: str) -> Ro
     """
     found = locate(source, config)
     if found.listed and config.split is None:
-        return FileRows.of_files(found.listed, found.name, target_format)
+        return FileRows.of_files(found.listed, found.name, target_format, config.delimiter)
     name, rows = found.only(config.split)
     if isinstance(rows, tuple):
-        return FileRows.of_files(rows, name, target_format)
+        return FileRows.of_files(rows, name, target_format, config.delimiter)
     return DatasetRows(name, rows)
 
 
@@ -169,6 +175,8 @@ class FileRows:
         columns: names and types of the columns.
         total: how many rows they have, if that is known.
         kinds: the kind of each column, as far as the first rows tell.
+        delimiter: separates the cells of csv and tsv; detected if None.
+        suspect: as in `TableColumns`.
     """
 
     name: str
@@ -177,15 +185,20 @@ class FileRows:
     columns: pa.Schema
     total: int | None
     kinds: dict[str, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    suspect: str = ""
 
     @classmethod
-    def of_files(cls, files: Sequence[Path], name: str, target_format: str) -> FileRows:
+    def of_files(
+        cls, files: Sequence[Path], name: str, target_format: str, delimiter: str | None = None
+    ) -> FileRows:
         """Look at files.
 
         Args:
             files: at least one.
             name: how messages call them.
             target_format: of the output: types of json lines matter only to some.
+            delimiter: as for `read_rows`.
 
         Raises:
             DataError: a file can't be read, or the files are not alike.
@@ -198,16 +211,17 @@ class FileRows:
                 f"name those of one format, such as {first.parent / '*'}{first.suffix}"
             )
         sizes = tuple(file.stat().st_size for file in files)
-        schema, rows = columns_of(files, target_format)
+        schema, rows = columns_of(files, target_format, delimiter)
         kinds = kinds_of_schema(schema)
         if "parquet" not in formats:
             first = next(file for file, size in zip(files, sizes, strict=True) if size)
-            kinds |= kinds_of_file(first, strict=False)
-        return cls(name, tuple(files), sizes, schema, rows, kinds)
+            kinds |= kinds_of_file(first, strict=False, delimiter=delimiter)
+        suspect = suspect_header(files[0], delimiter) if sizes[0] else ""
+        return cls(name, tuple(files), sizes, schema, rows, kinds, delimiter, suspect)
 
     def described(self) -> TableColumns:
         """Return the kinds of the columns."""
-        return TableColumns(self.name, self.kinds)
+        return TableColumns(self.name, self.kinds, suspect=self.suspect)
 
     @cached_property
     def _groups(self) -> list[range]:
@@ -236,7 +250,9 @@ class FileRows:
             try:
                 # only the one file of a group by itself can be entered anywhere
                 alone = len(self._groups[group]) == 1
-                for row in read_rows(file, skip=skip if alone else 0, meter=meter):
+                for row in read_rows(
+                    file, skip=skip if alone else 0, meter=meter, delimiter=self.delimiter
+                ):
                     if skip and not alone:
                         skip -= 1
                     else:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Union
 
 from textlstm.errors import ConfigError, DataError
-from textlstm.io.formats import COMPRESSIONS, SUFFIXES, check_file, first_line, looks_local
+from textlstm.io.formats import (
+    COMPRESSIONS,
+    SUFFIXES,
+    check_file,
+    first_line,
+    is_label_folder,
+    looks_local,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -159,7 +166,7 @@ def _is_pattern(name: str) -> bool:
 
 def _checked(path: Path) -> Path:
     path, _ = check_file(path, None)
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise DataError(f"{path} is a pipe or device: write its rows to a file first")
     return path
 
@@ -193,8 +200,12 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     if not folder.is_dir():
         raise DataError(f"{name}: the folder {folder} is missing: install textlstm again")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    splits, others = _by_split([path for path in entries if path.is_dir() or is_data(path)])
-    unused = [path for path in others if path.is_file()]
+    splits, others = _by_split(
+        [path for path in entries if path.is_dir() or _stem(path) != path.name]
+    )
+    unused = [path for path in others if is_data(path)]
+    if not splits and not unused and is_label_folder(folder):
+        return Located(name, {"train": (folder,)}, single=True)
     if splits:
         notes = [f"not used in {name}: {', '.join(path.name for path in unused)}"]
         return Located(name, splits, notes=notes if unused else [])
@@ -229,7 +240,12 @@ def _files_of_split(split: str, origins: list[Path]) -> tuple[Path, ...]:
     if len(origins) > 1 and not numbered:
         names = ", ".join(path.name for path in origins)
         raise DataError(f"{origins[0].parent} has several sources for {split}: {names}")
-    return tuple(_data_files(origins[0]) if origins[0].is_dir() else origins)
+    folder = origins[0]
+    if not folder.is_dir():
+        return tuple(origins)
+    if is_label_folder(folder) and not any(map(is_data, folder.iterdir())):
+        return (folder,)
+    return tuple(_data_files(folder))
 
 
 def _data_files(folder: Path) -> list[Path]:
@@ -241,7 +257,9 @@ def _data_files(folder: Path) -> list[Path]:
 
 def is_data(path: Path) -> bool:
     """Whether a path is a file that by its name holds rows; others, like a README, don't count."""
-    return path.is_file() and not path.name.startswith(".") and _stem(path) != path.name
+    plain = path.name.lower().removesuffix(".gz").removesuffix(".zst").endswith(".txt")
+    named = _stem(path) != path.name and not plain
+    return path.is_file() and not path.name.startswith(".") and named
 
 
 def _stem(path: Path) -> str:
@@ -249,7 +267,7 @@ def _stem(path: Path) -> str:
     name = path.name
     for suffix in COMPRESSIONS:
         name = name.removesuffix(suffix)
-    for suffix in SUFFIXES:
+    for suffix in (*SUFFIXES, ".txt"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return path.name

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textlstm.errors import ConfigError, OutputError
+from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io.atomic import sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
@@ -67,7 +67,10 @@ class Target:
         if target.is_dir() or name.endswith(("/", os.sep)) or not target.suffix:
             return cls(target, "parquet", True, "")
         suffix = target.suffix.lower()
-        return cls(target, file_format(target), False, suffix if suffix in COMPRESSIONS else "")
+        kind = file_format(target)
+        if kind == "txt":
+            raise DataError(f"{target}: rows can't be written as txt: name it .csv or .jsonl")
+        return cls(target, kind, False, suffix if suffix in COMPRESSIONS else "")
 
     def require_free(self, *, overwrite: bool) -> None:
         """Raise an `OutputError` if the path holds something that must not be replaced."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import json
 import os
@@ -28,6 +29,7 @@ from textlstm.io.formats import (
     clear_errors,
     file_format,
     first_line,
+    label_folders,
     open_lines,
     open_parquet,
     open_text,
@@ -35,6 +37,8 @@ from textlstm.io.formats import (
 
 __all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_rows", "row_text"]
 
+_LABEL_MARK = "__label__"  # of fastText
+_UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
@@ -72,6 +76,7 @@ def read_rows(
     columns: Sequence[str] | None = None,
     skip: int = 0,
     meter: Meter | None = None,
+    delimiter: str | None = None,
 ) -> Iterator[Row]:
     """Read a file row by row.
 
@@ -79,12 +84,14 @@ def read_rows(
     up to the end of its first line; reading goes on with the next line.
 
     Args:
-        path: a csv, tsv, json lines or parquet file, plain or ending in .gz or .zst.
-        format: 'csv', 'tsv', 'jsonl' or 'parquet'; told from the name if not given.
+        path: a csv, tsv, json lines, parquet or txt file, plain or ending in .gz or .zst, or a
+            folder with one folder of .txt files per label.
+        format: one of those of `file_format`; told from the name if not given.
         columns: the only columns wanted of a parquet file, which spares reading the others;
             rows of other formats always hold all of theirs.
         skip: how many rows to pass over at the beginning.
         meter: told how much of the file is read (not of parquet).
+        delimiter: separates the cells of a csv or tsv; detected if not given.
 
     Returns:
         An iterator of all rows in order, good and bad.
@@ -98,15 +105,23 @@ def read_rows(
         return _read_parquet(path, columns, skip)
     if kind == "jsonl":
         return _read_json_lines(path, skip, meter)
-    return itertools.islice(_read_csv(path, kind, meter), skip, None)
+    if kind == "txt":
+        return itertools.islice(_read_lines(path, meter), skip, None)
+    if kind == "folder":
+        return itertools.islice(_read_label_folder(path), skip, None)
+    delimiter = delimiter or csv_delimiter(path, kind)
+    return itertools.islice(_read_csv(path, delimiter, meter), skip, None)
 
 
-def read_columns(path: str | os.PathLike[str], *, format: str | None = None) -> list[str]:
-    """Give the names of the columns of a file.
+def read_columns(
+    path: str | os.PathLike[str], *, format: str | None = None, delimiter: str | None = None
+) -> list[str]:
+    """Return the names of the columns of a file.
 
     Args:
         path: as for `read_rows`.
         format: as for `read_rows`.
+        delimiter: as for `read_rows`.
 
     Returns:
         The names in the order of the file; for json lines those of the first good row, so
@@ -118,12 +133,42 @@ def read_columns(path: str | os.PathLike[str], *, format: str | None = None) -> 
     path, kind = check_file(path, format)
     if kind == "jsonl":
         return next((list(row.values) for row in _read_json_lines(path) if not row.error), [])
+    if kind == "folder":
+        return ["text", "label", "file"]
     with clear_errors(path):
         if kind == "parquet":
             with open_parquet(path) as file:
                 return _unique(path, file.schema_arrow.names)
+        if kind == "txt":
+            with open_text(path) as text:
+                labelled = next(text, "").startswith(_LABEL_MARK)
+                return ["text", "label"] if labelled else ["text"]
+        delimiter = delimiter or csv_delimiter(path, kind)
         with open_text(path) as text:
-            return _read_header(path, _records(text, _DELIMITERS[kind]))
+            return _read_header(path, _records(text, delimiter))
+
+
+def csv_delimiter(path: Path, kind: str) -> str:
+    """Return what separates the cells of a csv or tsv: a comma or tab unless its rows say other.
+
+    Another mark is taken where the first rows are one cell each, and several, as many in each,
+    if they are cut at that mark.
+    """
+    expected = _DELIMITERS[kind]
+    with clear_errors(path), open_text(path) as text:
+        head = text.read(2**16)
+
+    def fields(mark: str) -> set[int]:
+        records = itertools.islice(_records(io.StringIO(head, newline=""), mark), 3)
+        return {len(record) if isinstance(record, list) else 0 for record in records}
+
+    header = next(_records(io.StringIO(head, newline=""), expected), [])
+    if len(header) == 1 and isinstance(header, list):
+        for mark in (";", "\t", "|", ","):
+            counts = fields(mark) if mark in header[0] else {1}
+            if len(counts) == 1 and min(counts) > 1:
+                return mark
+    return expected
 
 
 def bad_text(value: Any) -> str | None:
@@ -186,9 +231,38 @@ def cell_of(values: Mapping[str, Any], column: str) -> Any:
     return cell_of(inner, rest) if isinstance(inner, Mapping) else None
 
 
-def _read_csv(path: Path, kind: str, meter: Meter | None) -> Iterator[Row]:
+def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
+    """Read a text a line; if the first begins with `__label__`, each begins with its labels."""
     with clear_errors(path), open_text(path, meter) as text:
-        records = _records(text, _DELIMITERS[kind])
+        labelled = False
+        for number, line in enumerate(text, 1):
+            line = line.rstrip("\r\n")
+            labelled = labelled or (number == 1 and line.startswith(_LABEL_MARK))
+            if not labelled:
+                yield Row(number, {"text": line})
+                continue
+            labels = []
+            while line.startswith(_LABEL_MARK):
+                label, _, line = line.partition(" ")
+                labels.append(label.removeprefix(_LABEL_MARK))
+            yield Row(number, {"text": line, "label": " ".join(labels) or None})
+
+
+def _read_label_folder(path: Path) -> Iterator[Row]:
+    """Read the .txt files of a folder of folders, each named for the label of its texts."""
+    number = 0
+    for folder in label_folders(path):
+        label = None if folder.name.lower() in _UNLABELLED else folder.name
+        for file in sorted(folder.glob("*.txt")):
+            number += 1
+            with clear_errors(file), open_text(file) as text:
+                name = file.relative_to(path).as_posix()
+                yield Row(number, {"text": text.read(), "label": label, "file": name})
+
+
+def _read_csv(path: Path, delimiter: str, meter: Meter | None) -> Iterator[Row]:
+    with clear_errors(path), open_text(path, meter) as text:
+        records = _records(text, delimiter)
         header = _read_header(path, records)
         for number, record in enumerate(records, 1):
             if isinstance(record, str):
@@ -344,7 +418,8 @@ def _read_parquet(path: Path, columns: Sequence[str] | None, skip: int) -> Itera
     with clear_errors(path), open_parquet(path) as file:
         names = _unique(path, file.schema_arrow.names)
         if columns is not None:
-            names = [name for name in names if name in columns]
+            wanted = {*columns, *(column.partition(".")[0] for column in columns)}
+            names = [name for name in names if name in wanted]
         first, number = _group_of(file.metadata, skip)
         batches = file.iter_batches(
             _parquet_batch_rows(file.metadata),

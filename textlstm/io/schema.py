@@ -17,13 +17,16 @@ from textlstm.io.writers import decodable
 _SCANNED_TOGETHER = 1000  # rows
 
 
-def columns_of(paths: Sequence[Path], target_format: str) -> tuple[pa.Schema, int | None]:
+def columns_of(
+    paths: Sequence[Path], target_format: str, delimiter: str | None = None
+) -> tuple[pa.Schema, int | None]:
     """Find the columns of files and their types, as a target of some format needs them.
 
     Args:
         paths: files that `read_rows` reads, all of one format. An empty one among several has
             no rows.
         target_format: 'csv', 'tsv', 'jsonl' or 'parquet'.
+        delimiter: as for `read_rows`.
 
     Returns:
         (names and types, of csv and tsv all strings; how many rows there are, if that is known).
@@ -39,7 +42,7 @@ def columns_of(paths: Sequence[Path], target_format: str) -> tuple[pa.Schema, in
     total: int | None = 0
     for path in paths:
         try:
-            schema, rows = _head(path)
+            schema, rows = _head(path, delimiter)
             parts.append((path, schema))
             total = None if total is None or rows is None else total + rows
         except EmptyFileError:
@@ -50,9 +53,9 @@ def columns_of(paths: Sequence[Path], target_format: str) -> tuple[pa.Schema, in
     return _common(parts), total
 
 
-def _head(path: Path) -> tuple[pa.Schema, int | None]:
+def _head(path: Path, delimiter: str | None) -> tuple[pa.Schema, int | None]:
     """Read the columns of a csv or parquet file from its head or foot."""
-    names = read_columns(path)
+    names = read_columns(path, delimiter=delimiter)
     if file_format(path) != "parquet":
         return pa.schema([(name, pa.string()) for name in names]), None
     with open_parquet(path) as file:
