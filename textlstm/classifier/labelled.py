@@ -28,7 +28,7 @@ def is_source(data: Any) -> bool:
     return (
         isinstance(data, str | os.PathLike | Mapping)
         or hasattr(data, "column_names")  # a Dataset
-        or hasattr(data, "columns")  # a DataFrame
+        or hasattr(data, "iloc")  # a DataFrame; a split has columns, too
         or (isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], str))
         or (isinstance(data, list) and bool(data) and isinstance(data[0], Mapping))
     )
