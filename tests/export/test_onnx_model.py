@@ -63,6 +63,27 @@ def test_several_labels_and_their_separator_are_those_of_the_training(tmp_path):
     assert [row["label"] for row in labelled(tmp_path / "onnx.csv")] == expected
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_it_is_evaluated_as_the_classifier_is(tmp_path, several):
+    classifier = tiny_tagger(labels=("a", "b", "c")) if several else tiny_classifier()
+    export_onnx(classifier, tmp_path / "onnx")
+    classifier.save(tmp_path / "model")
+    names = [list(item.labels) for item in classifier.predict(texts(40, seed=2))]
+    rows = zip(texts(40), names, strict=True)
+    lines = ({"text": text, "label": labels if several else labels[0]} for text, labels in rows)
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    figures = []
+    for model in ("onnx", "model"):
+        out = tmp_path / f"{model}.json"
+        words = ["evaluate", tmp_path / model, tmp_path / "in.jsonl", "--json", out]
+        assert main([str(word) for word in words]) == 0
+        figures.append(json.loads(out.read_text()))
+    onnx, torch = figures
+    assert onnx["n"] == torch["n"]
+    assert onnx["accuracy"] == torch["accuracy"]
+    assert onnx["macro_f1"] == pytest.approx(torch["macro_f1"])
+
+
 PREDICT = """
 import sys
 from textlstm.cli import main

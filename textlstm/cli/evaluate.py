@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.model import add_model, load_model
+from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DataConfig, PredictionConfig
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
 if TYPE_CHECKING:
-    from textlstm.classifier.classifier import TextClassifier
     from textlstm.data.corpus import Split
+    from textlstm.prediction.engines import Model
 
 DATA_OPTIONS = (
     *("text_column", "label_column", "label_separator", "delimiter"),
@@ -50,14 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
     require_model(arguments.model)
     require_data(arguments.data)
     from textlstm.evaluation.metrics import format_metrics
-    from textlstm.nn.device import cpu_threads
 
-    with messages(), cpu_threads(config.threads):
-        classifier = load_model(arguments, device=config.device, precision=config.precision)
-        split, notes = load_labelled(arguments, classifier)
-        for note in notes:
-            say(note)
-        metrics = classifier.evaluate(split, batch_size=config.batch_size)
+    with messages():
+        if is_onnx_folder(arguments.model):
+            metrics = _evaluate_onnx(arguments, config)
+        else:
+            from textlstm.nn.device import cpu_threads
+
+            with cpu_threads(config.threads):
+                classifier = load_model(arguments, device=config.device, precision=config.precision)
+                split = _load_split(arguments, classifier, classifier.record.source)
+                metrics = classifier.evaluate(split, batch_size=config.batch_size)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
         sys.stdout.write(text)
@@ -69,18 +73,43 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> dict[str, Any]:
+    """Evaluate a folder that `export --format onnx` wrote."""
+    import numpy as np
+
+    from textlstm.evaluation.metrics import evaluate_probabilities
+    from textlstm.export.onnx_model import OnnxModel
+    from textlstm.prediction.engines import make_engine
+
+    model = OnnxModel(arguments.model)
+    engine = make_engine(model, dataclasses.replace(config, engine="onnx"))
+    split = _load_split(arguments, model)
+    found = [engine.predict(engine.encode(batch)) for batch in split.texts()]
+    probabilities = np.concatenate([np.zeros((0, len(model.labels)), np.float32), *found])  # [N, C]
+    return evaluate_probabilities(
+        split.labels, probabilities, model.labels, thresholds=model.thresholds
+    )
+
+
+def _load_split(arguments: argparse.Namespace, model: Model, trained_source: str = "") -> Split:
+    split, notes = load_labelled(arguments, model, trained_source)
+    for note in notes:
+        say(note)
+    return split
+
+
 def load_labelled(
-    arguments: argparse.Namespace, classifier: TextClassifier
+    arguments: argparse.Namespace, model: Model, trained_source: str = ""
 ) -> tuple[Split, list[str]]:
     """Read the split to evaluate (see `textlstm.classifier.labelled.load_labelled`)."""
     from textlstm.classifier import labelled
 
     return labelled.load_labelled(
         arguments.data,
-        classifier.labels,
-        trained=classifier.settings.data,
-        trained_source=classifier.record.source,
-        multi_label=classifier.multi_label,
+        model.labels,
+        trained=model.settings.data,
+        trained_source=trained_source,
+        multi_label=model.thresholds is not None,
         split=arguments.split,
         options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
     )

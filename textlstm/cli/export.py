@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     with messages():
         classifier = load_model(arguments)
         if arguments.data is not None:
-            split, notes = load_labelled(arguments, classifier)
+            split, notes = load_labelled(arguments, classifier, classifier.record.source)
             for note in notes:
                 say(note)
             whole = Path(arguments.data).is_file()  # it has no splits
