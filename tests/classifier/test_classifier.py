@@ -147,6 +147,8 @@ def labels_of(classifier, wrong=3):
 
 
 class FakeSplit:
+    columns = ("text",)  # as a `Split` has; a DataFrame has some too
+
     def __init__(self, labels):
         self.labels = labels
 

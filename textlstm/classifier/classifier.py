@@ -404,7 +404,7 @@ class TextClassifier:
         """
         from textlstm.evaluation import metrics  # scikit-learn is slow to import
 
-        if labels is None and is_source(data):
+        if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
             data, notes = load_labelled(
                 data,
                 self.labels,
