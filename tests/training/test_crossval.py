@@ -127,7 +127,7 @@ def test_it_goes_through_json_and_back(whole):
     record = json.loads(json.dumps(whole[0].to_dict()))
     assert CrossValidation.from_dict(record) == whole[0]
     assert record["summary"] == whole[0].summary()
-    with pytest.raises(ConfigError, match="no record of a cross-validation"):
+    with pytest.raises(ConfigError, match="not the record of a cross-validation"):
         CrossValidation.from_dict({"accuracy": 1})
 
 
@@ -222,7 +222,7 @@ def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
     assert result.settings == read_options(FAST)
     assert shown == format_crossval(result) + "\n"
     assert "fold 1 of 2: accuracy " in err
-    assert "on 21 texts; about 0:0" in err
+    assert re.search(r"on 21 texts; about \d+:\d\d left", err)
     assert run("crossval", data, "--folds", 2, "--json", "-", *flags(epochs=1)) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["summary"] == result.summary()
