@@ -149,6 +149,16 @@ def test_a_link_to_a_folder_stays_a_link(folder):
     assert TextClassifier.load(folder).fingerprint() == tiny_classifier(seed=2).fingerprint()
 
 
+def test_the_folder_of_an_unfinished_run_stays_the_one_that_is_locked(folder):
+    before = folder.stat().st_ino
+    (folder / RUN).write_text("{}")
+    tiny_classifier(seed=2).save(folder)
+    assert folder.stat().st_ino == before
+    (folder / RUN).unlink()
+    tiny_classifier(seed=3).save(folder)
+    assert folder.stat().st_ino != before
+
+
 def test_the_working_folder_is_written_file_by_file(folder, monkeypatch):
     monkeypatch.chdir(folder)
     tiny_classifier(seed=2).save(".")
