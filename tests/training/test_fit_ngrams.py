@@ -57,8 +57,12 @@ def test_the_weights_are_where_the_penalised_loss_is_least(monkeypatch):
         logits, torch.from_numpy(TRAIN.labels), reduction="sum"
     )
     by_table, by_bias = torch.autograd.grad(total + distance, [table, bias])
-    assert (by_table * ratios)[used].abs().max() < 0.02
-    assert by_bias.abs().max() < 0.02
+    # Where steps no longer change the loss in float32, a gradient g has g * g < 2 * curvature * error,
+    # and the curvature of a bias is at most a quarter of the rows.
+    error = torch.finfo(torch.float32).eps * float(total + distance)
+    least = (2 * len(TRAIN) / 4 * error) ** 0.5
+    assert (by_table * ratios)[used].abs().max() < least
+    assert by_bias.abs().max() < least
 
 
 def test_ratios_are_those_of_naive_bayes():
