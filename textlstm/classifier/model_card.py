@@ -119,8 +119,8 @@ def _metadata(name: str, description: Description) -> ModelCardData:
 def _summary(description: Description) -> str:
     number = "any number of" if description["multi_label"] else "one of"
     return (
-        f"A text classifier trained with textlstm. It assigns {number} "
-        f"{len(description['labels'])} labels to a text: "
+        f"A text classifier trained with textlstm. It assigns a text {number} "
+        f"{len(description['labels'])} labels: "
         f"{', '.join(cell(label) for label in description['labels'])}.\n\n"
         + bullets([("Network", _network(description)), ("Tokenizer", _tokenizer(description))])
     )
