@@ -57,7 +57,7 @@ def test_the_weights_are_where_the_penalised_loss_is_least(monkeypatch):
         logits, torch.from_numpy(TRAIN.labels), reduction="sum"
     )
     by_table, by_bias = torch.autograd.grad(total + distance, [table, bias])
-    # Where steps no longer change the loss in float32, a gradient g has g * g < 2 * curvature * error,
+    # Where no step changes the loss in float32, a gradient g has g * g < 2 * curvature * error,
     # and the curvature of a bias is at most a quarter of the rows.
     error = torch.finfo(torch.float32).eps * float(total + distance)
     least = (2 * len(TRAIN) / 4 * error) ** 0.5
