@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from tiny_classifier import tiny_classifier
-from tiny_corpus import write_csv
+from tiny_corpus import flags, write_csv
 
 from textlstm.cli import main
 from textlstm.cli.completion import complete
@@ -262,3 +262,46 @@ def test_the_help_of_no_command_breaks_a_line_of_its_description():
             for action in parser._actions:
                 if isinstance(action, argparse._SubParsersAction):
                     parsers += action.choices.values()
+
+
+def test_several_files_are_one_table_for_every_command(model, tmp_path, capsys):
+    one, two = write_csv(tmp_path / "a.csv", 40), write_csv(tmp_path / "b.csv", 30, seed=1)
+    out = tmp_path / "m"
+    assert run("train", one, two, "--out", out, *flags(epochs=1)) == 0
+    assert "62 train, 8 validation" in capsys.readouterr().err
+    assert run("evaluate", model, one, two, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 70
+    assert run("vocab", "build", one, two, "--out", tmp_path / "v.txt") == 0
+    assert run("predict", model, one, two, "--out", tmp_path / "out.csv") == 0
+    assert "wrote 70 rows" in capsys.readouterr().err
+    assert run("evaluate", model, one, tmp_path / "c.csv") == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_a_run_on_several_files_resumes_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        write_csv(tmp_path / name, 40)
+    out = tmp_path / "m"
+    assert run("train", "a.csv", "b.csv", "--out", out, *flags(max_minutes=0)) == 0
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert run("train", "--resume", "--out", out, "--max-minutes", 5) == 0
+    assert not (out / "run.json").exists()
+
+
+def test_names_may_stand_behind_options(model, tmp_path, capsys):
+    one, two = write_csv(tmp_path / "a.csv", 4), write_csv(tmp_path / "b.csv", 4, seed=1)
+    assert run("predict", model, "--out", tmp_path / "out.csv", one) == 0
+    assert run("evaluate", model, one, "--json", "-", two) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 8
+    with pytest.raises(SystemExit):
+        run("predict", model, "--fast", one)
+    assert "unrecognized arguments: --fast" in capsys.readouterr().err
+
+
+def test_evaluate_takes_a_delimiter(model, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("text;label\na bright plot;good\nthe dull scene;bad\n")
+    assert run("evaluate", model, path, "--delimiter", ";", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 2

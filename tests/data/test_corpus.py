@@ -170,7 +170,7 @@ def test_a_cut_takes_its_share_of_each_label_once(fraction: float) -> None:
     for split in (corpus.train, corpus.validation):
         for text, label in pairs(split, corpus.labels):
             assert label == labels[int(text.split()[1])]
-    note = f"validation: {counts.sum()} of 113 rows cut off train (stratified, seed 1)"
+    note = f"validation: {counts.sum()} of 113 rows held out from train (stratified, seed 1)"
     assert note in corpus.notes
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Source, Split
 
 DATA_OPTIONS = (
-    *("text_column", "label_column", "label_separator"),
+    *("text_column", "label_column", "label_separator", "delimiter"),
     *("dataset_config", "dataset_revision"),
 )
 

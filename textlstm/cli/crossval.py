@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.cli.console import clock, messages, say
+from textlstm.cli.parser import Names
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
@@ -39,7 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
     parser.usage = "textlstm crossval DATA [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.add_argument("data", metavar="DATA", help="as for train; only its train split is used")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        action=Names,
+        metavar="DATA",
+        help="as for train; only its train split is used",
+    )
     add_flags(parser, CrossvalConfig, "folds")
     parser.add_argument(
         "--json",
@@ -91,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         if code:
             record.say_how_to_resume(arguments)
         else:
-            say(f"next: textlstm train {shlex.quote(arguments.data)} --out DIR")
+            names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
+            say(f"next: textlstm train {shlex.join(names)} --out DIR")
     return code
 
 

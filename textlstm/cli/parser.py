@@ -55,6 +55,22 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(ERROR_CODE)
 
 
+class Names(argparse.Action):
+    """A positional of any number of names: a str, a list of several, or None if there is none."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the names, after those that are there."""
+        there = getattr(namespace, self.dest, None) or []
+        names = [*([there] if isinstance(there, str) else there), *values]
+        setattr(namespace, self.dest, names if len(names) > 1 else names[0] if names else None)
+
+
 def build_parser(*chosen: str) -> Parser:
     """Make the parser of the command line.
 
@@ -112,8 +128,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if command and command not in COMMANDS:
         parser.error(f"unknown command {command!r}{did_you_mean(command, COMMANDS)}")
     values, unknown = parser.parse_known_args(words)
+    parser = values.parser
+    if several := [action for action in parser._actions if isinstance(action, Names)]:
+        # argparse leaves over those behind an option
+        left = [word for word in unknown if word == "-" or not word.startswith("-")]
+        several[0](parser, values, left)
+        unknown = [word for word in unknown if word not in left]
     if unknown:
-        parser = values.parser
         known = [flag for action in parser._actions for flag in action.option_strings]
         hint = did_you_mean(unknown[0].partition("=")[0], known)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")

@@ -10,8 +10,13 @@ from textlstm.errors import DataError, ModelFolderError, OutputError, did_you_me
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 
-def require_data(name: str) -> None:
-    """Raise a `DataError` if `name` is a path where nothing is, naming the closest file."""
+def require_data(names: str | list[str]) -> None:
+    """Raise a `DataError` if a name is a path where nothing is, naming the closest file."""
+    for name in [names] if isinstance(names, str) else names:
+        _require_data(name)
+
+
+def _require_data(name: str) -> None:
     if name in ("-", "sample") or any(mark in name for mark in "*?[") or exists(name):
         return
     from textlstm.io.formats import looks_local

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import counting, messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
+from textlstm.cli.parser import Names
 from textlstm.cli.paths import exists, require_data, require_model
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Label the rows of a file, the lines of stdin, or a text.
 
-INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst), a folder of such files or a
-quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or - for
-stdin, where each line is a text. The files of a folder must have the same columns. A quoted
-INPUT with spaces that is no file is a text itself; --text TEXT is always one.
+INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst) or several, a folder of such
+files or a quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or
+- for stdin, where each line is a text. Several files must have the same columns. A quoted INPUT
+with spaces that is no file is a text itself; --text TEXT is always one.
 
 OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
 All columns are kept; label, score and error are added. A row without a usable text has no
@@ -45,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = "textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
-    parser.add_argument("input", nargs="?", metavar="INPUT", help="a file, folder, - or text")
+    parser.add_argument(
+        "input", nargs="*", action=Names, metavar="INPUT", help="files, a folder, - or a text"
+    )
     parser.add_argument("--text", metavar="TEXT", help="label this text instead of INPUT")
     parser.add_argument(
         "--out",
@@ -72,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     streamed = text is not None or arguments.input == "-"
     out = arguments.out or ("-" if streamed else None)
     if out is None:
-        hint = "" if exists(arguments.input) else f"; --text {arguments.input} labels that word"
+        word = arguments.input if isinstance(arguments.input, str) else None
+        hint = "" if word is None or exists(word) else f"; --text {word} labels that word"
         raise ConfigError(f"--out is missing: pass the file to write, or - for stdout{hint}")
     if arguments.resume and (streamed or out == "-"):
         raise ConfigError("--resume needs files: pass a file as INPUT and as --out")
@@ -112,6 +116,8 @@ def _literal_text(arguments: argparse.Namespace) -> str | None:
             raise ConfigError("--text is empty: pass the text to label")
         return str(arguments.text)
     name = arguments.input
+    if isinstance(name, list):
+        return None
     from textlstm.io.formats import COMPRESSIONS, SUFFIXES
 
     is_file = exists(name) or name.lower().endswith((*SUFFIXES, *COMPRESSIONS))

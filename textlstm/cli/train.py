@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textlstm.cli.console import messages, say
+from textlstm.cli.parser import Names
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
@@ -20,10 +21,10 @@ from textlstm.training.launch import read_rank
 _DESCRIPTION = """\
 Train a classifier and write its model folder.
 
-DATA is a csv, tsv, json lines or parquet file, a .txt file of fastText lines (__label__pos ...),
-a quoted pattern such as 'data/*.csv', a folder of such files by split or of parts of one table,
-a folder with one folder of .txt files per label, a folder written by save_to_disk, the name of
-a Hub dataset, or `sample` for the bundled reviews.
+DATA is a csv, tsv, json lines or parquet file or several, a .txt file of fastText lines
+(__label__pos ...), a quoted pattern such as 'data/*.csv', a folder of such files by split or of
+parts of one table, a folder with one folder of .txt files per label, a folder written by
+save_to_disk, the name of a Hub dataset, or `sample` for the bundled reviews.
 With --resume and --finish it can be omitted.
 
 Ctrl-C and SIGTERM stop the training after the current step; --resume continues from there,
@@ -34,7 +35,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
     parser.usage = "textlstm train [DATA] --out DIR [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.add_argument("data", nargs="?", metavar="DATA", help="what to train on")
+    parser.add_argument(
+        "data",
+        nargs="*",
+        action=Names,
+        metavar="DATA",
+        help="what to train on; several files are one table",
+    )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the model folder, new or empty"
     )

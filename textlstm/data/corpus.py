@@ -86,7 +86,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     """Load the splits for a training.
 
     Rows without a text or a label are left out, with a note. Where there is no validation
-    split, one is cut off train: `config.validation_fraction` of the rows of each label.
+    split, a stratified sample of train is held out: `config.validation_fraction` of the rows of each label.
 
     Args:
         source: `sample`; a csv, tsv, json lines or parquet file; a folder of such files by
@@ -94,7 +94,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
             `DatasetDict`, pandas `DataFrame`, list of dicts or pair (texts, labels); or a dict of
             split to one of these.
         config: which columns to take.
-        seed: decides which rows are cut off for validation.
+        seed: decides which rows are held out for validation.
 
     Returns:
         The splits, with the labels in their order: that of a `ClassLabel`, false before true,
@@ -128,7 +128,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
         splits["validation"] = whole.select(cut)
         notes.append(
-            f"validation: {len(cut):,} of {len(whole):,} rows cut off train "
+            f"validation: {len(cut):,} of {len(whole):,} rows held out from train "
             f"(stratified, seed {seed})"
         )
     return Corpus(

@@ -1,4 +1,4 @@
-"""Which rows go where: the part cut off for validation, the folds of a cross-validation.
+"""Which rows go where: the part held out for validation, the folds of a cross-validation.
 
 Shapes: N rows, C labels.
 """

@@ -62,13 +62,15 @@ class RunRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `run.json` holds; the source in a form that any process can read again."""
-        source = self.source
-        if not isinstance(source, str | os.PathLike):
-            source = None
-        elif Path(source).exists() and str(source) != "sample":
-            source = Path(source).absolute()
+        source: str | list[str] | None = None
+        if isinstance(self.source, str | os.PathLike):
+            source = _absolute(self.source)
+        elif isinstance(self.source, list | tuple) and all(
+            isinstance(name, str | os.PathLike) for name in self.source
+        ):
+            source = [_absolute(name) for name in self.source]
         return {
-            "source": None if source is None else str(source),
+            "source": source,
             "settings": self.settings.to_dict(),
             "fingerprint": self.fingerprint,
         }
@@ -353,3 +355,9 @@ def _locked(folder: Path) -> int:
     except OSError:  # a file system without locks: the run continues without one
         pass
     return descriptor
+
+
+def _absolute(name: str | os.PathLike[str]) -> str:
+    """Return a path that holds in any working folder; another name as it is."""
+    local = Path(name).exists() and str(name) != "sample"
+    return str(Path(name).absolute()) if local else str(name)
