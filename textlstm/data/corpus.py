@@ -86,7 +86,8 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     """Load the splits for a training.
 
     Rows without a text or a label are left out, with a note. Where there is no validation
-    split, a stratified sample of train is held out: `config.validation_fraction` of the rows of each label.
+    split, a stratified sample of train is held out: `config.validation_fraction` of each
+    label's rows.
 
     Args:
         source: `sample`; a csv, tsv, json lines or parquet file; a folder of such files by
@@ -320,7 +321,7 @@ def _spell_alike(scans: Sequence[Scan]) -> None:
 
 
 def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
-    """Give the label names in their order; a class name without a row in train is left out."""
+    """Return the label names in their order; a class name without a row in train is left out."""
     name = scan.table.name
     if not len(scan.rows):
         raise DataError(f"{name} has no row with a text and a label ({len(scan.dataset)} rows)")

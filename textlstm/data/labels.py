@@ -165,7 +165,7 @@ def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
 
 
 def label_matrix(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
-    """Tell which labels texts have, of which each may have several.
+    """Return which labels texts have; a text may have several.
 
     Args:
         labels: for each of N texts a list of labels as for `label_ids`, which may be empty.

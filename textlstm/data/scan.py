@@ -51,7 +51,7 @@ class Scan:
     null_labels: int
 
     def notes(self) -> list[str]:
-        """Tell how many rows are left out and why."""
+        """Return how many rows are left out and why, in words."""
         reasons = [
             f"{count:,} without a {what}"
             for count, what in ((self.null_texts, "text"), (self.null_labels, "label"))
@@ -167,7 +167,7 @@ class _TextDigest:
 
 
 def _checked(batch: Any, columns: Sequence[str], name: str, position: int) -> Any:
-    """Give the texts of a batch; raise for the first one that is not UTF-8."""
+    """Return the texts of a batch; raise for the first one that is not UTF-8."""
     texts = joined_texts(batch, columns)
     try:
         texts.validate(full=True)

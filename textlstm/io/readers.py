@@ -172,7 +172,7 @@ def csv_delimiter(path: Path, kind: str) -> str:
 
 
 def bad_text(value: Any) -> str | None:
-    """Tell why a cell is no usable text.
+    """Return why a cell is no usable text.
 
     Args:
         value: what a row holds in a text column.
