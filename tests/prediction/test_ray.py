@@ -24,6 +24,14 @@ from textlstm.prediction.ray import label_dataset  # noqa: E402
 OPTIONS = {"chunk_rows": 40, "top_k": 2}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def handler():
+    """Ray leaves a handler of SIGTERM behind that would end the tests of stopped trainings."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.fixture(scope="module")
 def classifier():
     return tiny_classifier(labels=("bad", "good", "so so"))
