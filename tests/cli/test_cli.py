@@ -92,7 +92,7 @@ def test_the_help_of_export_names_every_format(capsys):
         (["train", "--out", "m"], "DATA is missing"),
         (
             ["train", "sample", "--out", "m", "--epohcs", "3"],
-            "--epohcs 3 (did you mean '--epochs'?)",
+            "--epohcs (did you mean '--epochs'?)",
         ),
         (["train", "sample", "--out", "m", "--epochs", "x"], "invalid whole number value: 'x'"),
         (["train", "sample", "--out", "m", "--epochs", "0"], "epochs = 0: must be at least 1"),
@@ -110,7 +110,10 @@ def test_the_help_of_export_names_every_format(capsys):
         (["train", "sample", "--out", "m", "--vectors", "no.vec"], "no such file: no.vec"),
         (["predict", "no-model", "x.csv", "--text", "a"], "pass either INPUT or --text"),
         (["predict", "no-model", "--text", "a", "--resume"], "--resume needs files"),
-        (["train", "sample", "--out", "m", "--test", "x"], "arguments: --test x (see"),
+        (
+            ["train", "sample", "--out", "m", "--tset", "x"],
+            "--tset (did you mean '--test'?)",
+        ),
         (["train", "sample", "--out", "m", "-q", "-v"], "not allowed with argument"),
         (["export", "no-model", "--format", "vocab", "--out", "v.txt"], "no-model"),
         (["vocab"], "COMMAND"),

@@ -273,7 +273,7 @@ def test_a_bad_line_is_found_before_anything_is_replaced(data, vectors, tmp_path
     before = contents(tmp_path / "model")
     vectors.write_text(vectors.read_text() + "ragged 1 2\n")
     for out, overwrite in ((tmp_path / "model", True), (tmp_path / "new", False)):
-        with pytest.raises(DataError, match="line 9: 2 numbers where 6"):
+        with pytest.raises(DataError, match="line 9: 2 numbers, expected 6"):
             train(data, out, overwrite=overwrite, **OPTIONS, vectors=str(vectors))
     assert contents(tmp_path / "model") == before
     assert not (tmp_path / "new").exists()

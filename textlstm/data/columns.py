@@ -14,6 +14,7 @@ from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError
 from textlstm.io.formats import file_format
 from textlstm.io.guess import (
+    LISTS_AND_TEXT,
     TableColumns,
     class_names_of_dataset,
     class_names_of_file,
@@ -84,7 +85,7 @@ class Table(TableColumns):
             label_column: its name.
             separator: what stands between several labels in a cell of text, if it was given.
         """
-        if self.kinds[label_column] == "list":
+        if self.kinds[label_column] in ("list", LISTS_AND_TEXT):
             return LabelCells(lists=True)
         return LabelCells(separator=separator or self.separator)
 

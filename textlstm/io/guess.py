@@ -25,7 +25,8 @@ LABEL_NAMES = (
     "emotion", "polarity", "stars", "rating",
 )
 # fmt: on
-TEXT_KINDS = ("text", "digits", "mixed", "null")
+LISTS_AND_TEXT = "lists and text"  # of labels, or of texts with bad rows among them
+TEXT_KINDS = ("text", "digits", "mixed", "null", LISTS_AND_TEXT)
 LABEL_KINDS = (*TEXT_KINDS, "number", "boolean", "list")
 
 _SAMPLE_ROWS = 100
@@ -39,8 +40,8 @@ class TableColumns:
 
     Args:
         name: how messages call the table, such as 'reviews.csv' or 'train of imdb'.
-        kinds: column to 'text', 'number', 'boolean', 'list', 'null', 'mixed' or an Arrow type;
-            a csv column of numbers is 'digits'.
+        kinds: column to 'text', 'number', 'boolean', 'list', 'null', 'mixed', `LISTS_AND_TEXT` or
+            an Arrow type; a csv column of numbers is 'digits'.
         class_names: column to the names of its labels, where they are stored as whole numbers.
         suspect: the name of a column that looks like the cell of a row (see `suspect_header`).
     """
@@ -264,7 +265,9 @@ def _common_kind(kinds: set[str], spelled: bool) -> str:
         return kinds.pop()
     if spelled:
         return "text"
-    return "list" if "list" in kinds else "mixed" if kinds else "null"
+    if "list" in kinds:
+        return LISTS_AND_TEXT if "text" in kinds else "list"
+    return "mixed" if kinds else "null"
 
 
 def _kind_of_value(value: Any, *, spelled: bool) -> str:
