@@ -13,3 +13,8 @@ hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest test, or it ends long after all others."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")

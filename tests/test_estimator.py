@@ -23,6 +23,8 @@ from textlstm.errors import ConfigError, TextLSTMError
 from textlstm.estimator import read_texts
 from textlstm.options import names_of
 
+pytestmark = pytest.mark.slow
+
 X, Y = map(list, zip(*rows(120), strict=True))
 X_NEW, Y_NEW = map(list, zip(*rows(40, seed=9), strict=True))
 

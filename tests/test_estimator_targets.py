@@ -13,6 +13,8 @@ from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError
 from textlstm.estimator import read_targets
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainSettings.from_options()
 
 

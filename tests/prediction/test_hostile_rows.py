@@ -12,6 +12,8 @@ from textlstm.config import PredictionConfig
 from textlstm.io.readers import read_rows
 from textlstm.prediction.files import classify_file
 
+pytestmark = pytest.mark.slow
+
 FILES = 60
 NUMBERS = ["1.10", "-0", "-0.0", "1E400", "1e-400", "12345678901234567890123", "0.1e1", "7", "NaN"]
 STRINGS = [r'"a"', r'""', r'"\ud83d\ude00"', r'"\ud800"', r'"\\ud800"', r'"NaN \"Infinity\""']

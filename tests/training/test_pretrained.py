@@ -20,6 +20,8 @@ from textlstm.training.observer import Observer
 from textlstm.training.pretrained import read_pretrained
 from textlstm.training.resolve import read_options
 
+pytestmark = pytest.mark.slow
+
 SIZE = 6
 WORDS = ["the", "Bright", "unheard", "a", "it's", "film", "shining", "gloomy"]  # by frequency
 OPTIONS = {name: value for name, value in TINY.items() if name != "embedding_size"}

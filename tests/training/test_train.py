@@ -24,6 +24,8 @@ from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
 from textlstm.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 MODEL_FILES = [
     "README.md",
     "config.json",

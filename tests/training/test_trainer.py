@@ -38,6 +38,8 @@ from textlstm.training.checkpoint import load_checkpoint, save_checkpoint
 from textlstm.training.observer import Observer
 from textlstm.training.schedule import Schedule
 
+pytestmark = pytest.mark.slow
+
 
 class StopAt(Observer):
     """Asks the trainer to stop after a step, in an evaluation or after an epoch."""
