@@ -435,3 +435,11 @@ def test_odd_names_that_are_asked_for_are_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("0,1\n" + ROWS.partition("\n")[2])
     config = DataConfig(text_column=("0",), label_column="1")
     assert load_corpus(tmp_path / "a.csv", config).labels == ("neg", "pos")
+
+
+def test_a_split_of_a_folder_without_splits_is_refused(tmp_path):
+    for label in ("neg", "pos"):
+        (tmp_path / "d" / label).mkdir(parents=True)
+        (tmp_path / "d" / label / "1.txt").write_text("a film")
+    with pytest.raises(ConfigError, match="split = 'tset': .*has no splits"):
+        load_split(tmp_path / "d", "tset", DataConfig(), ["neg", "pos"])

@@ -192,7 +192,7 @@ def load_split(
     *,
     multi_label: bool = False,
 ) -> tuple[Split, list[str]]:
-    """Load one split to judge a model on.
+    """Load one split to evaluate a model on.
 
     Args:
         source: as for `load_corpus`; a single file or `Dataset` is taken whole.
@@ -205,11 +205,14 @@ def load_split(
         (the split, notes on what was guessed and left out).
 
     Raises:
+        ConfigError: a split is named where the source has none.
         DataError: as `load_corpus`, or there is no such split, or a label is not the model's, or
             the labels are of the other kind.
     """
     found = find_tables(source, config)
     if found.single:
+        if split not in (None, "test"):  # test is what is evaluated by default
+            raise ConfigError(f"split = {split!r}: {found.name} has no splits: leave it out")
         table = found.splits["train"]
     elif split is not None:
         table = found.split(split)
