@@ -441,5 +441,5 @@ def test_a_split_of_a_folder_without_splits_is_refused(tmp_path):
     for label in ("neg", "pos"):
         (tmp_path / "d" / label).mkdir(parents=True)
         (tmp_path / "d" / label / "1.txt").write_text("a film")
-    with pytest.raises(ConfigError, match="split = 'tset': .*has no splits"):
+    with pytest.raises(ConfigError, match=r"split = 'tset': .*has no splits"):
         load_split(tmp_path / "d", "tset", DataConfig(), ["neg", "pos"])
