@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def command(*words: object) -> int:
     return code
 
 
-class Campaign:
+class Campaign(ABC):
     """Cases of one kind.
 
     Args:
@@ -166,6 +167,7 @@ class Campaign:
         rng = random.Random(0)
         self.classifiers = [make_classifier(rng, tokenizer) for tokenizer in self.tokenizers]
 
+    @abstractmethod
     def run(self, seed: int, folder: Path) -> str:
         """Run a case in an empty folder.
 
@@ -175,7 +177,6 @@ class Campaign:
         Raises:
             WrongError: a result is not what it must be.
         """
-        raise NotImplementedError
 
 
 def mutated_json(rng: random.Random, value: Any) -> Any:
