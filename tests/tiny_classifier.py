@@ -2,14 +2,19 @@
 
 import random
 
+import pytest
 import torch
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TrainSettings
-from textlstm.nn.device import seed_everything
+from textlstm.nn.device import has_bf16_lstm, seed_everything
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.text.tokenizer import TextTokenizer
+
+needs_bf16 = pytest.mark.skipif(
+    not has_bf16_lstm(), reason="this torch has no LSTM of bf16 for this CPU"
+)
 
 LABELS = ("bad", "good", "very good | <b>très</b>")
 SENTENCE = "a the film was dull bright and slow not never very it all naïve 映画"

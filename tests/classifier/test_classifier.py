@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, METRICS, RECORD, texts, tiny_classifier, tiny_tagger
+from tiny_classifier import LABELS, METRICS, RECORD, needs_bf16, texts, tiny_classifier, tiny_tagger
 
 from textlstm import TextClassifier as ExportedName
 from textlstm.classifier.classifier import Prediction, TextClassifier
@@ -308,6 +308,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path)
         TextClassifier.load(tmp_path / "nothing", device="gpu")
 
 
+@needs_bf16
 def test_precision_is_chosen_at_loading_and_fp32_unless_asked(tmp_path, classifier):
     classifier.save(tmp_path)
     exact = classifier.predict_proba(TEXTS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, texts, tiny_classifier, tiny_tagger
+from tiny_classifier import LABELS, needs_bf16, texts, tiny_classifier, tiny_tagger
 
 from textlstm.classifier.explain import METHODS, TOLERANCE, explain_tokens
 from textlstm.errors import ConfigError
@@ -108,6 +108,7 @@ def test_the_label_is_the_most_probable_one_or_as_asked():
 
 
 @pytest.mark.parametrize("method", METHODS)
+@needs_bf16
 def test_explaining_changes_nothing_in_the_classifier(method):
     classifier = tiny_tagger()
     classifier.model.compute_dtype = torch.bfloat16

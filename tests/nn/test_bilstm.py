@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import stacked
+from tiny_classifier import needs_bf16
 from torch import nn
 
 from textlstm import BiLSTM
@@ -203,6 +204,7 @@ def test_dropout_never_touches_the_last_layer():
 
 
 @pytest.mark.parametrize("path", PATHS)
+@needs_bf16
 def test_bf16_inputs_give_the_states_of_fp32_within_bf16s_precision(path):
     lstm = make(path=path, hidden=32)
     x, lengths = batch([7, 30, 1])
@@ -213,6 +215,7 @@ def test_bf16_inputs_give_the_states_of_fp32_within_bf16s_precision(path):
     assert low.dtype == torch.bfloat16
 
 
+@needs_bf16
 def test_bf16_training_gives_fp32_gradients_near_those_of_fp32():
     lstm = make(hidden=32)
     x, lengths = batch([7, 30, 1])

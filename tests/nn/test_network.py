@@ -5,6 +5,7 @@ Shapes: B batch, T time, H hidden, D directions.
 
 import pytest
 import torch
+from tiny_classifier import needs_bf16
 from torch import nn
 
 from textlstm import BiLSTMClassifier
@@ -174,6 +175,7 @@ def test_word_dropout_reads_tokens_as_unknown_and_leaves_padding_alone():
     assert not dropped[1, 1:].any()
 
 
+@needs_bf16
 def test_bf16_gives_the_labels_of_fp32():
     model = make()
     ids, lengths = batch([5, 12, 3, 40, 17])

@@ -211,7 +211,7 @@ def load_split(
     """
     found = find_tables(source, config)
     if found.single:
-        if split not in (None, "test"):  # test is what is evaluated by default
+        if split not in (None, "train", "test"):  # test is what is evaluated by default
             raise ConfigError(f"split = {split!r}: {found.name} has no splits: leave it out")
         table = found.splits["train"]
     elif split is not None:

@@ -58,14 +58,34 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
         `torch.float32` or `torch.bfloat16`. Weights are fp32 in either case.
 
     Raises:
-        ConfigError: there is no such precision.
+        ConfigError: there is no such precision, or this torch has no LSTM of bf16 on this CPU.
     """
     if name not in PRECISIONS:
         raise ConfigError(f"precision = {name!r}: must be one of {', '.join(PRECISIONS)}")
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _native_bf16()
         name = "bf16" if native else "fp32"
+    elif name == "bf16" and device.type == "cpu" and not has_bf16_lstm():
+        raise ConfigError(
+            f"precision = 'bf16': torch {torch.__version__} can't compute an LSTM in bf16 on this "
+            "processor: choose fp32, or install a newer torch"
+        )
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+@functools.lru_cache(maxsize=1)
+def has_bf16_lstm() -> bool:
+    """Whether this torch computes an LSTM in bf16 on this CPU; torch 2.3 needs AVX-512 for it."""
+    size = 8
+    zeros = torch.zeros(4 * size, size, dtype=torch.bfloat16)
+    weights = [zeros, zeros, zeros[:, 0], zeros[:, 0]]
+    start = zeros[None, :1]  # [1, B, H]
+    try:
+        with torch.no_grad():
+            torch.lstm(start, (start, start), weights, True, 1, 0.0, False, False, False)
+    except RuntimeError:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=1)
