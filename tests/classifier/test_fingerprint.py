@@ -4,7 +4,7 @@ import copy
 import pickle
 
 import torch
-from tiny_classifier import texts, tiny_classifier, tiny_tagger
+from tiny_classifier import needs_bf16, texts, tiny_classifier, tiny_tagger
 from tiny_estimator import modules_in
 from tiny_training import equal
 
@@ -64,6 +64,7 @@ def test_what_comes_back_has_memory_of_its_own():
     assert other.linear.weight.abs().sum() > 0
 
 
+@needs_bf16
 def test_a_classifier_is_pickled_and_copied_without_torch():
     classifier = tiny_classifier()
     pickled = pickle.dumps(classifier)

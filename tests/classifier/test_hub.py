@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import needs_bf16, texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
 from textlstm.classifier import hub
@@ -250,6 +250,7 @@ def test_a_classifier_goes_to_the_hub_with_its_card_and_comes_back(server):
     assert 'from_pretrained("me/films")' in card.text
 
 
+@needs_bf16
 def test_a_folder_is_loaded_as_by_load(folder):
     loaded = TextClassifier.from_pretrained(folder, device="cpu", precision="bf16")
     assert loaded.model.compute_dtype == torch.bfloat16

@@ -7,7 +7,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from tiny_classifier import texts, tiny_classifier
+from tiny_classifier import needs_bf16, texts, tiny_classifier
 
 from textlstm import TextClassifier
 from textlstm.cli import main
@@ -134,7 +134,9 @@ def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
         (["--top-k", 2], "top_k was 1 and is now 2"),
         (["--batch-size", 3], "batch_size was 64 and is now 3"),
         (["--output-column", "l"], "output_column was label and is now l"),
-        (["--precision", "bf16"], "precision was fp32 and is now bf16"),
+        pytest.param(
+            ["--precision", "bf16"], "precision was fp32 and is now bf16", marks=needs_bf16
+        ),
         ([], "chunk_rows was 5 and is now 4096"),
     ],
 )

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from tiny_classifier import needs_bf16
 
 from textlstm.errors import ConfigError
 from textlstm.nn import device as runtime
@@ -65,6 +66,7 @@ def test_the_seed_decides_what_torch_draws():
     assert not torch.equal(torch.rand(2), one)
 
 
+@needs_bf16
 def test_precision_is_what_was_asked_for_and_auto_asks_the_hardware(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert pick_precision("fp32", cpu) == torch.float32

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_classifier import needs_bf16
 from tiny_training import (
     NAMES,
     TIMES,
@@ -628,6 +629,7 @@ if __name__ == "__main__":
     die_many_deaths(Path(sys.argv[1]))
 
 
+@needs_bf16
 def test_training_computes_in_the_asked_precision_and_judges_in_fp32():
     seen = set()
 
