@@ -7,7 +7,9 @@ everything else as JSON in its metadata. It is written beside the old one and re
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from textlstm.config import TrainingConfig
+from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import ModelFolderError
 from textlstm.io.atomic import atomic_path
+from textlstm.options import resumable_names
+from textlstm.training.distributed import World
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "textlstm checkpoint 1"
 _GROUPS = ("model", "best", "optimizer", "random")
@@ -95,9 +103,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(tensors, json.loads(metadata["state"]))
 
 
-def shapes_of(model: nn.Module) -> dict[str, Any]:
-    """Return 'weight NAME' -> shape for every tensor of a model."""
-    return {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
+def run_signature(
+    config: TrainingConfig,
+    labels: Sequence[str],
+    model: nn.Module,
+    splits: Mapping[str, LabelledTexts],
+) -> dict[str, Any]:
+    """Return what the weights of a run depend on, by name, as plain values for JSON."""
+    free = resumable_names(TrainingConfig)
+    signature = {k: value for k, value in config.to_dict().items() if k not in free}
+    for name, part in splits.items():
+        signature[f"{name} texts"] = len(part)
+        signature[f"{name} tokens"] = len(part.texts.ids)
+        signature[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
+        if part.weights is not None:
+            signature[f"{name} weights (crc32)"] = zlib.crc32(part.weights.astype("<f8").tobytes())
+    shapes = {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
+    return {**signature, "labels": list(labels), **shapes}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -132,3 +154,27 @@ def restore_random_states(states: Mapping[str, Tensor], device: torch.device) ->
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def gathered_random_states(device: torch.device, world: World) -> dict[str, Tensor]:
+    """Return the `random_states` of all processes as 'name.rank' -> state."""
+    return {
+        f"{name}.{rank}": state
+        for name, own in random_states(device).items()
+        for rank, state in enumerate(world.gather(own))
+    }
+
+
+def own_random_states(saved: Checkpoint, world: World) -> dict[str, Tensor] | None:
+    """Return the states of this process's generators; None if there were other processes."""
+    processes = saved.state["processes"]
+    if processes != world.size:
+        logger.warning(
+            "the run was saved by %d processes and continues with %d: dropout will draw other "
+            "numbers than without the stop",
+            processes,
+            world.size,
+        )
+        return None
+    names = (key.rpartition(".") for key in saved.tensors["random"])
+    return {n: saved.tensors["random"][f"{n}.{r}"] for n, _, r in names if int(r) == world.rank}

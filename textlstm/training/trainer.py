@@ -9,8 +9,7 @@ import json
 import logging
 import math
 import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -23,32 +22,29 @@ from textlstm.config import TrainingConfig
 from textlstm.data.batches import train_batches
 from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
-from textlstm.evaluation.calibration import calibration_facts, fit_scales
-from textlstm.evaluation.metrics import evaluate_probabilities
-from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.io.atomic import write_text
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
 from textlstm.nn.loss import make_loss
 from textlstm.nn.memory import release_excess
-from textlstm.nn.network import Branched, combine
-from textlstm.nn.probabilities import to_probabilities
-from textlstm.options import differences, resumable_names
+from textlstm.nn.network import Branched
+from textlstm.options import differences
 from textlstm.training.checkpoint import (
     Checkpoint,
+    gathered_random_states,
     load_checkpoint,
     optimizer_tensors,
-    random_states,
+    own_random_states,
     restore_optimizer,
     restore_random_states,
+    run_signature,
     save_checkpoint,
-    shapes_of,
 )
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.gradients import BatchGradients
 from textlstm.training.observer import Observer, Reason, TrainResult
 from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
 from textlstm.training.schedule import EarlyStopping, Schedule
-from textlstm.training.validation import predict_logits
+from textlstm.training.validation import evaluate_split
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +133,8 @@ class Trainer:
         self._early = EarlyStopping(config.monitor, config.patience)
         self._best = _Best()
         self._progress = _Progress()
-        self._signature = self._run_signature()
+        parts = {"train": train, "validation": validation}
+        self._signature = run_signature(config, self.labels, model, parts)
         self._random: dict[str, Tensor] | None = None  # states after a resume
         self._ran = False
         self._stop = False
@@ -176,7 +173,7 @@ class Trainer:
             )
         self.model.load_state_dict(saved.tensors["model"])
         restore_optimizer(self._optimizer, saved.tensors["optimizer"])
-        self._random = self._own_random(saved)
+        self._random = own_random_states(saved, self._world)
         self._best = _Best(saved.tensors["best"], saved.state["best_metrics"])
         self._progress = _Progress(**saved.state["progress"])
         self._schedule.load_state_dict(saved.state["schedule"])
@@ -317,53 +314,18 @@ class Trainer:
         Raises:
             TrainingError: probabilities are not finite.
         """
-        metrics = self._evaluate(split, lambda done: True, thresholds)
+        metrics = self._evaluate(split, thresholds=thresholds)
         assert metrics is not None
         return metrics
 
-    def _evaluate(
-        self,
-        split: LabelledTexts,
-        on_batch: Callable[[int], bool],
-        thresholds: Sequence[float] | None = None,
-        *,
-        calibrate: bool = False,
-    ) -> dict[str, Any] | None:
-        """Evaluate the model; None if `on_batch` returned False."""
+    def _evaluate(self, split: LabelledTexts, **options: Any) -> dict[str, Any] | None:
         self.model.eval()
         self._compute_in(torch.float32)  # as prediction does
-        logits = predict_logits(
-            cast(Branched, self.model),
-            split.texts,
-            len(self.labels),
-            batch_size=self.config.batch_size,
-            world=self._world,
-            on_batch=on_batch,
-        )  # [K, N, C]
-        if logits is None:
-            return None
-        if not np.isfinite(logits).all():
-            raise self._diverged("logits that are not finite")
-        facts = self._calibrate(logits, split) if calibrate else {}
-        scales = cast(Branched, self.model).scales.cpu()
-        found = combine(torch.from_numpy(logits), scales)  # [N, C]
-        probabilities = to_probabilities(found, multi_label=split.multi_label)
-        if split.multi_label and thresholds is None:
-            thresholds = best_thresholds(split.labels, probabilities, split.weights)
-        figures = evaluate_probabilities(
-            split.labels, probabilities, self.labels, split.weights, thresholds
-        )
-        return {**figures, **facts}
-
-    def _calibrate(self, logits: np.ndarray, split: LabelledTexts) -> dict[str, Any]:
-        """Set the scales by the logits of a split, [K, N, C]; return what that changed."""
-        scales = cast(Branched, self.model).scales
-        fitted = fit_scales(logits, split.labels, split.weights)
-        scales.copy_(fitted)
-        self._world.broadcast_([scales])  # other processors may round the last bit otherwise
-        before = torch.full_like(fitted, 1 / len(fitted))
-        facts = calibration_facts(logits, before, fitted, split.labels, split.weights)
-        return {"calibration": facts}
+        options |= {"batch_size": self.config.batch_size, "world": self._world}
+        try:
+            return evaluate_split(cast(Branched, self.model), split, self.labels, **options)
+        except FloatingPointError as error:
+            raise self._diverged(str(error)) from error
 
     def _on_batch(self, done: int) -> bool:
         """Report the progress of the validation; return whether to continue."""
@@ -373,7 +335,9 @@ class Trainer:
     def _validate(self) -> bool:
         """Evaluate the current epoch and record it; False if `stop` cut it off."""
         began = time.monotonic()
-        metrics = self._evaluate(self.validation, self._on_batch, calibrate=self.config.calibrate)
+        metrics = self._evaluate(
+            self.validation, on_batch=self._on_batch, calibrate=self.config.calibrate
+        )
         if metrics is None:
             return False
         progress = self._progress
@@ -443,16 +407,11 @@ class Trainer:
         self._saved_at = time.monotonic()
         if self._checkpoint is None:
             return
-        random = {
-            f"{name}.{rank}": state
-            for name, own in random_states(self.device).items()
-            for rank, state in enumerate(self._world.gather(own))
-        }
         tensors = {
             "model": self.model.state_dict(),
             "best": self._best.weights,
             "optimizer": optimizer_tensors(self._optimizer),
-            "random": random,
+            "random": gathered_random_states(self.device, self._world),
         }
         state = {
             "made_of": self._signature,
@@ -467,34 +426,6 @@ class Trainer:
             if self._world.is_main:
                 save_checkpoint(self._checkpoint, Checkpoint(tensors, state))
         self._observer.on_checkpoint(self._checkpoint)
-
-    def _own_random(self, saved: Checkpoint) -> dict[str, Tensor] | None:
-        """Return the states of this process's generators; None if there were other processes."""
-        processes = saved.state["processes"]
-        if processes != self._world.size:
-            logger.warning(
-                "the run was saved by %d processes and continues with %d: dropout will draw other "
-                "numbers than without the stop",
-                processes,
-                self._world.size,
-            )
-            return None
-        end = f".{self._world.rank}"
-        random = saved.tensors["random"].items()
-        return {name[: -len(end)]: state for name, state in random if name.endswith(end)}
-
-    def _run_signature(self) -> dict[str, Any]:
-        """Return what the weights depend on."""
-        free = resumable_names(TrainingConfig)
-        signature = {k: value for k, value in self.config.to_dict().items() if k not in free}
-        for name, part in (("train", self.train), ("validation", self.validation)):
-            signature[f"{name} texts"] = len(part)
-            signature[f"{name} tokens"] = len(part.texts.ids)
-            signature[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
-            if part.weights is not None:
-                weights = part.weights.astype("<f8").tobytes()
-                signature[f"{name} weights (crc32)"] = zlib.crc32(weights)
-        return {**signature, "labels": self.labels, **shapes_of(self.model)}
 
     def _write_history(self) -> None:
         """Write the whole history, so that file and checkpoint agree after a resume."""

@@ -1,19 +1,78 @@
-"""Logits of the texts of a split, which all processes compute together.
+"""The evaluation of a split, whose logits all processes compute together.
 
 Shapes: N texts, B batch, T time (tokens), C classes, K branches of the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from textlstm.data.batches import collate, sorted_batches
-from textlstm.data.encoded import EncodedTexts
-from textlstm.nn.network import Branched
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.evaluation.calibration import calibration_facts, fit_scales
+from textlstm.evaluation.metrics import evaluate_probabilities
+from textlstm.evaluation.thresholds import best_thresholds
+from textlstm.nn.network import Branched, combine
+from textlstm.nn.probabilities import to_probabilities
 from textlstm.training.distributed import World
+
+
+def evaluate_split(
+    model: Branched,
+    split: LabelledTexts,
+    labels: Sequence[str],
+    *,
+    batch_size: int,
+    world: World,
+    on_batch: Callable[[int], bool] = lambda done: True,
+    thresholds: Sequence[float] | None = None,
+    calibrate: bool = False,
+) -> dict[str, Any] | None:
+    """Evaluate a model as it is, all processes together.
+
+    Args:
+        model: as for `predict_logits`.
+        split: texts whose labels are known.
+        labels: label names, C of them.
+        batch_size: texts of a batch.
+        world: the processes.
+        on_batch: as for `predict_logits`.
+        thresholds: where a text may have several labels, those of `best_thresholds`; the best
+            for this split itself if not given.
+        calibrate: whether to set the scales of the model by the logits first.
+
+    Returns:
+        What `evaluate_probabilities` returns, with what changed the scales under `calibration`;
+        None if `on_batch` returned False in one process.
+
+    Raises:
+        FloatingPointError: logits are not finite.
+    """
+    logits = predict_logits(
+        model, split.texts, len(labels), batch_size=batch_size, world=world, on_batch=on_batch
+    )  # [K, N, C]
+    if logits is None:
+        return None
+    if not np.isfinite(logits).all():
+        raise FloatingPointError("logits that are not finite")
+    facts = {}
+    if calibrate:
+        fitted = fit_scales(logits, split.labels, split.weights)
+        model.scales.copy_(fitted)
+        world.broadcast_([model.scales])  # other processors may round the last bit otherwise
+        before = torch.full_like(fitted, 1 / len(fitted))
+        found = calibration_facts(logits, before, fitted, split.labels, split.weights)
+        facts = {"calibration": found}
+    combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
+    probabilities = to_probabilities(combined, multi_label=split.multi_label)
+    if split.multi_label and thresholds is None:
+        thresholds = best_thresholds(split.labels, probabilities, split.weights)
+    figures = evaluate_probabilities(split.labels, probabilities, labels, split.weights, thresholds)
+    return {**figures, **facts}
 
 
 @torch.inference_mode()
