@@ -17,14 +17,15 @@ class TinyHub(ThreadingHTTPServer):
     """Repositories in memory; each commit is kept whole. A dataset's name begins with 'datasets/'.
 
     `repos` maps a name to {'private', 'commits': {sha: {file: bytes}}, 'refs': {branch: sha}},
-    `requests` lists (method, path) as they came.
+    `requests` lists (method, path) as they came. The files named in `large` are announced with
+    their sha256, as those in Git LFS are, or with the hash that it has for them.
     """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.repos, self.requests, self.down = {}, [], False
+        self.repos, self.requests, self.down, self.large = {}, [], False, {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -132,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(info)
         if file not in files:
             return self._json({"error": "no entry"}, 404, "EntryNotFound", commit=digest)
-        return self._send(files[file], commit=digest, kind="application/octet-stream")
+        large = None
+        if file in self.server.large:
+            large = self.server.large[file] or hashlib.sha256(files[file]).hexdigest()
+        return self._send(files[file], commit=digest, kind="application/octet-stream", large=large)
 
     def _seen(self):
         self.server.requests.append((self.command, self.path))
@@ -140,11 +144,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, value, status=200, code=None, **more):
         self._send(json.dumps(value).encode(), status, code, **more)
 
-    def _send(self, data, status=200, code=None, commit=None, kind="application/json"):
+    def _send(self, data, status=200, code=None, commit=None, kind="application/json", large=None):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        if large:
+            self.send_header("X-Linked-Etag", f'"{large}"')
+            self.send_header("X-Linked-Size", str(len(data)))
         if code:
             self.send_header("X-Error-Code", code)
         if commit:
@@ -159,6 +166,6 @@ def _asked_for(path):
     info = r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+?)(?:/(revision|tree)/([^/]+)(?:/(.+))?)?"
     if match := re.fullmatch(info, path):
         return match[1], "tree" if match[2] == "tree" else "info", match[3] or "main", match[4]
-    if match := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+    if match := re.fullmatch(r"/((?:datasets/|spaces/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
         return match[1], "file", match[2], match[3]
     return None, None, None, None

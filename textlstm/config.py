@@ -29,6 +29,7 @@ POOLINGS = ("final", "max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES = ("torch", "onnx", "ray")
+VECTORS = ("glove-50", "glove-100", "glove-200", "glove-300", "fasttext-en", "wiki-news")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
@@ -166,8 +167,9 @@ class TrainingConfig(Settings):
     )
     vectors: str | None = option(
         None,
-        "pretrained word vectors to start from: GloVe, word2vec or fastText .vec",
-        metavar="FILE",
+        f"pretrained word vectors to start from: {', '.join(VECTORS)}, fetched once; or a file of "
+        "GloVe, word2vec or fastText",
+        metavar="NAME|FILE",
     )
     freeze_vectors: int = option(
         0, "epochs in which the vectors are not trained; -1 for all", low=-1
@@ -347,8 +349,11 @@ class TrainSettings:
         """
         options = with_preset(options)
         reject_unknown(options, TRAIN_OPTIONS)
-        if isinstance(options.get("vectors"), str | os.PathLike):  # found from any folder
-            options["vectors"] = str(Path(options["vectors"]).absolute())
+        if isinstance(options.get("vectors"), str | os.PathLike):
+            name = os.fspath(options["vectors"])
+            if name not in VECTORS or Path(name).exists():
+                name = str(Path(name).absolute())  # found from any folder
+            options["vectors"] = name
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()

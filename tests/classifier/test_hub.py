@@ -13,11 +13,11 @@ from huggingface_hub import constants
 from tiny_classifier import needs_bf16, texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
-from textlstm.classifier import hub
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.json_files import FILES
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
+from textlstm.io import hub as progress
 
 CLASSIFIER = tiny_classifier()
 OURS = {name for name in vars(FILES).values() if name != FILES.checkpoint}
@@ -229,10 +229,10 @@ def test_an_upload_that_is_refused(server, folder, name, token, message):
 def test_no_progress_bar_is_left_switched_off_or_on(server, folder, capsys):
     server.put_folder("me/films", folder)
     for before in (True, False):
-        switch = hub.disable_progress_bars if before else hub.enable_progress_bars
+        switch = progress.disable_progress_bars if before else progress.enable_progress_bars
         switch()
         find_model("me/films")
-        assert hub.are_progress_bars_disabled() == before
+        assert progress.are_progress_bars_disabled() == before
     assert capsys.readouterr().err == ""
 
 

@@ -6,32 +6,26 @@ that comes from the Hub is ever run.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub import errors as hub_errors
-from huggingface_hub.utils import (  # type: ignore[attr-defined]
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
 
 from textlstm.classifier.json_files import FILES, LIBRARY, read_config
 from textlstm.errors import ConfigError, ModelFolderError, OutputError, TextLSTMError
 from textlstm.io.formats import first_line
+from textlstm.io.hub import PROBE_SECONDS, without_bars
 from textlstm.version import __version__
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
-_PROBE_SECONDS = 10.0
 _FILES = [name for name in vars(FILES).values() if name != FILES.checkpoint]
 _LOG_IN = "pass token, or log in with `hf auth login`"
 
@@ -65,7 +59,7 @@ def find_model(
         return Path(name)
     fault = None
     try:
-        with _quiet():
+        with without_bars():
             fault = _ask(name, revision, token)
             if fault is not None:
                 logger.info("the Hub is out of reach (%s): looking in its cache", first_line(fault))
@@ -108,7 +102,7 @@ def _ask(name: str, revision: str | None, token: str | None) -> Exception | None
     """
     api = huggingface_hub.HfApi(token=token)
     try:
-        api.model_info(name, revision=revision, timeout=_PROBE_SECONDS)
+        api.model_info(name, revision=revision, timeout=PROBE_SECONDS)
     except (
         hub_errors.RepositoryNotFoundError,
         hub_errors.RevisionNotFoundError,
@@ -165,7 +159,7 @@ def upload_model(
         OutputError: the Hub is out of reach or refuses it.
     """
     api = huggingface_hub.HfApi(token=token, library_name=LIBRARY, library_version=__version__)
-    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="textlstm-") as folder, without_bars():
         try:
             made = api.create_repo(repo_id, private=private, exist_ok=True)
             write(Path(folder), made.repo_id)
@@ -185,16 +179,3 @@ def upload_model(
                 f"{repo_id} can't be uploaded to the Hub ({first_line(error)}): {remedy}"
             ) from error
     return str(made)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the progress bars of the Hub's client off the terminal."""
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

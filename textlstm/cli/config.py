@@ -29,7 +29,7 @@ _EXAMPLES: dict[str, Any] = {
     "vocab": "vocab.txt",
     "extend_vocab": 50_000,
     "epochs": 10,
-    "vectors": "glove.txt",
+    "vectors": "glove-100",
     "adversarial": 0.1,
     "max_minutes": 60,
     "threads": 2,

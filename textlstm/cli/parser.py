@@ -23,6 +23,7 @@ COMMANDS = {
     "export": "write the vocabulary, weights or network for other tools",
     "inspect": "show what a model is and how it was trained",
     "vocab": "build or show a vocabulary",
+    "vectors": "list the word vectors that are known by name",
     "config": "print all options of train as a TOML file",
     "completion": "print a completion script for your shell",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from textlstm.errors import DataError, ModelFolderError, OutputError, did_you_mean
@@ -34,10 +35,15 @@ def require_model(name: str) -> None:
         raise ModelFolderError(f"no such model folder: {name}{hint}")
 
 
-def require_file(name: str) -> None:
-    """Raise a `DataError` if there is no file or folder `name`, naming the closest one."""
-    if not exists(name):
-        raise DataError(f"no such file: {name}{_near(name)}")
+def require_file(name: str, known: Collection[str] = ()) -> None:
+    """Raise a `DataError` if there is no file or folder `name`, naming the closest one.
+
+    Args:
+        name: a path.
+        known: names that are good without a file.
+    """
+    if name not in known and not exists(name):
+        raise DataError(f"no such file: {name}{did_you_mean(name, known) or _near(name)}")
 
 
 def require_free(path: str, *, overwrite: bool) -> None:

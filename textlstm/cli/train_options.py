@@ -7,7 +7,7 @@ from typing import Any
 
 from textlstm.cli.paths import require_file
 from textlstm.cli.settings_file import read_settings
-from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS
+from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECTORS
 from textlstm.options import add_flags
 
 
@@ -38,7 +38,8 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
     known = {"preset", *TRAIN_OPTIONS}
     options = read_settings(arguments.config) if arguments.config else {}
     options.update((k, v) for k, v in vars(arguments).items() if k in known)
-    for name in ("vocab", "vectors"):
-        if options.get(name):
-            require_file(options[name])
+    if options.get("vocab"):
+        require_file(options["vocab"])
+    if options.get("vectors"):
+        require_file(options["vectors"], VECTORS)
     return options

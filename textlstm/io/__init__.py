@@ -6,6 +6,7 @@
 - `arrow`: Arrow columns to Python values, row by row
 - `schema`: the columns that several files share
 - `input`: files or a dataset as one stream of rows, from any row on
+- `hub`: what all downloads from the Hugging Face Hub share
 - `hub_datasets`: datasets of the Hugging Face Hub
 - `locate`: find data by name: files, folders, patterns, saved datasets, the Hub, the sample
 - `guess`: the kinds of columns, and which one holds the texts or the labels

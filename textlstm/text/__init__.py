@@ -7,6 +7,8 @@
 - `vocabulary`: tokens to ids with counts; text and JSON forms
 - `torchtext`: vocabularies of torchtext
 - `vector_files`: GloVe, word2vec and fastText files as a stream of rows
+- `fasttext_model`: the word vectors of a fastText model
+- `named_vectors`: word vectors known by name, fetched once from the Hugging Face Hub
 - `word_vectors`: word vectors to the embedding of a vocabulary
 
 May import: `io` and the root modules.

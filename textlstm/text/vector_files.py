@@ -1,4 +1,4 @@
-"""Files of word vectors as a stream of rows: GloVe, word2vec (text and binary), fastText `.vec`.
+"""Files of word vectors as a stream of rows: GloVe, word2vec (text and binary), fastText.
 
 The format is detected from the content, never from the name:
 
@@ -6,7 +6,8 @@ The format is detected from the content, never from the name:
 - a first line of two whole numbers (words in the file, numbers per word) is the header of
   word2vec and fastText; GloVe has none, and its first line shows the numbers per word;
 - what follows a header and is not text is word2vec's binary form: a word, a space, 32-bit
-  numbers.
+  numbers;
+- a fastText model (`.bin`) has a mark of its own, and is read by `FastTextModel`.
 
 Shapes: E numbers per word.
 """
@@ -25,7 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from textlstm.errors import DataError
+from textlstm.config import VECTORS
+from textlstm.errors import DataError, did_you_mean
+from textlstm.text.fasttext_model import MAGIC, FastTextModel
+from textlstm.text.named_vectors import find_vectors
 
 _BLOCK = 2**20  # bytes read at once
 _HEAD = 2**16  # bytes from which the format is detected
@@ -33,7 +37,6 @@ _LONGEST = 2**22  # bytes of a line or a word: a file with more does not hold ve
 _MOST_NUMBERS = 2**16
 _FLOAT = np.dtype("<f4")
 _BOM = b"\xef\xbb\xbf"
-_FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
 
 _OF_NUMBERS = b"0123456789.eE+- "
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -128,8 +131,8 @@ class VectorFile:
         head = head.removeprefix(_BOM)
         if not head.strip():
             raise DataError(f"{self.path} is empty: it has no word vectors")
-        if head.startswith(_FASTTEXT_MODEL):
-            raise DataError(f"{self.path} is a fastText model: pass its .vec file instead")
+        if head.startswith(MAGIC):
+            raise DataError(f"{self.path} is a packed fastText model: unpack it")
         first, _, rest = head.partition(b"\n")
         header = _HEADER.fullmatch(first)
         if header is None:
@@ -244,19 +247,19 @@ class VectorFile:
 
 
 @contextlib.contextmanager
-def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
+def open_vectors(name: str | os.PathLike[str]) -> Iterator[VectorFile | FastTextModel]:
     """Open a file of word vectors in any of the formats above.
 
     Args:
-        path: the file.
+        name: the file, or a name that `find_vectors` knows.
 
     Yields:
         The file; `size` is known, no row is read.
 
     Raises:
-        DataError: the file is missing, empty, or none of these.
+        DataError: the file is missing, empty, or none of these, or it can't be fetched.
     """
-    path = Path(path)
+    path, member = find_vectors(name)
     with contextlib.ExitStack() as stack:
         try:
             # unbuffered: blocks are as large as a buffer
@@ -264,32 +267,41 @@ def open_vectors(path: str | os.PathLike[str]) -> Iterator[VectorFile]:
             magic = stream.read(4)
             stream.seek(0)
         except FileNotFoundError:
-            raise DataError(f"no such file of word vectors: {path}") from None
+            raise DataError(
+                f"no such file of word vectors: {path}{did_you_mean(path.name, VECTORS)}; known by "
+                f"name: {', '.join(VECTORS)}"
+            ) from None
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        if magic == MAGIC:
+            yield FastTextModel(path)
+            return
         read: Callable[[int], bytes] = stream.read
         if magic[:2] == b"\x1f\x8b":
             # read1 returns what could be unpacked before damage is found
             read = stack.enter_context(gzip.GzipFile(fileobj=stream)).read1
         elif magic == b"PK\x03\x04":
-            read = stack.enter_context(_only_member(path, stack)).read1
+            read = stack.enter_context(_open_member(path, member, stack)).read1
         yield VectorFile(path, read)
 
 
-def vector_size(path: str | os.PathLike[str]) -> int:
+def vector_size(name: str | os.PathLike[str]) -> int:
     """Return the numbers per word of a file of vectors; only its beginning is read.
 
     Raises:
         DataError: as in `open_vectors`.
     """
-    with open_vectors(path) as file:
+    with open_vectors(name) as file:
         return file.size
 
 
-def _only_member(path: Path, stack: contextlib.ExitStack) -> zipfile.ZipExtFile:
+def _open_member(path: Path, member: str | None, stack: contextlib.ExitStack) -> zipfile.ZipExtFile:
+    """Open a member of an archive, the only one if none is named."""
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
         names = [item.filename for item in archive.infolist() if not item.is_dir()]
+        if member in names:
+            names = [member]
         if len(names) != 1:
             raise DataError(
                 f"{path} holds {len(names)} files ({', '.join(names[:5])}): "

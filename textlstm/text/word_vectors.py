@@ -22,7 +22,7 @@ class Vectors:
     """Vectors read from a file.
 
     Args:
-        path: the file.
+        path: the file, or its name.
         tokens: K tokens that have a vector: those wanted, in their order, then `extension`.
         matrix: their vectors, float32 [K, E].
         extension: frequent words of the file that were added, in its order.
@@ -52,8 +52,8 @@ def read_vectors(
     file that keeps case, and the other way round. Of a word that occurs twice, the first counts.
 
     Args:
-        path: GloVe, word2vec (text or binary) or fastText `.vec`; plain, gzip, or a zip archive
-            of one file.
+        path: GloVe, word2vec (text or binary) or fastText; plain, gzip, or a zip archive of one
+            file; or a name that `find_vectors` knows.
         wanted: tokens, each once.
         extend: also read the first `extend` words of the file, whether wanted or not; such
             files begin with the most frequent words.

@@ -1,0 +1,38 @@
+"""textlstm vectors."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from textlstm.cli.console import say
+
+_DESCRIPTION = """\
+List the word vectors that `train --vectors NAME` knows. They are fetched from the Hugging Face Hub
+when they are first used, checked by size and hash, and kept in its cache."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm vectors [OPTION ...]"
+    parser.description = _DESCRIPTION
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit code."""
+    from textlstm.evaluation.tables import format_table
+    from textlstm.text.named_vectors import KNOWN, shown_size
+
+    rows = [("name", "words", "numbers", "download", "cached", "repository")]
+    rows += [
+        (
+            *(name, f"{known.words:,}", str(known.numbers), shown_size(known.size)),
+            "yes" if known.cached() else "no",
+            known.repo if known.kind == "model" else f"{known.kind}s/{known.repo}",
+        )
+        for name, known in KNOWN.items()
+    ]
+    sys.stdout.write(format_table(rows) + "\n")
+    say("next: textlstm train DATA --vectors NAME --out MODEL")
+    return 0
