@@ -117,6 +117,7 @@ def test_texts_come_in_any_common_form(form, fitted):
         (pd.Series(["a", None], dtype="string"), r"texts\[1\] = <NA>: must be a string"),
         ([["a"], ["b"]], r"texts\[0\] = \['a'\]: must be a string"),
         (np.array([["a", "b"]]), r"X has the shape \(1, 2\): must be one text a row"),
+        (["a", " "], r"texts\[1\] = ' ' is blank: leave it out"),
         (np.array("a"), r"X has the shape \(\): must be one text a row"),
     ],
 )

@@ -47,9 +47,11 @@ RECORD = RunRecord(
 
 
 def texts(n, seed=0, longest=30):
-    """Random texts of 0 to `longest` words."""
+    """Random texts of 1 to `longest` words."""
     chosen = random.Random(seed)
-    return [" ".join(chosen.choices(WORDS, k=chosen.randint(0, longest))) for _ in range(n)]
+    return [
+        " ".join(chosen.choices(WORDS, k=chosen.randint(0, longest))) or "film" for _ in range(n)
+    ]
 
 
 def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **options):

@@ -106,7 +106,8 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Learn from texts.
 
         Args:
-            X: the texts, N strings in a list, array, Series or table of one column.
+            X: the texts, N strings in a list, array, Series or table of one column; none may be
+                blank (white space alone).
             y: their classes, [N]: strings, whole numbers or booleans.
             sample_weight: how much each text counts, in the loss and in the figures that pick
                 the best epoch, 0 or more, [N]; only the proportions matter. A text of weight 0
@@ -116,7 +117,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The estimator itself.
 
         Raises:
-            ConfigError: a parameter is invalid, or X is not a list of strings.
+            ConfigError: a parameter is invalid, X is not a list of strings, or a text is blank.
             DataError: y or sample_weight is invalid.
         """
         settings = self._settings()
@@ -159,7 +160,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             float32 [N, C]; columns in the order of `classes_`, each row sums to 1.
 
         Raises:
-            ConfigError: X is not a list of strings.
+            ConfigError: X is not a list of strings, or a text is blank.
         """
         check_is_fitted(self)
         return self.classifier_.predict_proba(read_texts(X))

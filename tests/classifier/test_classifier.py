@@ -14,7 +14,7 @@ from textlstm.classifier.json_files import FILES
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, DataError, ModelFolderError
 
-TEXTS = [*texts(40), "", "never-seen words, zzz"]
+TEXTS = [*texts(40), "?", "never-seen words, zzz"]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,33 @@ def test_no_texts_give_no_predictions(classifier):
     assert [batch.shape for batch in classifier.predict_batches([[]])] == [(0, 3)]
 
 
-def test_an_empty_text_reads_as_one_unknown_token(classifier):
-    np.testing.assert_array_equal(
-        classifier.predict_proba([""]), classifier.predict_proba(["neverseenword"])
-    )
+def test_a_blank_text_keeps_its_place_without_a_label(classifier, caplog):
+    given = ["", *TEXTS, " \t", "\u3000"]
+    found = classifier.predict(given * 60, batch_size=7)
+    assert found[1 : len(TEXTS) + 1] == classifier.predict(TEXTS)
+    blank = Prediction(None, None, {}, (), "blank")
+    assert [found[place] for place in (0, -1, -2)] == [blank] * 3
+    assert sum(prediction.error == "blank" for prediction in found) == 180
+    assert caplog.messages == [f"blank texts: 180 of {len(given) * 60:,} (no label)"]
+    assert classifier.predict([" "]) == [blank]
+    assert "<table>" in blank._repr_html_()
+
+
+def test_where_an_array_is_returned_a_blank_text_is_refused_by_its_place(classifier):
+    with pytest.raises(ConfigError, match=r"texts\[1\] = ' ' is blank: leave it out"):
+        classifier.predict_proba(["a", " "])
+    with pytest.raises(ConfigError, match=r"texts\[0\] = '' is blank"):
+        list(classifier.predict_batches([["a"], [""]]))
+    with pytest.raises(ConfigError, match="is blank"):
+        classifier.explain("")
+
+
+def test_blank_texts_are_not_evaluated(classifier, caplog):
+    expected = classifier.evaluate(["a film", "the plot"], ["bad", "good"])
+    assert classifier.evaluate(["a film", "", "the plot"], ["bad", "bad", "good"]) == expected
+    assert "blank texts: 1 of 3 (left out)" in caplog.messages
+    given = {"test": (["a film", "", "the plot"], ["bad", "bad", "good"])}
+    assert classifier.evaluate(given) == expected
 
 
 def test_texts_may_be_any_iterable_of_strings(classifier):

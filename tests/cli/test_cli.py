@@ -105,7 +105,6 @@ def test_the_help_of_export_names_every_format(capsys):
         (["predict", "no-model", "x.csv"], "--out is missing"),
         (["predict", "no-model", "good"], "--text good labels that word"),
         (["predict", "no-model"], "pass either INPUT or --text"),
-        (["predict", "no-model", "--text", " "], "--text is empty"),
         (["train", "sample", "--out", "m", "--vocab", "no.txt"], "no such file: no.txt"),
         (["train", "sample", "--out", "m", "--vectors", "no.vec"], "no such file: no.vec"),
         (["predict", "no-model", "x.csv", "--text", "a"], "pass either INPUT or --text"),

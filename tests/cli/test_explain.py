@@ -33,7 +33,7 @@ def test_each_word_has_its_contribution(model, capsys):
 
 
 def test_texts_come_from_files_and_stdin(model, capsys, tmp_path, monkeypatch):
-    (tmp_path / "in.txt").write_text("a film\nit was dull\n", encoding="utf-8")
+    (tmp_path / "in.txt").write_text("a film\n \nit was dull\n", encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.StringIO("all of it\n"))
     words = ["explain", model, str(tmp_path / "in.txt"), "-", "--json", "--label", "good"]
     assert main(words) == 0

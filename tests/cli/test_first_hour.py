@@ -102,6 +102,15 @@ def test_a_text_on_the_command_line_is_labelled(capsys, model, tmp_path):
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == "text,label,score,error"
 
 
+@pytest.mark.parametrize("arguments", [[""], ["  "], ["--text", ""]])
+def test_a_blank_text_has_no_label(capsys, model, arguments):
+    assert run("predict", model, *arguments, "--strict") == 2
+    shown = capsys.readouterr()
+    row = json.loads(shown.out)
+    assert [row["label"], row["score"], row["error"]] == [None, None, "blank"]
+    assert "1 of 1 rows have no label: blank (1)" in shown.err
+
+
 def test_a_missing_file_with_a_space_in_its_name_is_not_a_text(capsys, model):
     line = error_of(capsys, "predict", model, "my reviews.csv", "--out", "-")
     assert "no such file or folder: my reviews.csv" in line

@@ -14,7 +14,7 @@ from textlstm.errors import ConfigError, MissingDependencyError, OutputError
 from textlstm.export.formats import FORMATS, export_model, export_safetensors, export_vocabulary
 from textlstm.text.vocabulary import Vocabulary
 
-TEXTS = [*texts(20), "", "unseen"]
+TEXTS = [*texts(20), "?", "unseen"]
 
 
 def by_hand(path, ids):

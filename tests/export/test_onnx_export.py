@@ -25,7 +25,7 @@ from textlstm.export.onnx_graph import build_graph
 from textlstm.export.onnx_session import OnnxSession
 
 LONG = " ".join(WORDS * 5)
-TEXTS = ["a bright film", "", " \t\n", "unseen", LONG, "The  FILM, naïve!", "<br />", "<pad> 映画"]
+TEXTS = ["a bright film", "?", "unseen", LONG, "The  FILM, naïve!", "<br />", "<pad> 映画"]
 
 
 class Data:

@@ -35,7 +35,7 @@ MODEL_FILES = [
     "tokenizer.json",
     "vocab.txt",
 ]
-TEXTS = [text for text, _ in rows(12, seed=9)] + ["", "unheard words"]
+TEXTS = [text for text, _ in rows(12, seed=9)] + ["?", "unheard words"]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ Shapes: N texts, C classes (labels).
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from textlstm.classifier.model_folder import (
 )
 from textlstm.classifier.notebook import History, facts_table, probability_bars
 from textlstm.classifier.predictor import stream_probabilities
-from textlstm.classifier.texts import checked_texts, in_batches, iterate
+from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
@@ -71,18 +72,22 @@ class Prediction:
 
     Args:
         label: the most probable label; of several labels the most probable one of `labels`,
-            '' where there is none.
+            '' where there is none; None for a blank text.
         score: the probability that the prediction is right: that of `label`; where a text may
-            have several labels, that it has exactly `labels`, taken as independent.
-        probabilities: of every label, in the order of `TextClassifier.labels`.
+            have several labels, that it has exactly `labels`, taken as independent. None for a
+            blank text.
+        probabilities: of every label, in the order of `TextClassifier.labels`; empty for a blank
+            text.
         labels: where a text may have several, those that reach their thresholds, the most
             probable first; else `label` alone.
+        error: why there is no prediction: 'blank', or None.
     """
 
-    label: str
-    score: float
+    label: str | None
+    score: float | None
     probabilities: dict[str, float]
     labels: tuple[str, ...]
+    error: str | None = None
 
     def _repr_html_(self) -> str:
         """Return a bar for each probability; predicted labels are bold."""
@@ -286,7 +291,8 @@ class TextClassifier:
         """Label texts.
 
         Args:
-            texts: the texts; an empty one reads as one unknown token.
+            texts: the texts. A blank one (white space alone) keeps its place, with None as
+                label and score and 'blank' as `error`; the log has a warning with their number.
             top_k: keep only so many `probabilities`, the most probable first; None keeps all.
             threshold: the least probability of a label, 0 to 1; a text gets no label below it.
                 Where a text may have several labels, it replaces the thresholds of the model.
@@ -329,18 +335,37 @@ class TextClassifier:
             raise ConfigError(f"top_k = {top_k}: must be from 1 to the {len(self.labels)} labels")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigError(f"threshold = {threshold}: must be from 0 to 1")
-        batches = self._probability_batches(in_batches(texts), batch_size)
-        return (
-            prediction
-            for batch in batches
-            for prediction in self._predictions(batch, top_k, threshold)
-        )
+        batches = in_batches(texts, blanks=True)
+        return self._predict_batches(batches, top_k, threshold, batch_size)
+
+    def _predict_batches(
+        self,
+        batches: Iterable[list[str]],
+        top_k: int | None,
+        threshold: float | None,
+        batch_size: int,
+    ) -> Iterator[Prediction]:
+        masks: deque[list[bool]] = deque()  # of batches that are read: whether a text is blank
+
+        def usable() -> Iterator[list[str]]:
+            for batch in batches:
+                masks.append([not text.strip() for text in batch])
+                yield [text for text in batch if text.strip()]
+
+        rows = blank = 0
+        for probabilities in self._probability_batches(usable(), batch_size):
+            mask = masks.popleft()
+            rows, blank = rows + len(mask), blank + sum(mask)
+            predictions = self._predictions(probabilities, top_k, threshold)
+            for is_blank in mask:
+                yield _BLANK if is_blank else next(predictions)
+        warn_of_blanks(blank, rows, "no label")
 
     def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
         """Return the probability of every label.
 
         Args:
-            texts: the texts.
+            texts: the texts; none may be blank.
             batch_size: texts per step.
 
         Returns:
@@ -348,7 +373,7 @@ class TextClassifier:
             may have several labels.
 
         Raises:
-            ConfigError: as in `predict`.
+            ConfigError: as in `predict`, or a text is blank (its place is named).
         """
         return self._joined(self._probability_batches(in_batches(texts), batch_size))
 
@@ -365,7 +390,7 @@ class TextClassifier:
             An iterator over float32 [n, C], one for each list in order.
 
         Raises:
-            ConfigError: as in `predict`.
+            ConfigError: as in `predict_proba`.
         """
         return self._probability_batches(
             (checked_texts(batch) for batch in iterate(batches)), batch_size
@@ -383,9 +408,9 @@ class TextClassifier:
         """Compare predictions with known labels.
 
         Args:
-            data: texts, with `labels`; or anything that holds its labels: what
-                `textlstm.load_corpus` takes (a file, a folder, a Hub name, a `Dataset`, ...) or a
-                split of a corpus.
+            data: texts, with `labels`, where blank ones are left out; or anything that holds its
+                labels: what `textlstm.load_corpus` takes (a file, a folder, a Hub name, a
+                `Dataset`, ...) or a split of a corpus.
             labels: for texts, the true label of each: its name, or its id if no name is a
                 number; of several labels a text, a list of such for each.
             split: of data with splits; test if not given.
@@ -435,7 +460,12 @@ class TextClassifier:
                 raise ConfigError("evaluate: labels are missing: pass one label for each text")
             read = label_matrix if self.multi_label else label_ids
             ids = read(labels, self.labels)
-            probabilities = self.predict_proba(data, batch_size=batch_size)  # type: ignore[arg-type]
+            texts = checked_texts(data, blanks=True)  # type: ignore[arg-type]
+            if len(ids) == len(texts):
+                usable = [place for place, text in enumerate(texts) if text.strip()]
+                warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
+                ids, texts = ids[usable], [texts[place] for place in usable]
+            probabilities = self.predict_proba(texts, batch_size=batch_size)
         if len(ids) != len(probabilities):
             raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
         return metrics.Metrics(
@@ -628,6 +658,9 @@ class TextClassifier:
             if threshold is not None and thresholds is None and score < threshold:
                 labels = ()
             yield Prediction(labels[0] if labels else "", score, named, labels)
+
+
+_BLANK = Prediction(None, None, {}, (), "blank")
 
 
 def _unpacked(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from textlstm.errors import ConfigError
 from textlstm.io.readers import bad_text
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 1000  # texts
 
@@ -21,29 +24,41 @@ def iterate(items: Iterable[Any]) -> Iterator[Any]:
     return iter(items)
 
 
-def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def in_batches(texts: Iterable[str], *, blanks: bool = False) -> Iterator[list[str]]:
     """Cut a stream of texts into lists; the check of `texts` itself is done at once."""
     iterator = iterate(texts)
 
     def batches() -> Iterator[list[str]]:
         first = 0
         while batch := list(itertools.islice(iterator, _BATCH)):
-            yield checked_texts(batch, first)
+            yield checked_texts(batch, first, blanks=blanks)
             first += len(batch)
 
     return batches()
 
 
-def checked_texts(texts: Iterable[str], first: int = 0) -> list[str]:
+def checked_texts(texts: Iterable[str], first: int = 0, *, blanks: bool = False) -> list[str]:
     """Return texts as a list; raise a `ConfigError` that names the first item that is no text.
 
     Args:
         texts: the texts.
         first: position of the first of them in the caller's texts.
+        blanks: whether a text may be white space alone.
     """
     batch = list(iterate(texts))
     for place, text in enumerate(batch, first):
         reason = bad_text(text)
         if reason:
             raise ConfigError(f"texts[{place}] = {text!r:.60}: must be a string ({reason})")
+        if not (blanks or text.strip()):
+            raise ConfigError(
+                f"texts[{place}] = {text!r:.60} is blank: leave it out, or call "
+                "`TextClassifier.predict`, which keeps its place without a label"
+            )
     return batch
+
+
+def warn_of_blanks(blank: int, rows: int, outcome: str) -> None:
+    """Log how many texts are blank, if any, and what becomes of them."""
+    if blank:
+        logger.warning("blank texts: %s of %s (%s)", f"{blank:,}", f"{rows:,}", outcome)

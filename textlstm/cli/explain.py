@@ -92,10 +92,10 @@ def format_explanation(explanation: Explanation, *, colors: bool) -> str:
 
 
 def _read_texts(arguments: list[str]) -> Iterator[str]:
-    """Yield texts: those on the command line, and the lines of files and of stdin."""
+    """Yield texts: those on the command line, and the lines, not blank, of files and of stdin."""
     for argument in arguments:
         if argument == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin)
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
         elif len(argument) < 4096 and Path(argument).is_file():
             try:
                 lines = Path(argument).read_text(encoding="utf-8").splitlines()
@@ -104,6 +104,6 @@ def _read_texts(arguments: list[str]) -> Iterator[str]:
                     f"{argument} can't be read as UTF-8 text ({error}): pass a text file with a "
                     "text per line, or the text itself"
                 ) from error
-            yield from lines
+            yield from filter(str.strip, lines)
         else:
             yield argument

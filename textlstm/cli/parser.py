@@ -67,8 +67,8 @@ class Names(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Store the names, after those that are there."""
-        there = getattr(namespace, self.dest, None) or []
-        names = [*([there] if isinstance(there, str) else there), *values]
+        there = getattr(namespace, self.dest, None)
+        names = [*([there] if isinstance(there, str) else there or []), *values]
         setattr(namespace, self.dest, names if len(names) > 1 else names[0] if names else None)
 
 

@@ -112,14 +112,14 @@ def _literal_text(arguments: argparse.Namespace) -> str | None:
     if (arguments.text is None) == (arguments.input is None):
         raise ConfigError("pass either INPUT or --text: a file, a folder, - for stdin, or a text")
     if arguments.text is not None:
-        if not arguments.text.strip():
-            raise ConfigError("--text is empty: pass the text to label")
         return str(arguments.text)
     name = arguments.input
     if isinstance(name, list):
         return None
     from textlstm.io.formats import COMPRESSIONS, SUFFIXES
 
+    if not name.strip():
+        return str(name)
     is_file = exists(name) or name.lower().endswith((*SUFFIXES, *COMPRESSIONS))
     return None if is_file or len(name.split()) < 2 else name
 
@@ -150,7 +150,8 @@ def _classify(
         target = sys.stdout.buffer if out == "-" else out
         options: dict[str, Any] = {"overwrite": arguments.overwrite}
         if text is not None:  # a line break in it is a space
-            lines = io.BytesIO(" ".join(text.splitlines()).encode("utf-8", "surrogatepass"))
+            line = " ".join(text.splitlines()) + "\n"
+            lines = io.BytesIO(line.encode("utf-8", "surrogatepass"))
             return classify_lines(classifier, lines, target, config, **options)
         if arguments.input == "-":  # no progress between typed lines
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
