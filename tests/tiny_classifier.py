@@ -8,6 +8,7 @@ import torch
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TrainSettings
+from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import has_bf16_lstm, seed_everything
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.text.tokenizer import TextTokenizer
@@ -45,6 +46,14 @@ RECORD = RunRecord(
     history=({"epoch": 1, "loss": 0.7}, {"epoch": 2, "loss": 0.5}),
 )
 
+CASCADE = Cascade(0.5, {"0.0005": None, "0.001": 0.95, "0.002": 0.9, "0.005": 0.8, "0.01": 0.75})
+CASCADED = {
+    **CASCADE.to_dict(),
+    "skipped": {"0.0005": 0.0, "0.001": 0.25, "0.002": 0.5, "0.005": 0.5, "0.01": 0.75},
+    "differ": {"0.0005": 0, "0.001": 0, "0.002": 0, "0.005": 0, "0.01": 1},
+    "accuracy": {"0.0005": 0.75, "0.001": 0.75, "0.002": 0.75, "0.005": 0.75, "0.01": 0.5},
+}
+
 
 def texts(n, seed=0, longest=30):
     """Random texts of 1 to `longest` words."""
@@ -54,7 +63,9 @@ def texts(n, seed=0, longest=30):
     ]
 
 
-def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **options):
+def tiny_classifier(
+    *, seed=1, labels=LABELS, record=RECORD, thresholds=None, cascade=None, **options
+):
     """A classifier whose probabilities differ well from text to text.
 
     With thresholds it gives a text any number of labels.
@@ -84,7 +95,14 @@ def tiny_classifier(*, seed=1, labels=LABELS, record=RECORD, thresholds=None, **
         if model.ngrams is not None:
             model.ngrams.table[1:].normal_()
     return TextClassifier(
-        model, tokenizer, labels, settings, thresholds=thresholds, record=record, device="cpu"
+        model,
+        tokenizer,
+        labels,
+        settings,
+        thresholds=thresholds,
+        cascade=cascade,
+        record=record,
+        device="cpu",
     )
 
 

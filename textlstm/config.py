@@ -30,6 +30,8 @@ SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES = ("torch", "onnx", "ray")
 VECTORS = ("glove-50", "glove-100", "glove-200", "glove-300", "fasttext-en", "wiki-news")
+CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
+"""Shares of texts whose label a cascade may change, as training fits them."""
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 from huggingface_hub import ModelCard
-from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier
+from tiny_classifier import CASCADE, CASCADED, LABELS, METRICS, RECORD, tiny_classifier
 
 from textlstm.classifier.model_card import format_description, model_card
 from textlstm.classifier.model_folder import RunRecord
@@ -211,3 +211,22 @@ def test_on_the_hub_the_card_tells_how_to_load_it_from_there(description):
     assert metadata["model-index"][0]["name"] == "films"
     assert "# owner/films" in card
     assert "from_pretrained" not in model_card("films", description)
+
+
+def test_what_a_cascade_skips_and_changes_is_in_the_card_and_on_a_terminal(description):
+    assert "Cascade" not in model_card("film model", description)
+    metrics = {"validation": {**METRICS, "cascade": CASCADED}, "test": METRICS}
+    record = dataclasses.replace(RECORD, metrics=metrics)
+    cascaded = tiny_classifier(record=record, cascade=CASCADE).describe()
+    text = section(model_card("film model", cascaded), "Cascade")
+    assert "with a confidence of 95%" in text
+    assert "On validation:" in text
+    assert "On test:" not in text
+    assert "| share | least certainty | skipped | labels differ | accuracy |" in text
+    assert "| 0.0005 | too few texts | 0.0% | 0 | 0.7500 |" in text
+    assert "| 0.01 | 0.75 | 75.0% | 1 | 0.5000 |" in text
+    lines = format_description(cascaded).splitlines()
+    (line,) = [line for line in lines if line.startswith("cascade 0.01: validation")]
+    assert line.endswith("75.0% skip the LSTM, 1 labels differ, accuracy 0.5000")
+    cascaded["metrics"]["validation"]["cascade"] |= {"accuracy": {}}  # of unlabelled texts
+    assert "| 0.01 | 0.75 | 75.0% | 1 |  |" in model_card("film model", cascaded)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from tiny_classifier import LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
+from tiny_classifier import CASCADE, CASCADED, LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
 
 import textlstm
 from textlstm.classifier import model_folder
@@ -16,7 +16,7 @@ from textlstm.classifier.json_files import FILES, RUN, read_config, write_config
 from textlstm.classifier.model_folder import read_folder
 from textlstm.classifier.weights import load_weights
 from textlstm.cli import main
-from textlstm.errors import ModelFolderError, OutputError
+from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder
 
 NAMES = {
@@ -324,6 +324,9 @@ def test_a_newer_format_asks_for_an_upgrade(folder):
         ({"training": 3}, "training = 3"),
         ({"versions": 3}, "versions = 3"),
         ({"versions": {"torch": 2}}, "versions = {'torch': 2} must be an object of strings"),
+        ({"cascade": 3}, "cascade = 3 must be a scale"),
+        ({"cascade": {"scale": 1.0, "certainty": {"0.001": 0.9}}}, "cascade = "),
+        ({"cascade": {**CASCADE.to_dict(), "scale": -1.0}}, "cascade = "),
         ({"labels": 3, "multi_label": True, "thresholds": [1]}, "labels = 3"),
     ],
 )
@@ -343,6 +346,9 @@ def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
         ({"per_label": [1]}, "test.per_label must hold precision, recall, f1 and support"),
         ({"per_label": {"bad": 3}}, "test.per_label must hold"),
         ({"per_label": {"bad": {"precision": 1}}}, "test.per_label must hold"),
+        ({"cascade": CASCADE.to_dict()}, "test.cascade must hold certainty, skipped and differ"),
+        ({"cascade": {**CASCADED, "differ": {"0.001": 0}}}, "test.cascade must hold"),
+        ({"cascade": {**CASCADED, "skipped": {"0.001": "all"}}}, "test.cascade must hold"),
         (
             {"per_label": {"bad": {**METRICS["per_label"]["bad"], "threshold": "x"}}},
             "test.per_label",
@@ -443,3 +449,17 @@ def test_thresholds_that_are_none_are_named(folder, changes, fault):
     change_config(folder, **changes)
     with pytest.raises(ModelFolderError, match=fault):
         read_folder(folder)
+
+
+def test_a_cascade_is_kept(folder, tmp_path):
+    assert TextClassifier.load(folder, device="cpu").cascade is None
+    tiny_classifier(cascade=CASCADE).save(tmp_path / "other")
+    loaded = TextClassifier.load(tmp_path / "other", device="cpu")
+    assert loaded.cascade == CASCADE
+    assert pickle.loads(pickle.dumps(loaded)).cascade == CASCADE
+    assert loaded.fingerprint() != tiny_classifier().fingerprint()
+
+
+def test_a_network_without_ngrams_has_no_cascade():
+    with pytest.raises(ConfigError, match=r"cascade = Cascade\(.*has no n-grams"):
+        tiny_classifier(ngrams=0, cascade=CASCADE)

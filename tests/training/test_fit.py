@@ -9,8 +9,11 @@ from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
 from textlstm.classifier.predictor import predict_probabilities
 from textlstm.config import TrainSettings
+from textlstm.data.batches import collate
 from textlstm.data.encoded import LabelledTexts
+from textlstm.evaluation.cascade import Cascade
 from textlstm.evaluation.thresholds import best_thresholds
+from textlstm.nn.probabilities import to_probabilities
 from textlstm.training import fit as fitting
 from textlstm.training.fit import TrainingInterrupted, fit_model
 from textlstm.training.observer import Observer
@@ -135,3 +138,32 @@ def test_the_ngrams_are_found_and_counted_in_by_validation(tmp_path):
     assert fitted.model.ngrams.table.abs().sum() > 0
     scales = fitted.metrics["validation"]["calibration"]["scales"]
     assert scales == dict(zip(("lstm", "ngrams"), fitted.model.scales.tolist(), strict=True))
+
+
+def test_the_cascade_is_fitted_on_validation_and_measured_on_test(tmp_path):
+    splits = {"train": TRAIN, "validation": texts(700, seed=5), "test": texts(10, seed=9)}
+    fitted = fit(tmp_path, splits)
+    assert fitted.cascade is not None
+    assert set(fitted.cascade.certainty) == {"0.0005", "0.001", "0.002", "0.005", "0.01"}
+    assert fitted.cascade.certainty["0.001"] is None  # 700 texts are too few to tell
+    for name, split in splits.items():
+        if name == "train":
+            continue
+        figures = fitted.metrics[name]["cascade"]
+        assert Cascade.from_dict(figures) == fitted.cascade
+        whole = predict_probabilities(fitted.model, split.texts)
+        with torch.no_grad():
+            logits = fitted.model.ngrams(*collate(split.texts, np.arange(len(split))))
+        ngrams = to_probabilities(logits * fitted.cascade.scale, multi_label=False)
+        skipped = fitted.cascade.skips("0.01", ngrams, None)
+        assert figures["skipped"]["0.01"] == pytest.approx(skipped.mean(), abs=0.01)
+        differ = skipped & (whole.argmax(axis=1) != ngrams.argmax(axis=1))
+        assert figures["differ"]["0.01"] == pytest.approx(differ.sum(), abs=1)
+    assert fitted.metrics["validation"]["cascade"]["differ"]["0.01"] <= 2
+
+
+def test_without_ngrams_there_is_no_cascade(tmp_path):
+    settings = TrainSettings.from_options(**SETTINGS.to_options() | {"ngrams": 0, "epochs": 1})
+    fitted = fit_model(SPLITS, NAMES, settings, vocab_size=20, work=tmp_path)
+    assert fitted.cascade is None
+    assert "cascade" not in fitted.metrics["test"]

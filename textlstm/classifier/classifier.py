@@ -34,6 +34,7 @@ from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_o
 from textlstm.config import PredictionConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
+from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import pick_device, pick_precision
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import predicted_labels
@@ -106,6 +107,7 @@ class TextClassifier:
         labels: label names, index = id.
         settings: what the model was trained with; its `model` part must be the network's.
         thresholds: the decision threshold of each label, for a multi-label network.
+        cascade: when the n-grams alone label a text; for a network with n-grams.
         record: the facts of the training run.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         precision: of the LSTM: 'fp32', 'bf16', or 'auto' (bf16 where native).
@@ -122,13 +124,14 @@ class TextClassifier:
         settings: TrainSettings,
         *,
         thresholds: Sequence[float] | None = None,
+        cascade: Cascade | None = None,
         record: RunRecord | None = None,
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
         self.record = record or RunRecord()
         check_compatible(
-            ModelFolder(labels, settings, tokenizer, model, self.record, thresholds)  # type: ignore[arg-type]
+            ModelFolder(labels, settings, tokenizer, model, self.record, thresholds, cascade)  # type: ignore[arg-type]
         )
         self.model = model.to(pick_device(device)).eval()
         self.model.compute_dtype = pick_precision(precision, self.device)
@@ -136,6 +139,7 @@ class TextClassifier:
         self.labels = tuple(labels)
         self.settings = settings
         self.thresholds = None if thresholds is None else tuple(thresholds)
+        self.cascade = cascade
 
     @classmethod
     def load(
@@ -174,6 +178,7 @@ class TextClassifier:
             contents.labels,
             contents.settings,
             thresholds=contents.thresholds,
+            cascade=contents.cascade,
             record=contents.record,
             device=device,
             precision=precision,
@@ -250,6 +255,7 @@ class TextClassifier:
             self.labels,
             self.settings.to_dict(),
             self.thresholds,
+            self.cascade,
             self.record,
             "cpu" if self.device.type == "cpu" else "auto",  # that GPU may not be there
             "fp32" if self.model.compute_dtype == torch.float32 else "bf16",
@@ -277,6 +283,7 @@ class TextClassifier:
             self.model,
             self.record,
             self.thresholds,
+            self.cascade,
         )
         write_folder(folder, contents, card=card)
 
@@ -563,7 +570,8 @@ class TextClassifier:
 
     def fingerprint(self) -> str:
         """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""
-        return model_hash(self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
+        parts = (self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
+        return model_hash(*parts, self.cascade)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of the classifier, ready for JSON.
@@ -669,6 +677,7 @@ def _unpacked(
     labels: Sequence[str],
     settings: dict[str, dict[str, Any]],
     thresholds: tuple[float, ...] | None,
+    cascade: Cascade | None,
     record: RunRecord,
     device: str,
     precision: str,
@@ -679,6 +688,7 @@ def _unpacked(
         labels,
         TrainSettings.from_dict(settings),
         thresholds=thresholds,
+        cascade=cascade,
         record=record,
         device=device,
         precision=precision,

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load, save
 
 from textlstm.config import ModelConfig, TrainSettings
+from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import mind_fork
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.options import build
@@ -30,6 +31,7 @@ def model_hash(
     labels: Sequence[str],
     settings: TrainSettings,
     thresholds: Sequence[float] | None = None,
+    cascade: Cascade | None = None,
 ) -> str:
     """Hash all that a result depends on, but for the machine that computes it.
 
@@ -39,6 +41,7 @@ def model_hash(
         labels: label names, index = id.
         settings: those of the tokenizer and the network count.
         thresholds: the least probability of each label, where a text may have several.
+        cascade: when the n-grams alone label a text.
 
     Returns:
         16 hexadecimal digits.
@@ -47,6 +50,7 @@ def model_hash(
     tables = settings.to_dict()
     known: list[Any] = [list(labels), tables["tokenizer"], tables["model"]]
     known += [str(model.compute_dtype), None if thresholds is None else list(thresholds)]
+    known += [] if cascade is None else [cascade.to_dict()]
     digest.update(json.dumps(known).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

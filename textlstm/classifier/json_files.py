@@ -11,6 +11,7 @@ from typing import Any
 
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.evaluation.cascade import Cascade
 from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import write_text
 from textlstm.version import __version__
@@ -125,6 +126,12 @@ def _config_fault(config: Mapping[str, Any]) -> str:
             "a number from 0 to 1 for each label",
             not multi_label or are_thresholds(thresholds, len(names or ())),
         ),
+        (
+            "cascade",
+            cascade := config.get("cascade"),
+            "a scale and certainties from 0 to 1",
+            cascade is None or Cascade.is_valid(cascade),
+        ),
         *(
             (name, config.get(name), "an object", isinstance(config.get(name), dict))
             for name in ("settings", "data", "training", "versions", "sha256")
@@ -210,6 +217,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
             fault = f"{split}.{wrong[0]} = {figures[wrong[0]]!r:.60} must be a number"
         elif not _is_table(figures.get("per_label", {})):
             fault = f"{split}.per_label must hold precision, recall, f1 and support of each label"
+        elif "cascade" in figures and not _is_cascade(figures["cascade"]):
+            fault = f"{split}.cascade must hold certainty, skipped and differ of each share"
         else:
             continue
         raise ModelFolderError(f"{path}: {fault}: copy it again, or train again")
@@ -226,6 +235,18 @@ def _is_table(per_label: Any) -> bool:
         and all(_is_number(row.get(key)) for key in ("precision", "recall", "f1", "support"))
         and _is_number(row.get("threshold", 0))
         for row in per_label.values()
+    )
+
+
+def _is_cascade(figures: Any) -> bool:
+    if not Cascade.is_valid(figures):
+        return False
+    columns = [figures.get(key) for key in ("skipped", "differ", "accuracy")]
+    return all(
+        isinstance(column, dict)
+        and (column.keys() == figures["certainty"].keys() or (not column and i == 2))
+        and all(map(_is_number, column.values()))
+        for i, column in enumerate(columns)
     )
 
 

@@ -44,6 +44,7 @@ def model_card(name: str, description: Description, *, on_hub: bool = False) -> 
         bullets(_data(description)),
         "## Results",
         *_results(description),
+        *_cascades(description),
         "## Training",
         bullets(_facts(description["training"])),
         "## Settings",
@@ -79,6 +80,11 @@ def format_description(description: Description) -> str:
     for split, metrics in description["metrics"].items():
         figures = ", ".join(f"{word} {value}" for word, value in _figures(metrics))
         rows.append((f"results: {split}", figures))
+    for split, metrics in description["metrics"].items():
+        for share, _, skipped, differ, accuracy in _cascade(metrics):
+            known = f", accuracy {accuracy}" if accuracy else ""
+            facts = f"{skipped} skip the LSTM, {differ} labels differ{known}"
+            rows.append((f"cascade {share}: {split}", facts))
     rows.append(("made with", ", ".join(" ".join(i) for i in description["versions"].items())))
     for part in settings:
         given = [f"{name}={_value(value)}" for name, value in settings[part].items()]
@@ -197,6 +203,37 @@ def _results(description: Description) -> Iterator[str]:
             rows = list(_per_label(metrics))
             columns = ["label", "precision", "recall", "F1", "texts", "threshold"]
             yield table(columns[: len(rows[0])], rows)
+
+
+def _cascades(description: Description) -> Iterator[str]:
+    tables = [(split, list(_cascade(m))) for split, m in description["metrics"].items()]
+    if not any(rows for _, rows in tables):
+        return
+    yield "## Cascade"
+    yield (
+        "With `--cascade SHARE` the n-grams alone label the texts that they are certain of, and "
+        "only the\nothers are read by the LSTM. At most this share of all texts gets another label "
+        "than from the\nwhole model, with a confidence of 95% for texts like those that the "
+        "certainty was fitted on;\nwhere they were too few to tell, no text is skipped."
+    )
+    for split, rows in tables:
+        if rows:
+            yield f"On {line(split)}:"
+            yield table(["share", "least certainty", "skipped", "labels differ", "accuracy"], rows)
+
+
+def _cascade(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield a row for each share: share, certainty, skipped, labels that differ, accuracy."""
+    found = metrics.get("cascade", {"certainty": {}})
+    for share, least in found["certainty"].items():
+        accuracy = found["accuracy"].get(share)
+        yield [
+            share,
+            "too few texts" if least is None else f"{least:.6g}",
+            f"{found['skipped'][share]:.1%}",
+            f"{found['differ'][share]:,}",
+            "" if accuracy is None else f"{accuracy:.4f}",
+        ]
 
 
 def _per_label(metrics: Mapping[str, Any]) -> Iterator[list[str]]:

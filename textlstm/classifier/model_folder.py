@@ -38,6 +38,7 @@ from textlstm.classifier.json_files import (
 from textlstm.classifier.weights import load_weights, save_weights
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
+from textlstm.evaluation.cascade import Cascade
 from textlstm.io.atomic import atomic_folder, atomic_path, write_text
 from textlstm.nn.network import BiLSTMClassifier, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
@@ -96,6 +97,8 @@ class ModelFolder:
         record: the facts of the run.
         thresholds: the decision threshold of each label, where a text may have several; None
             where it has one.
+        cascade: when the n-grams alone label a text; None without n-grams, or where it was never
+            fitted.
     """
 
     labels: tuple[str, ...]
@@ -104,6 +107,7 @@ class ModelFolder:
     model: BiLSTMClassifier
     record: RunRecord
     thresholds: tuple[float, ...] | None = None
+    cascade: Cascade | None = None
 
 
 def check_compatible(contents: ModelFolder) -> None:
@@ -128,6 +132,8 @@ def check_compatible(contents: ModelFolder) -> None:
         fault += "row of the embedding"
     elif settings.model != model.config:
         fault = f"settings.model = {settings.model}: must be the network's, {model.config}"
+    elif contents.cascade is not None and model.ngrams is None:
+        fault = f"cascade = {contents.cascade!r}: must be None, as the network has no n-grams"
     elif lengths != (tokenizer.max_length, tokenizer.truncation):
         fault = f"max_length, truncation = {lengths} in settings.tokenizer: must be the "
         fault += f"tokenizer's, {(tokenizer.max_length, tokenizer.truncation)}"
@@ -205,6 +211,7 @@ def _write_files(folder: Path, contents: ModelFolder, card: str) -> None:
             "labels": list(contents.labels),
             "multi_label": contents.thresholds is not None,
             "thresholds": None if contents.thresholds is None else list(contents.thresholds),
+            "cascade": None if contents.cascade is None else contents.cascade.to_dict(),
             "settings": contents.settings.to_dict(),
             "data": {
                 "source": record.source,
@@ -284,7 +291,9 @@ def read_folder(folder: str | Path) -> ModelFolder:
         history=tuple(read_json_lines(folder / FILES.history)),
     )
     thresholds = tuple(config["thresholds"]) if multi_label else None
-    return ModelFolder(tuple(config["labels"]), settings, tokenizer, model, record, thresholds)
+    cascade = Cascade.from_dict(config.get("cascade"))  # folders of version 0.1.0 have none
+    labels = tuple(config["labels"])
+    return ModelFolder(labels, settings, tokenizer, model, record, thresholds, cascade)
 
 
 def _sha256(path: Path) -> str:

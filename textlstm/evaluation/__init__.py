@@ -5,6 +5,7 @@
 - `reports`: the same as scikit-learn's report and as flat dictionaries
 - `tables`: plain-text tables, aligned also with wide characters
 - `calibration`: how much each branch counts and how sure the model is, fitted on validation
+- `cascade`: when the n-grams alone label a text, and what that changes
 - `thresholds`: the decision threshold of each label, by its F1
 
 May import: `nn` and the root modules.

@@ -9,12 +9,14 @@ Shapes: K branches, N texts, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import expected_calibration_error
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
@@ -87,3 +89,38 @@ def calibration_facts(
         "ece_before": errors[0],
         "ece_after": errors[1],
     }
+
+
+def evaluate_cascade(
+    logits: np.ndarray,
+    whole: np.ndarray,
+    labels: np.ndarray | None,
+    thresholds: Sequence[float] | None,
+    weights: np.ndarray | None = None,
+    *,
+    cascade: Cascade | None = None,
+    scale: float | None = None,
+) -> dict[str, Any]:
+    """Evaluate a cascade, or fit one on these texts first.
+
+    Args:
+        logits: of the n-grams alone, not yet scaled, float32 [N, C].
+        whole: probabilities by the whole model, float32 [N, C].
+        labels: as for `fit_scales`; None where they are not known.
+        thresholds: the decision threshold of each label, where a text may have several.
+        weights: as for `fit_scales`.
+        cascade: the one to evaluate; fitted if not given.
+        scale: of the cascade that is fitted; fitted, too, if not given, which needs labels.
+
+    Returns:
+        The result of `cascade_figures`.
+    """
+    if cascade is not None:
+        scale = cascade.scale
+    elif scale is None:
+        assert labels is not None
+        scale = float(fit_scales(logits[None], labels, weights)[0])
+    several = thresholds is not None
+    ngrams = to_probabilities(torch.from_numpy(logits) * scale, multi_label=several)  # [N, C]
+    cascade = cascade or fit_cascade(scale, ngrams, whole, thresholds)
+    return cascade_figures(cascade, labels, ngrams, whole, thresholds, weights)

@@ -17,6 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor  # ONNX Runtime does without
 
+_LEAST = 2.0**-30  # probability of which the log odds are taken
+
 
 def probabilities_of(logits: Tensor, *, multi_label: bool) -> Tensor:
     """Turn logits into probabilities; the only place that does.
@@ -55,6 +57,33 @@ def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np
         return best
     reached: np.ndarray = probabilities >= np.asarray(thresholds)  # [N, C]
     return reached
+
+
+def certainty(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
+    """Return how certain probabilities are of the labels that `answers` returns.
+
+    Args:
+        probabilities: [N, C].
+        thresholds: as for `answers`.
+
+    Returns:
+        From 0 to 1, float32 [N]: the greatest probability. Where a text may have several labels,
+        that of the label that is least certain: the distance of its log odds from those of its
+        threshold, as a probability (0.5 at the threshold).
+    """
+    if thresholds is None:
+        greatest: np.ndarray = probabilities.max(axis=1).astype(np.float32)
+        return greatest
+    odds, limits = (
+        np.log(clipped) - np.log1p(-clipped)
+        for clipped in (
+            np.clip(np.asarray(values, np.float64), _LEAST, 1 - _LEAST)
+            for values in (probabilities, thresholds)
+        )
+    )
+    least: np.ndarray = np.abs(odds - limits).min(axis=1)  # [N]
+    sure: np.ndarray = (1 / (1 + np.exp(-least))).astype(np.float32)
+    return sure
 
 
 def predicted_labels(

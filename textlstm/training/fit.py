@@ -18,6 +18,7 @@ import torch
 from textlstm.classifier.json_files import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
+from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.loss import make_loss, prior_logits
 from textlstm.nn.network import BiLSTMClassifier
@@ -59,6 +60,7 @@ class Fitted:
         thresholds: the decision threshold of each label, best on validation, where a text may
             have several labels.
         facts: of the vectors it started from, for the record of the run.
+        cascade: fitted on validation, for a model with n-grams.
     """
 
     model: BiLSTMClassifier
@@ -67,6 +69,7 @@ class Fitted:
     metrics: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
     thresholds: tuple[float, ...] | None = None
+    cascade: Cascade | None = None
 
     def summary(self) -> dict[str, Any]:
         """Return how training went, for the record of the run."""
@@ -160,9 +163,10 @@ def fit_model(
         if model.multi_label:
             rows = metrics["validation"]["per_label"].values()
             thresholds = tuple(row["threshold"] for row in rows)
+        cascade = Cascade.from_dict(metrics["validation"].get("cascade"))
         if "test" in texts:
-            metrics["test"] = trainer.evaluate(texts["test"], thresholds)
-        return Fitted(model, settings, result, metrics, facts, thresholds)
+            metrics["test"] = trainer.evaluate(texts["test"], thresholds, cascade)
+        return Fitted(model, settings, result, metrics, facts, thresholds, cascade)
 
 
 @contextlib.contextmanager

@@ -307,6 +307,7 @@ class Run:
             corpus.labels,
             dataclasses.replace(self.settings, data=data),
             thresholds=fitted.thresholds,
+            cascade=fitted.cascade,
             record=record,
             device=self.settings.training.device,
         )

@@ -22,6 +22,7 @@ from textlstm.config import TrainingConfig
 from textlstm.data.batches import train_batches
 from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
+from textlstm.evaluation.cascade import Cascade
 from textlstm.io.atomic import write_text
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
 from textlstm.nn.loss import make_loss
@@ -299,7 +300,10 @@ class Trainer:
         )
 
     def evaluate(
-        self, split: LabelledTexts, thresholds: Sequence[float] | None = None
+        self,
+        split: LabelledTexts,
+        thresholds: Sequence[float] | None = None,
+        cascade: Cascade | None = None,
     ) -> dict[str, Any]:
         """Evaluate the model as it is, all processes together.
 
@@ -307,14 +311,16 @@ class Trainer:
             split: texts whose labels are known.
             thresholds: where a text may have several labels, those of `best_thresholds`; the
                 best for this split itself if not given.
+            cascade: of a model with n-grams; fitted on this split itself if not given.
 
         Returns:
-            What `evaluate_probabilities` returns.
+            What `evaluate_probabilities` returns, and for a model with n-grams `cascade`: what
+            `cascade_figures` returns.
 
         Raises:
             TrainingError: probabilities are not finite.
         """
-        metrics = self._evaluate(split, thresholds=thresholds)
+        metrics = self._evaluate(split, thresholds=thresholds, cascade=cascade)
         assert metrics is not None
         return metrics
 

@@ -13,7 +13,8 @@ import torch
 
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.evaluation.calibration import calibration_facts, fit_scales
+from textlstm.evaluation.calibration import calibration_facts, evaluate_cascade, fit_scales
+from textlstm.evaluation.cascade import Cascade
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.network import Branched, combine
@@ -30,6 +31,7 @@ def evaluate_split(
     world: World,
     on_batch: Callable[[int], bool] = lambda done: True,
     thresholds: Sequence[float] | None = None,
+    cascade: Cascade | None = None,
     calibrate: bool = False,
 ) -> dict[str, Any] | None:
     """Evaluate a model as it is, all processes together.
@@ -43,11 +45,13 @@ def evaluate_split(
         on_batch: as for `predict_logits`.
         thresholds: where a text may have several labels, those of `best_thresholds`; the best
             for this split itself if not given.
+        cascade: of a model with n-grams; fitted on this split itself if not given.
         calibrate: whether to set the scales of the model by the logits first.
 
     Returns:
-        What `evaluate_probabilities` returns, with what changed the scales under `calibration`;
-        None if `on_batch` returned False in one process.
+        What `evaluate_probabilities` returns, with what changed the scales under `calibration`
+        and, for a model with n-grams, what `cascade_figures` returns under `cascade`; None if
+        `on_batch` returned False in one process.
 
     Raises:
         FloatingPointError: logits are not finite.
@@ -72,6 +76,9 @@ def evaluate_split(
     if split.multi_label and thresholds is None:
         thresholds = best_thresholds(split.labels, probabilities, split.weights)
     figures = evaluate_probabilities(split.labels, probabilities, labels, split.weights, thresholds)
+    if len(logits) > 1:
+        known = (split.labels, thresholds, split.weights)
+        facts["cascade"] = evaluate_cascade(logits[1], probabilities, *known, cascade=cascade)
     return {**figures, **facts}
 
 

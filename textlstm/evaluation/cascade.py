@@ -1,0 +1,182 @@
+"""A cascade: the n-grams label the texts that they are certain of, the LSTM reads the others.
+
+For each of a few shares, `fit_cascade` finds how certain the n-grams must be. What it promises: if
+texts are drawn as those of the fit were, then with a confidence of 95%, at most this share of all
+texts (skipped or not) gets another label than the whole model gives. The confidence is about the
+draw of these texts, for each share on its own. It holds although the least certainty is chosen by
+the same texts: the count of labels that differ can only grow as it falls, so that testing from the
+most certain text down and stopping at the first failure needs no correction (testing in a fixed
+sequence). It does not hold for texts of another kind.
+
+Without torch, as ONNX Runtime predicts without it. Shapes: N texts, C labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textlstm.config import CASCADES
+from textlstm.nn.probabilities import answers, certainty
+
+_DOUBT = 0.05  # 1 - the confidence
+_DIGITS = 4  # of a certainty, if that is exact enough
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """When the n-grams alone label a text.
+
+    Args:
+        scale: what their logits are multiplied by; 1 / temperature.
+        certainty: for each of `config.CASCADES` as a string, how certain they must be (see
+            `textlstm.nn.probabilities.certainty`); None where no text may be skipped.
+    """
+
+    scale: float
+    certainty: Mapping[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON."""
+        return {"scale": self.scale, "certainty": dict(self.certainty)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Cascade | None:
+        """Return what `to_dict` returned as a cascade; other keys are ignored."""
+        return None if values is None else cls(values["scale"], values["certainty"])
+
+    def skips(
+        self, share: str, ngrams: np.ndarray, thresholds: Sequence[float] | None
+    ) -> np.ndarray:
+        """Return which texts the n-grams label alone.
+
+        Args:
+            share: the name of one of `CASCADES`.
+            ngrams: probabilities by the n-grams alone, float32 [N, C].
+            thresholds: the decision threshold of each label, where a text may have several.
+
+        Returns:
+            bool [N].
+        """
+        least = self.certainty[share]
+        if least is None:
+            return np.zeros(len(ngrams), bool)
+        sure: np.ndarray = certainty(ngrams, thresholds).astype(np.float64) >= least
+        return sure
+
+    @staticmethod
+    def is_valid(values: Any) -> bool:
+        """Whether a value is what `to_dict` returns."""
+        table = values.get("certainty") if isinstance(values, Mapping) else None
+        return (
+            isinstance(table, Mapping)
+            and {*table} == {name(share) for share in CASCADES}
+            and all(c is None or (type(c) is float and 0 <= c <= 1) for c in table.values())
+            and type(values.get("scale")) is float
+            and values["scale"] > 0
+        )
+
+
+def name(share: float) -> str:
+    """Return the name of a share in tables."""
+    return f"{share:g}"
+
+
+def fit_cascade(
+    scale: float,
+    ngrams: np.ndarray,
+    whole: np.ndarray,
+    thresholds: Sequence[float] | None = None,
+) -> Cascade:
+    """Find how certain the n-grams must be.
+
+    Args:
+        scale: of the n-gram logits in `ngrams`.
+        ngrams: probabilities by the n-grams alone, float32 [N, C].
+        whole: those of the whole model, float32 [N, C].
+        thresholds: the decision threshold of each label, where a text may have several.
+
+    Returns:
+        For each share the least certainty at which so few labels differ that the upper bound of
+        Clopper & Pearson (1934) is not above it; in the middle between two texts.
+    """
+    found = certainty(ngrams, thresholds)
+    order = np.argsort(-found, kind="stable")
+    found = found[order]
+    wrong = np.cumsum(_differs(ngrams, whole, thresholds)[order])  # if so many are skipped
+    below = np.append(found[1:], found[-1:])
+    apart = np.append(found[1:] < found[:-1], True)  # equals are skipped together
+    table: dict[str, float | None] = {}
+    for share in CASCADES:
+        fits = np.flatnonzero(apart & (wrong <= most_differing(len(found), share)))
+        table[name(share)] = None
+        if len(fits):
+            least, under = float(found[fits[-1]]), float(below[fits[-1]])
+            middle = (least + under) / 2
+            short = round(middle, _DIGITS)
+            table[name(share)] = short if under < short <= least else middle
+    return Cascade(scale, table)
+
+
+def cascade_figures(
+    cascade: Cascade,
+    labels: np.ndarray | None,
+    ngrams: np.ndarray,
+    whole: np.ndarray,
+    thresholds: Sequence[float] | None = None,
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Return what a cascade does on texts.
+
+    Args:
+        cascade: the cascade.
+        labels: true label ids, int64 [N], or which labels the texts have, bool [N, C]; None
+            where they are not known.
+        ngrams: as for `fit_cascade`.
+        whole: as for `fit_cascade`.
+        thresholds: as for `fit_cascade`.
+        weights: how much each text counts in the accuracy, [N]; None for all the same.
+
+    Returns:
+        `cascade.to_dict()` and, for each share by its name: skipped (share of texts), differ
+        (number of labels that differ from those of the whole model), and accuracy, if it is known.
+    """
+    differs = _differs(ngrams, whole, thresholds)
+    figures: dict[str, Any] = {**cascade.to_dict(), "skipped": {}, "differ": {}, "accuracy": {}}
+    for share in cascade.certainty:
+        skipped = cascade.skips(share, ngrams, thresholds)
+        figures["skipped"][share] = float(skipped.mean())
+        figures["differ"][share] = int((skipped & differs).sum())
+        if labels is not None:
+            given = answers(np.where(skipped[:, None], ngrams, whole), thresholds)
+            right = (given == labels).reshape(len(labels), -1).all(axis=1)
+            figures["accuracy"][share] = float(np.average(right, weights=weights))
+    return figures
+
+
+def most_differing(texts: int, share: float) -> int:
+    """Return of how many texts the label may differ, so that 95% sure no more than a share do.
+
+    That is the greatest count whose upper bound of Clopper & Pearson is not above the share; -1
+    if there are too few texts for any.
+    """
+    below = 0.0  # probability of so few, if the share were exact
+    for count in range(texts + 1):
+        ways = math.lgamma(texts + 1) - math.lgamma(count + 1) - math.lgamma(texts - count + 1)
+        below += math.exp(ways + count * math.log(share) + (texts - count) * math.log1p(-share))
+        if below > _DOUBT:
+            return count - 1
+    return texts
+
+
+def _differs(
+    ngrams: np.ndarray, whole: np.ndarray, thresholds: Sequence[float] | None
+) -> np.ndarray:
+    """Return which texts get other labels from the n-grams than from the whole model, [N]."""
+    same = answers(ngrams, thresholds) == answers(whole, thresholds)
+    differs: np.ndarray = ~same.reshape(len(ngrams), -1).all(axis=1)
+    return differs
