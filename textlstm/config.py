@@ -381,6 +381,12 @@ class TrainSettings:
         return cls(**parts)  # type: ignore[arg-type]
 
 
+DATA_OPTIONS = (
+    *("text_column", "label_column", "label_separator", "delimiter"),
+    *("dataset_config", "dataset_revision"),
+)
+"""The options of `DataConfig` that say where texts and labels are."""
+
 TRAIN_PARTS: dict[str, type[Settings]] = {
     "data": DataConfig,
     "tokenizer": TokenizerConfig,

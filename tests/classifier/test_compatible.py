@@ -36,8 +36,8 @@ def test_parts_of_one_classifier_are_accepted():
     ("other", "fault"),
     [
         ({"labels": "abc"}, "labels = 'abc': must be a list of strings"),
-        ({"labels": [1, 2, 3]}, "labels = [1, 2, 3]: must be a list of strings"),
-        ({"labels": ["a", "b"]}, "labels = ['a', 'b']: must be 3 different names"),
+        ({"labels": [1, 2, 3]}, "labels = (1, 2, 3): must be a list of strings"),
+        ({"labels": ["a", "b"]}, "labels = ('a', 'b'): must be 3 different names"),
         ({"labels": ["a", "b", "a"]}, "must be 3 different names"),
         (
             {"settings": dataclasses.replace(CLASSIFIER.settings, model=ModelConfig())},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textlstm.classifier.labelling import Labeller, added_columns, choose_texts, shortest
+from textlstm.classifier.labelling import Labeller, choose_texts, shortest
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.guess import TableColumns
@@ -17,7 +17,7 @@ def labeller(*columns, sparse=False, **options):
 
 
 def test_added_columns_are_named_with_their_types():
-    columns = added_columns(LABELS, PredictionConfig(top_k=2))
+    columns = labeller(top_k=2).added_columns()
     assert {name: str(kind) for name, kind in columns.items()} == {
         "label": "string",
         "score": "double",

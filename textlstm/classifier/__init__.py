@@ -1,6 +1,7 @@
 """The trained classifier: its folder, its card, the Hub, prediction in memory.
 
-- `classifier`: `TextClassifier`: texts to labels, folder to memory and back
+- `classifier`: `TextClassifier`: texts to labels
+- `saved_model`: its base: from a folder or the Hub to memory and back, described
 - `json_files`: its config, metrics and history, checked when read
 - `model_folder`: the model folder: written whole, checked when read
 - `weights`: safetensors files, compared with the expected shapes before they are read
@@ -12,7 +13,7 @@
 - `predictor`: encoded texts to probabilities, as a stream
 - `explain`: the contribution of each word to a logit
 - `notebook`: HTML forms for notebooks
-- `labelled`: labelled data to evaluate on
+- `labelled`: labelled data, and the evaluation on it
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label
 - `datasets`: labels as new columns of a dataset

@@ -1,70 +1,31 @@
-"""The classifier as a user meets it: texts in, labels and probabilities out, folder to folder.
+"""The classifier as a user meets it: texts in, labels and probabilities out.
 
 Shapes: N texts, C classes (labels).
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.explain import Explanation, explain_text
-from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
-from textlstm.classifier.hub import find_model, upload_model
-from textlstm.classifier.labelled import is_source, load_labelled
-from textlstm.classifier.model_card import model_card
-from textlstm.classifier.model_folder import (
-    ModelFolder,
-    RunRecord,
-    check_compatible,
-    read_folder,
-    write_folder,
-)
-from textlstm.classifier.notebook import History, facts_table, probability_bars
+from textlstm.classifier.labelled import LabelledSplit, evaluate_model
+from textlstm.classifier.notebook import probability_bars
 from textlstm.classifier.predictor import stream_probabilities
+from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
-from textlstm.config import PredictionConfig, TrainSettings
-from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError
-from textlstm.evaluation.cascade import Cascade
-from textlstm.nn.device import pick_device, pick_precision
-from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import predicted_labels
-from textlstm.options import build, reject_unknown
-from textlstm.text.tokenizer import TextTokenizer
-from textlstm.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from textlstm.data.corpus import Source
-
-logger = logging.getLogger(__name__)
-
-DATASET_OPTIONS = (
-    *("text_column", "output_column", "score_column"),
-    *("top_k", "min_score", "probabilities", "batch_size"),
-)
-
-
-@runtime_checkable
-class LabelledSplit(Protocol):
-    """A split of a corpus as `evaluate` needs it (`textlstm.data.corpus.Split` is one)."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Label ids, int64 [N]."""
-
-    def texts(self) -> Iterator[list[str]]:
-        """Return the texts in order, in lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +56,7 @@ class Prediction:
         return probability_bars(self.probabilities, self.labels)
 
 
-class TextClassifier:
+class TextClassifier(SavedModel):
     """A trained network with the tokenizer and the labels that belong to it.
 
     Predictions change nothing in it, so several threads may share one. The result for a text
@@ -115,177 +76,6 @@ class TextClassifier:
     Raises:
         ConfigError: labels, tokenizer and network do not fit, or there is no such device.
     """
-
-    def __init__(
-        self,
-        model: BiLSTMClassifier,
-        tokenizer: TextTokenizer,
-        labels: Sequence[str],
-        settings: TrainSettings,
-        *,
-        thresholds: Sequence[float] | None = None,
-        cascade: Cascade | None = None,
-        record: RunRecord | None = None,
-        device: str = "auto",
-        precision: str = "fp32",
-    ) -> None:
-        self.record = record or RunRecord()
-        check_compatible(
-            ModelFolder(labels, settings, tokenizer, model, self.record, thresholds, cascade)  # type: ignore[arg-type]
-        )
-        self.model = model.to(pick_device(device)).eval()
-        self.model.compute_dtype = pick_precision(precision, self.device)
-        self.tokenizer = tokenizer
-        self.labels = tuple(labels)
-        self.settings = settings
-        self.thresholds = None if thresholds is None else tuple(thresholds)
-        self.cascade = cascade
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        device: str = "auto",
-        precision: str = "fp32",
-        threads: int | None = None,
-    ) -> TextClassifier:
-        """Load a model folder.
-
-        Args:
-            folder: written by `textlstm train` or `save`.
-            device: 'auto' (a GPU if there is one), 'cpu', 'cuda' or 'cuda:N'.
-            precision: of the LSTM: 'fp32', 'bf16', or 'auto' (bf16 where native).
-            threads: CPU threads of torch, in the whole process; None leaves them as they are.
-
-        Returns:
-            The classifier.
-
-        Raises:
-            ModelFolderError: the folder or a file of it is missing, unfinished, damaged or
-                foreign; the message names the file and the remedy.
-            ConfigError: there is no such device, or `threads` is below 1.
-        """
-        if threads is not None:
-            if threads < 1:
-                raise ConfigError(f"threads = {threads}: must be at least 1")
-            torch.set_num_threads(threads)
-        pick_device(device)  # a wrong name is refused before the model is loaded
-        contents = read_folder(folder)
-        return cls(
-            contents.model,
-            contents.tokenizer,
-            contents.labels,
-            contents.settings,
-            thresholds=contents.thresholds,
-            cascade=contents.cascade,
-            record=contents.record,
-            device=device,
-            precision=precision,
-        )
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_folder: str | Path,
-        *,
-        revision: str | None = None,
-        token: str | None = None,
-        device: str = "auto",
-        precision: str = "fp32",
-        threads: int | None = None,
-    ) -> TextClassifier:
-        """Load a model of the Hugging Face Hub, or a model folder.
-
-        Args:
-            name_or_folder: a folder; or, if none has this name, 'owner/name' on the Hub. Its
-                files are kept in the Hub's cache, which is used when the Hub is out of reach.
-                None of them is code.
-            revision: branch, tag or commit on the Hub; its main branch if not given.
-            token: of the Hub, for models that are not public; the one logged in with if not
-                given.
-            device: as for `load`.
-            precision: as for `load`.
-            threads: as for `load`.
-
-        Returns:
-            The classifier.
-
-        Raises:
-            ModelFolderError: as for `load`; or the Hub has no such model, or it is out of reach
-                and there is no copy.
-            ConfigError: there is no such device, or a folder is given with a revision.
-        """
-        folder = find_model(name_or_folder, revision=revision, token=token)
-        return cls.load(folder, device=device, precision=precision, threads=threads)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        token: str | None = None,
-        message: str | None = None,
-    ) -> str:
-        """Upload the model folder with its model card to the Hugging Face Hub.
-
-        Args:
-            repo_id: 'owner/name', or 'name' for one of the user's own; created if it is missing.
-            private: whether a new repository is private; None for the default of the account.
-            token: of the Hub, with write access; that of the login if not given.
-            message: commit message.
-
-        Returns:
-            The address of the model.
-
-        Raises:
-            OutputError: the Hub is out of reach or refuses it.
-        """
-
-        def write(folder: Path, name: str) -> None:
-            self._write(folder, model_card(name, self.describe(), on_hub=True))
-
-        return upload_model(write, repo_id, private=private, token=token, message=message)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as plain bytes and settings, so that no object of torch is inside."""
-        state = (
-            pack(self.model),
-            self.tokenizer,
-            self.labels,
-            self.settings.to_dict(),
-            self.thresholds,
-            self.cascade,
-            self.record,
-            "cpu" if self.device.type == "cpu" else "auto",  # that GPU may not be there
-            "fp32" if self.model.compute_dtype == torch.float32 else "bf16",
-        )
-        return _unpacked, state
-
-    def save(self, folder: str | Path) -> None:
-        """Write the model folder, its model card included.
-
-        Args:
-            folder: created if it is missing. A model in it is replaced as a whole; other files
-                are kept.
-
-        Raises:
-            OutputError: the folder can't be written to; a model that was there is unchanged.
-        """
-        folder = Path(folder)
-        self._write(folder, model_card(folder.resolve().name, self.describe()))
-
-    def _write(self, folder: Path, card: str) -> None:
-        contents = ModelFolder(
-            self.labels,
-            self.settings,
-            self.tokenizer,
-            self.model,
-            self.record,
-            self.thresholds,
-            self.cascade,
-        )
-        write_folder(folder, contents, card=card)
 
     def predict(
         self,
@@ -382,7 +172,8 @@ class TextClassifier:
         Raises:
             ConfigError: as in `predict`, or a text is blank (its place is named).
         """
-        return self._joined(self._probability_batches(in_batches(texts), batch_size))
+        batches = self._probability_batches(in_batches(texts), batch_size)
+        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
     def predict_batches(
         self, batches: Iterable[Sequence[str]], *, batch_size: int = BATCH_SIZE
@@ -434,51 +225,8 @@ class TextClassifier:
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
             DataError: there are no texts, or the data can't be read.
         """
-        from textlstm.evaluation import metrics  # scikit-learn is slow to import
-
-        if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
-            data, notes = load_labelled(
-                data,
-                self.labels,
-                trained=self.settings.data,
-                trained_source=self.record.source,
-                multi_label=self.multi_label,
-                split=split,
-                options=options,
-            )
-            for note in notes:
-                logger.info("%s", note)
-        elif split is not None or options:
-            name = "split" if split is not None else next(iter(options))
-            raise ConfigError(f"{name}: not with texts or a split, which are evaluated as they are")
-        if isinstance(data, LabelledSplit):
-            if labels is not None:
-                raise ConfigError("evaluate: a split has its labels with it: pass no labels")
-            ids = data.labels
-            if (ids.ndim == 2) != self.multi_label:
-                kinds = ["one label", "any number of labels"]
-                raise ConfigError(
-                    f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
-                    f"{kinds[self.multi_label]}: load it with multi_label={self.multi_label}"
-                )
-            probabilities = self._joined(self.predict_batches(data.texts(), batch_size=batch_size))
-        else:
-            if labels is None:
-                raise ConfigError("evaluate: labels are missing: pass one label for each text")
-            read = label_matrix if self.multi_label else label_ids
-            ids = read(labels, self.labels)
-            texts = checked_texts(data, blanks=True)  # type: ignore[arg-type]
-            if len(ids) == len(texts):
-                usable = [place for place, text in enumerate(texts) if text.strip()]
-                warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
-                ids, texts = ids[usable], [texts[place] for place in usable]
-            probabilities = self.predict_proba(texts, batch_size=batch_size)
-        if len(ids) != len(probabilities):
-            raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
-        return metrics.Metrics(
-            metrics.evaluate_probabilities(
-                ids, probabilities, self.labels, thresholds=self.thresholds
-            )
+        return evaluate_model(
+            self, data, labels, split=split, batch_size=batch_size, options=options
         )
 
     def explain(
@@ -509,12 +257,12 @@ class TextClassifier:
 
         Args:
             dataset: its rows.
-            **options: any of `DATASET_OPTIONS`, as in `PredictionConfig`; without `text_column`,
+            **options: any of `datasets.OPTIONS`, as in `PredictionConfig`; without `text_column`,
                 that of the training or the one good guess is read.
 
         Returns:
             The dataset with the columns `label`, `score` and `error` too, and more with some
-            options (see `labelling.added_columns`). A row without a usable text has no
+            options (see `Labeller.added_columns`). A row without a usable text has no
             label, and the reason in `error`.
 
         Raises:
@@ -523,17 +271,7 @@ class TextClassifier:
         """
         from textlstm.classifier.datasets import label_dataset  # the library is slow to import
 
-        reject_unknown(options, DATASET_OPTIONS)
-        config = build(PredictionConfig, options)
-        return label_dataset(
-            dataset,
-            lambda texts: self.predict_proba(texts, batch_size=config.batch_size),
-            self.labels,
-            config,
-            thresholds=self.thresholds,
-            trained_columns=self.settings.data.text_column,
-            model_hash=self.fingerprint(),
-        )
+        return label_dataset(dataset, self, options)
 
     def classify_batch(
         self, batch: Mapping[str, Sequence[Any]], **options: Any
@@ -557,98 +295,13 @@ class TextClassifier:
         """
         from textlstm.classifier.datasets import label_batch  # the library is slow to import
 
-        reject_unknown(options, DATASET_OPTIONS)
-        config = build(PredictionConfig, options)
-        return label_batch(
-            batch,
-            lambda texts: self.predict_proba(texts, batch_size=config.batch_size),
-            self.labels,
-            config,
-            thresholds=self.thresholds,
-            trained_columns=self.settings.data.text_column,
-        )
-
-    def fingerprint(self) -> str:
-        """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""
-        parts = (self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
-        return model_hash(*parts, self.cascade)
-
-    def describe(self) -> dict[str, Any]:
-        """Return the facts of the classifier, ready for JSON.
-
-        Returns:
-            labels, multi_label, thresholds, sizes, settings, data, training, metrics (per split)
-            and versions.
-        """
-        record = self.record
-        return {
-            "labels": list(self.labels),
-            "multi_label": self.multi_label,
-            "thresholds": None if self.thresholds is None else list(self.thresholds),
-            "sizes": {
-                "vocabulary": len(self.vocabulary),
-                "parameters": sum(tensor.numel() for tensor in self.model.state_dict().values()),
-            },
-            "settings": self.settings.to_dict(),
-            "data": {
-                "source": record.source,
-                "fingerprint": record.fingerprint,
-                "dataset_id": record.dataset_id,
-                "rows": dict(record.rows),
-                "notes": list(record.notes),
-            },
-            "training": dict(record.training),
-            "metrics": {split: dict(metrics) for split, metrics in record.metrics.items()},
-            "versions": dict(record.versions),
-        }
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether a text may have any number of labels."""
-        return self.model.multi_label
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens that the network knows, with their counts."""
-        return self.tokenizer.vocabulary
-
-    @property
-    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """Results of the training run, per split."""
-        return self.record.metrics
-
-    @property
-    def history(self) -> tuple[Mapping[str, Any], ...]:
-        """One record per epoch of the training run, such as its `validation_accuracy`."""
-        return History(self.record.history)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes."""
-        return self.model.linear.weight.device
-
-    def __repr__(self) -> str:
-        shape = self.model.config
-        names = ", ".join(self.labels[:5]) + (", …" if len(self.labels) > 5 else "")
-        return (
-            f"TextClassifier({len(self.labels)} labels: {names}; {self.tokenizer.kind} tokenizer, "
-            f"{len(self.vocabulary):,} entries; {shape.num_layers} x {shape.hidden_size} "
-            f"{'BiLSTM' if shape.bidirectional else 'LSTM'}, {shape.pooling} pooling; "
-            f"on {self.device})"
-        )
-
-    def _repr_html_(self) -> str:
-        """Return the facts of the model as a table."""
-        return facts_table(self.describe())
+        return label_batch(batch, self, options)
 
     def _probability_batches(
         self, batches: Iterable[Sequence[str]], batch_size: int
     ) -> Iterator[np.ndarray]:
         encoded = (self.tokenizer.encode_batch(batch) for batch in batches)
         return stream_probabilities(self.model, encoded, batch_size=batch_size)
-
-    def _joined(self, batches: Iterable[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
     def _predictions(
         self, probabilities: np.ndarray, top_k: int | None, threshold: float | None
@@ -669,27 +322,3 @@ class TextClassifier:
 
 
 _BLANK = Prediction(None, None, {}, (), "blank")
-
-
-def _unpacked(
-    model: PackedModel,
-    tokenizer: TextTokenizer,
-    labels: Sequence[str],
-    settings: dict[str, dict[str, Any]],
-    thresholds: tuple[float, ...] | None,
-    cascade: Cascade | None,
-    record: RunRecord,
-    device: str,
-    precision: str,
-) -> TextClassifier:
-    return TextClassifier(
-        unpack(model),
-        tokenizer,
-        labels,
-        TrainSettings.from_dict(settings),
-        thresholds=thresholds,
-        cascade=cascade,
-        record=record,
-        device=device,
-        precision=precision,
-    )

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
 
 from textlstm.config import ModelConfig, TrainSettings
 from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import mind_fork
-from textlstm.nn.network import BiLSTMClassifier
+from textlstm.nn.network import BiLSTMClassifier, network_of
 from textlstm.options import build
 from textlstm.text.tokenizer import TextTokenizer
 
@@ -72,13 +71,4 @@ def unpack(packed: PackedModel) -> BiLSTMClassifier:
     """Rebuild the network, on the CPU and in evaluation mode."""
     mind_fork()  # making a network computes
     config, multi_label, data = packed
-    weights = load(data)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
-        model = BiLSTMClassifier(
-            build(ModelConfig, config),
-            vocab_size=len(weights["embedding.weight"]),
-            num_classes=len(weights["linear.weight"]),
-            multi_label=multi_label,
-        )
-    model.load_state_dict(weights)
-    return model.eval()
+    return network_of(load(data), build(ModelConfig, config), multi_label=multi_label)

@@ -4,23 +4,98 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from textlstm.config import DataConfig
+import numpy as np
+
+from textlstm.classifier.texts import checked_texts, warn_of_blanks
+from textlstm.config import DATA_OPTIONS, DataConfig, TrainSettings
+from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError, DataError
 from textlstm.options import reject_unknown
 
 if TYPE_CHECKING:
+    from textlstm.classifier.classifier import TextClassifier
     from textlstm.data.corpus import Source, Split
 
-DATA_OPTIONS = (
-    *("text_column", "label_column", "label_separator", "delimiter"),
-    *("dataset_config", "dataset_revision"),
-)
+logger = logging.getLogger(__name__)
+
+
+class Trained(Protocol):
+    """What a model knows of the data that it was trained on."""
+
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...] | None
+    settings: TrainSettings
+
+
+@runtime_checkable
+class LabelledSplit(Protocol):
+    """A split of a corpus as `evaluate` needs it (`textlstm.data.corpus.Split` is one)."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Label ids, int64 [N]."""
+
+    def texts(self) -> Iterator[list[str]]:
+        """Return the texts in order, in lists."""
+
+
+def evaluate_model(
+    model: TextClassifier,
+    data: Source | Iterable[str] | LabelledSplit,
+    labels: Sequence[Any] | np.ndarray | None,
+    *,
+    split: str | None,
+    batch_size: int,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Compare predictions with known labels; see `TextClassifier.evaluate`."""
+    from textlstm.evaluation import metrics  # scikit-learn is slow to import
+
+    if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
+        source = model.record.source
+        data, notes = load_labelled(data, model, source, split=split, options=options)
+        for note in notes:
+            logger.info("%s", note)
+    elif split is not None or options:
+        name = "split" if split is not None else next(iter(options))
+        raise ConfigError(f"{name}: not with texts or a split, which are evaluated as they are")
+    texts: Iterable[str]
+    if isinstance(data, LabelledSplit):
+        if labels is not None:
+            raise ConfigError("evaluate: a split has its labels with it: pass no labels")
+        ids = data.labels
+        if (ids.ndim == 2) != model.multi_label:
+            kinds = ["one label", "any number of labels"]
+            raise ConfigError(
+                f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
+                f"{kinds[model.multi_label]}: load it with multi_label={model.multi_label}"
+            )
+        texts = itertools.chain.from_iterable(data.texts())
+    elif labels is None:
+        raise ConfigError("evaluate: labels are missing: pass one label for each text")
+    else:
+        ids = (label_matrix if model.multi_label else label_ids)(labels, model.labels)
+        texts = checked_texts(data, blanks=True)  # type: ignore[arg-type]
+        if len(ids) == len(texts):
+            usable = [place for place, text in enumerate(texts) if text.strip()]
+            warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
+            ids, texts = ids[usable], [texts[place] for place in usable]
+    probabilities = model.predict_proba(texts, batch_size=batch_size)
+    if len(ids) != len(probabilities):
+        raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
+    return metrics.Metrics(
+        metrics.evaluate_probabilities(
+            ids, probabilities, model.labels, thresholds=model.thresholds
+        )
+    )
 
 
 def is_source(data: Any) -> bool:
@@ -36,11 +111,9 @@ def is_source(data: Any) -> bool:
 
 def load_labelled(
     source: Source,
-    labels: tuple[str, ...],
-    *,
-    trained: DataConfig,
+    model: Trained,
     trained_source: str = "",
-    multi_label: bool = False,
+    *,
     split: str | None = None,
     options: Mapping[str, Any],
 ) -> tuple[Split, list[str]]:
@@ -48,12 +121,10 @@ def load_labelled(
 
     Args:
         source: as for `textlstm.load_corpus`; of a single file, all rows.
-        labels: label names of the model.
-        trained: where the model's training found texts and labels.
+        model: its training found texts and labels in `settings.data`.
         trained_source: the data of that training.
-        multi_label: whether a text may have several labels.
         split: its name; test if None.
-        options: any of `DATA_OPTIONS`.
+        options: any of `config.DATA_OPTIONS`.
 
     Returns:
         The split, and notes on what was detected and left out.
@@ -71,9 +142,11 @@ def load_labelled(
             f"split = {split!r}: {source} is a single file, which has no splits: leave split out "
             "to evaluate all its rows"
         )
+    trained = model.settings.data
     if str(source) != trained_source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
-    load = partial(load_split, source, split or "test", labels=labels, multi_label=multi_label)
+    several = model.thresholds is not None
+    load = partial(load_split, source, split or "test", labels=model.labels, multi_label=several)
     config = dataclasses.replace(trained, **options)
     detected = dataclasses.replace(DataConfig(), **options)
     try:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from textlstm.classifier.labelled import Trained
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.io.guess import TableColumns
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere
+_OTHER_NAMES = "choose other names with --output-column and --score-column"
 SEPARATOR = ";"  # between several labels in a cell of text, if nothing else is said
 
 
@@ -63,14 +65,66 @@ class Labeller:
     thresholds: tuple[float, ...] | None = None
     separator: str | None = None
 
+    @classmethod
+    def of_table(
+        cls,
+        table: TableColumns,
+        names: Sequence[str],
+        model: Trained,
+        config: PredictionConfig,
+        **options: Any,
+    ) -> Labeller:
+        """Choose the columns that are read of a table and the names of those that are added.
+
+        Args:
+            table: the columns, those within others too.
+            names: the columns that the added ones stand beside.
+            model: its labels, thresholds and text columns.
+            config: what is asked for.
+            **options: `sparse` and `separator`.
+
+        Raises:
+            ConfigError: the added columns can't have these names (see `added_columns`).
+            DataError: a column is missing or holds no texts, or there is no good guess.
+        """
+        texts = choose_texts(table, config.text_column, model.settings.data.text_column)
+        config = name_columns(config, names)
+        labeller = cls(model.labels, texts, config, thresholds=model.thresholds, **options)
+        taken = [name for name in labeller.added_columns() if name in names]
+        if taken:
+            remedy = "rename it" if taken == [ERROR_COLUMN] else _OTHER_NAMES
+            raise ConfigError(
+                f"{table.name} already has a column {taken[0]!r}, which is to be added: {remedy}"
+            )
+        return labeller
+
     def added_columns(self) -> dict[str, pa.DataType]:
-        """Return the columns that are added; see the function of this name."""
-        return added_columns(
-            self.labels,
-            self.config,
-            multi_label=self.thresholds is not None,
-            separator=self.separator,
-        )
+        """Return the columns that are added: name -> type, the column `error` last.
+
+        With `top_k` = K above 1 there are also `label_2`, `score_2` up to K; where a row may get
+        several labels these are the most probable ones, whether they reach their thresholds or
+        not, from `label_1` on. With `probabilities` there is `probability_LABEL` for each label.
+
+        Raises:
+            ConfigError: the model has less than `top_k` labels, two columns have one name, or a
+                label has the separator in it.
+        """
+        top_k, mark = self.config.top_k, self.separator
+        if top_k > len(self.labels):
+            raise ConfigError(f"top_k = {top_k}: the model has {len(self.labels)} labels")
+        torn = [label for label in self.labels if mark is not None and mark in label]
+        if torn and self.thresholds is not None:
+            raise ConfigError(
+                f"label {torn[0]!r} has {mark!r} in it, which is to stand between labels: "
+                "pass another --label-separator, or write json lines or parquet"
+            )
+        none = np.zeros((0, len(self.labels)), np.float32)
+        columns = [(name, kind) for name, kind, _ in self._columns(none)]
+        columns.append((ERROR_COLUMN, pa.string()))
+        twice = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
+        if twice:
+            raise ConfigError(f"two added columns would be named {twice[0]!r}: {_OTHER_NAMES}")
+        return dict(columns)
 
     def texts(self, rows: Sequence[Row]) -> list[str]:
         """Return the usable texts of rows, in order; a row without one is left out."""
@@ -86,16 +140,21 @@ class Labeller:
         Returns:
             All rows in their order.
         """
-        predictions = iter(self._added(probabilities))
+        columns = [(name, values) for name, _, values in self._columns(probabilities)]
+        if not self.sparse:
+            columns.append((ERROR_COLUMN, [None] * len(probabilities)))
+        names = [name for name, _ in columns]
+        predictions = zip(*(values for _, values in columns), strict=True)
         label_column, score_column = _names(self.config)
         labelled = []
         for row in rows:
             _, reason = self._text(row)
             if reason is not None:
+                where = f"{row.file} row {row.number}: ".lstrip() if row.error else ""
                 added: dict[str, Any] = {label_column: None, score_column: None}
-                added[ERROR_COLUMN] = _reason(row, reason)
+                added[ERROR_COLUMN] = where + reason
             else:
-                added = next(predictions)
+                added = dict(zip(names, next(predictions), strict=True))
                 if added[score_column] < self.config.min_score:
                     reason = f"score below {self.config.min_score:g}"
                     added |= {label_column: None, ERROR_COLUMN: reason}
@@ -106,91 +165,33 @@ class Labeller:
         """Return the text of a row and None, or None and why it has no text."""
         return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
-    def _added(self, probabilities: np.ndarray) -> list[dict[str, Any]]:
-        """Return the added columns of N rows of probabilities, float32 [N, C]."""
-        names: list[str] = []
-        columns: list[Sequence[object]] = []
-        several = self.thresholds is not None
-        label_column, score_column = _names(self.config)
+    def _columns(
+        self, probabilities: np.ndarray
+    ) -> Iterator[tuple[str, pa.DataType, Sequence[object]]]:
+        """Yield the added columns but `error` for probabilities, float32 [N, C]."""
+        label, score = _names(self.config)
+        several, text, number = self.thresholds is not None, pa.string(), pa.float64()
         if several:
-            names += [label_column, score_column]
-            judged = predicted_labels(probabilities, self.labels, self.thresholds)
-            columns.append([self._joined(labels) for labels, _ in judged])
-            columns.append(shortest(np.array([score for _, score in judged], np.float32)))
+            found = predicted_labels(probabilities, self.labels, self.thresholds)
+            mark = self.separator
+            cells = [list(labels) if mark is None else mark.join(labels) for labels, _ in found]
+            yield label, pa.list_(text) if mark is None else text, cells
+            yield score, number, shortest(np.array([one for _, one in found], np.float32))
         order = np.argsort(-probabilities, axis=1, kind="stable")  # of equals, the first
-        for place in places(self.config.top_k, multi_label=several):
-            best = order[:, place - 1]
-            names += [ranked(label_column, place, multi_label=several)]
-            columns.append([self.labels[label] for label in best])
-            names += [ranked(score_column, place, multi_label=several)]
-            columns.append(shortest(np.take_along_axis(probabilities, best[:, None], 1)[:, 0]))
+        for place in range(0 if several and self.config.top_k == 1 else self.config.top_k):
+            end = f"_{place + 1}" if several or place else ""
+            best = order[:, place]
+            yield label + end, text, [self.labels[index] for index in best]
+            scores = np.take_along_axis(probabilities, best[:, None], 1)[:, 0]
+            yield score + end, number, shortest(scores)
         if self.config.probabilities:
-            names += [f"probability_{label}" for label in self.labels]
-            columns += [shortest(column) for column in probabilities.T]
-        if not self.sparse:
-            names.append(ERROR_COLUMN)
-            columns.append([None] * len(probabilities))
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-    def _joined(self, labels: tuple[str, ...]) -> object:
-        return list(labels) if self.separator is None else self.separator.join(labels)
+            for name, column in zip(self.labels, probabilities.T, strict=True):
+                yield f"probability_{name}", number, shortest(column)
 
 
 def shortest(numbers: np.ndarray) -> list[float]:
     """Return float32 numbers as the floats with the fewest digits that read back equal."""
     return [float(str(number)) for number in numbers]
-
-
-def added_columns(
-    labels: Sequence[str],
-    config: PredictionConfig,
-    *,
-    multi_label: bool = False,
-    separator: str | None = None,
-) -> dict[str, pa.DataType]:
-    """Return the columns that classification adds.
-
-    Args:
-        labels: the model's labels.
-        config: with `top_k` = K above 1 there are also `label_2`, `score_2` up to K; with
-            `probabilities` there is `probability_LABEL` for each label.
-        multi_label: whether a row may get several labels; then `top_k` = K above 1 adds the most
-            probable labels, whether they reach their thresholds or not, from `label_1` on.
-        separator: what several labels are joined by; None gives them as a list.
-
-    Returns:
-        Name -> type, the column `error` last.
-
-    Raises:
-        ConfigError: the model has less than `top_k` labels, two columns have one name, or a
-            label has the separator in it.
-    """
-    if config.top_k > len(labels):
-        raise ConfigError(f"top_k = {config.top_k}: the model has {len(labels)} labels")
-    columns = []
-    label_column, score_column = _names(config)
-    if multi_label:
-        torn = [label for label in labels if separator is not None and separator in label]
-        if torn:
-            raise ConfigError(
-                f"label {torn[0]!r} has {separator!r} in it, which is to stand between labels: "
-                "pass another --label-separator, or write json lines or parquet"
-            )
-        several = pa.list_(pa.string()) if separator is None else pa.string()
-        columns = [(label_column, several), (score_column, pa.float64())]
-    for place in places(config.top_k, multi_label=multi_label):
-        for name, kind in ((label_column, pa.string()), (score_column, pa.float64())):
-            columns.append((ranked(name, place, multi_label=multi_label), kind))
-    if config.probabilities:
-        columns.extend((f"probability_{label}", pa.float64()) for label in labels)
-    columns.append((ERROR_COLUMN, pa.string()))
-    twice = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
-    if twice:
-        raise ConfigError(
-            f"two added columns would be named {twice[0]!r}: "
-            "choose other names with --output-column and --score-column"
-        )
-    return dict(columns)
 
 
 def name_columns(config: PredictionConfig, columns: Sequence[str]) -> PredictionConfig:
@@ -212,27 +213,6 @@ def name_columns(config: PredictionConfig, columns: Sequence[str]) -> Prediction
 def _names(config: PredictionConfig) -> tuple[str, str]:
     named = name_columns(config, ())
     return str(named.output_column), str(named.score_column)
-
-
-def places(top_k: int, *, multi_label: bool) -> range:
-    """Return the places, from 1, whose labels have columns of their own."""
-    return range(1, 0 if multi_label and top_k == 1 else top_k + 1)
-
-
-def ranked(name: str, place: int, *, multi_label: bool = False) -> str:
-    """Return the column of the label in some place, from 1; several labels have the plain name."""
-    return name if place == 1 and not multi_label else f"{name}_{place}"
-
-
-def require_new_names(columns: Sequence[str], added: Iterable[str], *, source: str) -> None:
-    """Raise a `ConfigError` if a column of the input would get lost."""
-    taken = [name for name in added if name in columns]
-    if taken:
-        other = "choose other names with --output-column and --score-column"
-        remedy = "rename it" if taken == [ERROR_COLUMN] else other
-        raise ConfigError(
-            f"{source} already has a column {taken[0]!r}, which is to be added: {remedy}"
-        )
 
 
 def choose_texts(
@@ -257,10 +237,3 @@ def choose_texts(
     for note in notes if trained else ():
         _log.info(note)
     return chosen
-
-
-def _reason(row: Row, reason: str) -> str:
-    """Return the reason, with the number of a row that could not be read."""
-    if not row.error:
-        return reason
-    return f"{row.file + ' ' if row.file else ''}row {row.number}: {reason}"

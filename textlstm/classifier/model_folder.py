@@ -18,9 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.json_files import (
     FILES,
@@ -40,10 +38,13 @@ from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
 from textlstm.evaluation.cascade import Cascade
 from textlstm.io.atomic import atomic_folder, atomic_path, write_text
-from textlstm.nn.network import BiLSTMClassifier, parameter_shapes
+from textlstm.nn.network import BiLSTMClassifier, network_of, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.version import __version__
+
+if TYPE_CHECKING:
+    from textlstm.classifier.saved_model import SavedModel
 
 _SEALED = (FILES.weights, FILES.tokenizer, FILES.vocabulary)
 _WRITTEN = (FILES.config, FILES.card, FILES.history, FILES.metrics, *_SEALED)
@@ -84,6 +85,16 @@ class RunRecord:
     history: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=current_versions)
 
+    def data(self) -> dict[str, Any]:
+        """Return what is known of the data, ready for JSON."""
+        return {
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "dataset_id": self.dataset_id,
+            "rows": dict(self.rows),
+            "notes": list(self.notes),
+        }
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -110,9 +121,10 @@ class ModelFolder:
     cascade: Cascade | None = None
 
 
-def check_compatible(contents: ModelFolder) -> None:
+def check_compatible(contents: SavedModel) -> None:
     """Raise a `ConfigError` if the parts of a classifier don't belong together."""
-    labels, thresholds, settings = contents.labels, contents.thresholds, contents.settings
+    labels, thresholds = contents.labels, contents.thresholds
+    settings = contents.settings
     model, tokenizer = contents.model, contents.tokenizer
     rows, outputs = model.embedding.num_embeddings, model.linear.out_features
     least = 1 if model.multi_label else 2
@@ -142,7 +154,7 @@ def check_compatible(contents: ModelFolder) -> None:
     raise ConfigError(fault)
 
 
-def write_folder(folder: str | Path, contents: ModelFolder, *, card: str) -> None:
+def write_folder(folder: str | Path, contents: SavedModel, *, card: str) -> None:
     """Write a model folder, all or nothing.
 
     Over an older model the new folder is written beside it and then renamed to its name; other
@@ -193,7 +205,7 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _write_files(folder: Path, contents: ModelFolder, card: str) -> None:
+def _write_files(folder: Path, contents: SavedModel, card: str) -> None:
     """Write the files beside their names; rename all of them once all are written."""
     record, tokenizer = contents.record, contents.tokenizer
     with contextlib.ExitStack() as stack:
@@ -213,13 +225,7 @@ def _write_files(folder: Path, contents: ModelFolder, card: str) -> None:
             "thresholds": None if contents.thresholds is None else list(contents.thresholds),
             "cascade": None if contents.cascade is None else contents.cascade.to_dict(),
             "settings": contents.settings.to_dict(),
-            "data": {
-                "source": record.source,
-                "fingerprint": record.fingerprint,
-                "dataset_id": record.dataset_id,
-                "rows": dict(record.rows),
-                "notes": list(record.notes),
-            },
+            "data": record.data(),
             "training": dict(record.training),
             "versions": dict(record.versions),
             "sha256": {
@@ -274,10 +280,7 @@ def read_folder(folder: str | Path) -> ModelFolder:
     sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
     shapes = parameter_shapes(settings.model, **sizes)
     weights = load_weights(folder / FILES.weights, shapes)
-    # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
-        model = BiLSTMClassifier(settings.model, **sizes, multi_label=multi_label)
-    model.load_state_dict(weights)
+    model = network_of(weights, settings.model, multi_label=multi_label)
     data = config["data"]
     record = RunRecord(
         source=data["source"],

@@ -13,7 +13,7 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import Names
 from textlstm.cli.paths import require_data, require_model
-from textlstm.config import DataConfig, PredictionConfig
+from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, build
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Split
     from textlstm.prediction.engines import Model
 
-DATA_OPTIONS = (
-    *("text_column", "label_column", "label_separator", "delimiter"),
-    *("dataset_config", "dataset_revision"),
-)
 _RUN = ("batch_size", "precision", "threads", "device")
 
 
@@ -109,10 +105,8 @@ def load_labelled(
 
     return labelled.load_labelled(
         arguments.data,
-        model.labels,
-        trained=model.settings.data,
-        trained_source=trained_source,
-        multi_label=model.thresholds is not None,
+        model,
+        trained_source,
         split=arguments.split,
         options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
     )

@@ -7,10 +7,10 @@ import shlex
 from pathlib import Path
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.evaluate import DATA_OPTIONS, load_labelled
+from textlstm.cli.evaluate import load_labelled
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.paths import require_data, require_free, require_model
-from textlstm.config import DataConfig
+from textlstm.config import DATA_OPTIONS, DataConfig
 from textlstm.errors import ConfigError
 from textlstm.options import add_flags
 

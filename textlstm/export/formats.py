@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from textlstm.classifier.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.labelled import LabelledSplit
 from textlstm.classifier.weights import save_weights
 from textlstm.errors import ConfigError, did_you_mean
 from textlstm.export.torch_export import export_program, export_torch

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from textlstm.classifier.batched import BATCH_SIZE
-from textlstm.classifier.classifier import LabelledSplit, TextClassifier
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.labelled import LabelledSplit
 from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError

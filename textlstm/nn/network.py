@@ -6,7 +6,7 @@ V vocabulary, K branches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -151,6 +151,22 @@ class BiLSTMClassifier(nn.Module):
 
     def _states(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
         return [self.lstm.read(x, lengths)]
+
+
+def network_of(
+    weights: Mapping[str, Tensor], config: ModelConfig, *, multi_label: bool
+) -> BiLSTMClassifier:
+    """Make a network from its state dict and its shape, on the CPU and in evaluation mode."""
+    # Not on the device "meta": drawing numbers there has torch import its compiler, for seconds.
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        model = BiLSTMClassifier(
+            config,
+            vocab_size=len(weights["embedding.weight"]),
+            num_classes=len(weights["linear.weight"]),
+            multi_label=multi_label,
+        )
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def parameter_shapes(

@@ -10,23 +10,17 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import pyarrow as pa
 
-from textlstm.classifier.labelling import (
-    SEPARATOR,
-    TEXT_COLUMN,
-    Labeller,
-    Summary,
-    choose_texts,
-    name_columns,
-    require_new_names,
-)
+from textlstm.classifier.labelling import SEPARATOR, TEXT_COLUMN, Labeller, Summary
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, OutputError
+from textlstm.io.guess import TableColumns
 from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.work_folder import WorkFolder
@@ -80,11 +74,8 @@ def classify_file(
     rows = find_input(source, config, kind)
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
-    trained = model.settings.data.text_column
-    texts = choose_texts(rows.described(), config.text_column, trained)
-    config = name_columns(config, rows.columns.names)
-    labeller = _labeller(model, texts, config, kind)
-    columns = _output_columns(rows.columns, labeller, source=rows.name)
+    labeller = _labeller(rows.described(), rows.columns.names, model, config, kind)
+    columns = pa.schema([*rows.columns, *pa.schema(labeller.added_columns())])
 
     def classify(run: _Run) -> None:
         if config.engine == "ray":
@@ -138,9 +129,10 @@ def classify_lines(
     """
     engine = make_engine(model, config)
     place = _target(target)
-    labeller = _labeller(model, (TEXT_COLUMN,), config, place.kind if place else "jsonl")
-    column = pa.schema([(TEXT_COLUMN, pa.string())])
-    columns = _output_columns(column, labeller, source="a line of text")
+    config = replace(config, text_column=(TEXT_COLUMN,))
+    line = TableColumns("a line of text", {TEXT_COLUMN: "text"})
+    labeller = _labeller(line, [TEXT_COLUMN], model, config, place.kind if place else "jsonl")
+    columns = pa.schema({TEXT_COLUMN: pa.string(), **labeller.added_columns()})
 
     def classify(run: _Run) -> None:
         for chunk in read_lines(source):  # one after the other: no line waits for the next
@@ -245,26 +237,13 @@ def _require_apart(place: Target, rows: FileRows) -> None:
 
 
 def _labeller(
-    model: Model, texts: tuple[str, ...], config: PredictionConfig, kind: str
+    table: TableColumns, names: Sequence[str], model: Model, config: PredictionConfig, kind: str
 ) -> Labeller:
     """Create the labeller for an output of a format."""
-    trained = model.settings.data.label_separator
-    separator = config.label_separator or trained or SEPARATOR
-    return Labeller(
-        model.labels,
-        texts,
-        config,
-        sparse=kind == "jsonl",
-        thresholds=model.thresholds,
-        separator=separator if kind in ("csv", "tsv") else None,
-    )
-
-
-def _output_columns(columns: pa.Schema, labeller: Labeller, *, source: str) -> pa.Schema:
-    """Return the columns of the output; check that none replaces another."""
-    added = labeller.added_columns()
-    require_new_names(columns.names, added, source=source)
-    return pa.schema([*columns, *(pa.field(name, kind) for name, kind in added.items())])
+    mark = config.label_separator or model.settings.data.label_separator or SEPARATOR
+    separator = mark if kind in ("csv", "tsv") else None
+    options = {"sparse": kind == "jsonl", "separator": separator}
+    return Labeller.of_table(table, names, model, config, **options)
 
 
 def _job(rows: RowInput, engine: Engine, labeller: Labeller, columns: pa.Schema) -> dict[str, Any]:

@@ -22,12 +22,7 @@ import pyarrow as pa
 import torch
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.labelling import (
-    Labeller,
-    choose_texts,
-    name_columns,
-    require_new_names,
-)
+from textlstm.classifier.labelling import Labeller
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, MissingDependencyError, TextLSTMError
 from textlstm.io.arrow import batch_values
@@ -117,7 +112,7 @@ def label_dataset(
         config: names of columns, what is added, actors.
 
     Returns:
-        A `ray.data.Dataset` with the columns of `labelling.added_columns` too. It is
+        A `ray.data.Dataset` with the columns of `Labeller.added_columns` too. It is
         computed when it is read.
 
     Raises:
@@ -127,10 +122,7 @@ def label_dataset(
     config = config or PredictionConfig()
     names = dataset.columns() or []
     columns = TableColumns("the dataset", dict.fromkeys(names, "text"))
-    texts = choose_texts(columns, config.text_column, classifier.settings.data.text_column)
-    config = name_columns(config, names)
-    labeller = Labeller(classifier.labels, texts, config, thresholds=classifier.thresholds)
-    require_new_names(names, labeller.added_columns(), source="the dataset")
+    labeller = Labeller.of_table(columns, names, classifier, config)
     return dataset.map_batches(
         _TableClassifier,
         fn_constructor_args=(classifier, labeller),
