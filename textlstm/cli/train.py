@@ -24,7 +24,8 @@ Train a classifier and write its model folder.
 DATA is a csv, tsv, json lines or parquet file or several, a .txt file of fastText lines
 (__label__pos ...), a quoted pattern such as 'data/*.csv', a folder of such files by split or of
 parts of one table, a folder with one folder of .txt files per label, a folder written by
-save_to_disk, the name of a Hub dataset, or `sample` for the bundled reviews.
+save_to_disk, the name of a Hub dataset, - for stdin (json lines, csv or lines of fastText), or
+`sample` for the bundled reviews.
 With --resume and --finish it can be omitted.
 
 Ctrl-C and SIGTERM stop the training after the current step; --resume continues from there,

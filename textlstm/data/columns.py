@@ -20,6 +20,7 @@ from textlstm.io.guess import (
     class_names_of_file,
     kinds_of_file,
     kinds_of_schema,
+    note_delimiter,
     suspect_header,
 )
 from textlstm.io.readers import read_columns, read_rows
@@ -66,6 +67,7 @@ class Table(TableColumns):
         for other in files[1:]:
             if class_names_of_file(other) != class_names:
                 raise DataError(f"{first} and {other} name their labels differently")
+        note_delimiter(first, delimiter)
         kinds = kinds_of_file(first, delimiter=delimiter)
         several = "label" in kinds and any(map(_has_several_labels, files))
         return cls(

@@ -138,7 +138,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         validation=splits["validation"],
         test=splits.get("test"),
         notes=notes,
-        source=source if isinstance(source, str) else found.name,
+        source=found.dataset_id or found.name,
         fingerprint=_fingerprint(scans, labels),
         dataset_id=found.dataset_id,
     )
@@ -179,7 +179,7 @@ def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
     labels = _labels_of_train(scans["train"], notes)
     if others:
         notes.append(f"only train of {found.name} is used, not its {' and '.join(others)}")
-    name = source if isinstance(source, str) else found.name
+    name = found.dataset_id or found.name
     rows = _split_of(scans["train"], labels)
     return Whole(labels, rows, notes, name, _fingerprint(scans, labels))
 

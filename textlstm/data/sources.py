@@ -13,7 +13,7 @@ from textlstm.config import DataConfig
 from textlstm.data.columns import Table
 from textlstm.data.labels import LabelCells, is_list
 from textlstm.errors import DataError
-from textlstm.io.locate import Located, Name, locate
+from textlstm.io.locate import STDIN_NAME, Located, Name, locate
 from textlstm.io.readers import bad_text
 
 
@@ -62,7 +62,7 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
             tables[split] = Table.of_dataset(name, rows)
         else:  # where the sample lies is nobody's business in a model card
             tables[split] = Table.of_files(
-                rows, name if found.name == "sample" else "", config.delimiter
+                rows, name if found.name in ("sample", STDIN_NAME) else "", config.delimiter
             )
     return Located(found.name, tables, found.single, found.notes, found.dataset_id)
 

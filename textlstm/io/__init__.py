@@ -9,6 +9,7 @@
 - `hub`: what all downloads from the Hugging Face Hub share
 - `hub_datasets`: datasets of the Hugging Face Hub
 - `locate`: find data by name: files, folders, patterns, saved datasets, the Hub, the sample
+- `stdin`: stdin as a file that can be read again
 - `guess`: the kinds of columns, and which one holds the texts or the labels
 - `writers`: rows to the bytes of a format
 - `work_folder`: an output that grows in a folder beside it and survives a crash

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,9 @@ import pyarrow as pa
 
 from textlstm.errors import DataError
 from textlstm.io.formats import clear_errors, file_format, open_parquet
-from textlstm.io.readers import bad_text, read_columns, read_rows
+from textlstm.io.readers import DELIMITERS, bad_text, csv_delimiter, read_columns, read_rows
+
+logger = logging.getLogger(__name__)
 
 # fmt: off
 TEXT_NAMES = (
@@ -157,6 +161,20 @@ class TableColumns:
     def _listing(self) -> str:
         names = list(self.kinds)
         return ", ".join(names[:30]) + (f" and {len(names) - 30} more" if names[30:] else "")
+
+
+@functools.cache  # once for each file
+def _log_delimiter(path: Path, mark: str) -> None:
+    logger.info("%s: cells are separated by %r (detected; --delimiter sets it)", path, mark)
+
+
+def note_delimiter(path: Path, delimiter: str | None) -> None:
+    """Log the delimiter of a csv or tsv, if it is detected and not the usual one."""
+    kind = file_format(path)
+    if delimiter is None and kind in DELIMITERS:
+        mark = csv_delimiter(path, kind)
+        if mark != DELIMITERS[kind]:
+            _log_delimiter(path, mark)
 
 
 def suspect_header(path: Path, delimiter: str | None = None) -> str:

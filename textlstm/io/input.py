@@ -25,6 +25,7 @@ from textlstm.io.guess import (
     class_names_of_dataset,
     kinds_of_file,
     kinds_of_schema,
+    note_delimiter,
     suspect_header,
 )
 from textlstm.io.locate import Name, locate
@@ -216,7 +217,10 @@ class FileRows:
         if "parquet" not in formats:
             first = next(file for file, size in zip(files, sizes, strict=True) if size)
             kinds |= kinds_of_file(first, strict=False, delimiter=delimiter)
-        suspect = suspect_header(files[0], delimiter) if sizes[0] else ""
+        suspect = ""
+        if sizes[0]:
+            note_delimiter(files[0], delimiter)
+            suspect = suspect_header(files[0], delimiter)
         return cls(name, tuple(files), sizes, schema, rows, kinds, delimiter, suspect)
 
     def described(self) -> TableColumns:

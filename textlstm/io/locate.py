@@ -31,6 +31,7 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
 }
+STDIN, STDIN_NAME = "-", "stdin"
 SAMPLE = Path(__file__).parents[1] / "sample"
 _SPLIT_FILE = re.compile(rf"({'|'.join(SPLIT_NAMES)})([-_.][0-9].*)?")
 
@@ -116,8 +117,8 @@ def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows
     Args:
         source: a file; several files; a quoted pattern such as `data/*.csv.gz`; a folder of
             files by split (`train.csv`, `test-00001.parquet`, `dev/a.jsonl`), or of parts of one
-            table; a folder of `save_to_disk`; the name of a Hub dataset; `sample`; a `Dataset`
-            or a `DatasetDict`.
+            table; a folder of `save_to_disk`; the name of a Hub dataset; `sample`; `-` for stdin; a
+            `Dataset` or a `DatasetDict`.
         options: the configuration and revision of a Hub dataset.
         name: how messages call several files, a `Dataset` or a `DatasetDict`.
 
@@ -139,6 +140,10 @@ def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows
         raise DataError("the data's name is empty: pass a path, a Hub name or `sample`")
     if name == "sample":
         return _from_folder(SAMPLE, name)
+    if name == STDIN:
+        from textlstm.io.stdin import spool_stdin  # only here are rows read
+
+        return Located(STDIN_NAME, {"train": (spool_stdin(),)}, single=True)
     if "://" in name:
         raise DataError(f"{name} is a URL: download it and pass the file")
     path = Path(name).expanduser()
@@ -154,7 +159,8 @@ def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows
     if pattern:
         return _from_files(_files_of(name), name)
     if not path.is_dir() or path.suffix.lower() in SUFFIXES:
-        return Located(name, {"train": (_checked(path),)}, single=True)
+        kept = path.parent.name == "textlstm" and path.name.startswith("stdin-")
+        return Located(STDIN_NAME if kept else name, {"train": (_checked(path),)}, single=True)
     if any((path / state).is_file() for state in ("dataset_dict.json", "state.json")):
         return _from_saved(path)
     return _from_folder(path, name)

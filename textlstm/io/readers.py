@@ -37,9 +37,9 @@ from textlstm.io.formats import (
 
 __all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_rows", "row_text"]
 
-_LABEL_MARK = "__label__"  # of fastText
+LABEL_MARK = "__label__"  # of fastText
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
 _BATCH_BYTES = 4 * 2**20
@@ -141,7 +141,7 @@ def read_columns(
                 return _unique(path, file.schema_arrow.names)
         if kind == "txt":
             with open_text(path) as text:
-                labelled = next(text, "").startswith(_LABEL_MARK)
+                labelled = next(text, "").startswith(LABEL_MARK)
                 return ["text", "label"] if labelled else ["text"]
         delimiter = delimiter or csv_delimiter(path, kind)
         with open_text(path) as text:
@@ -154,7 +154,7 @@ def csv_delimiter(path: Path, kind: str) -> str:
     Another mark is taken where the first rows are one cell each, and several, as many in each,
     if they are cut at that mark.
     """
-    expected = _DELIMITERS[kind]
+    expected = DELIMITERS[kind]
     with clear_errors(path), open_text(path) as text:
         head = text.read(2**16)
 
@@ -237,14 +237,14 @@ def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
         labelled = False
         for number, line in enumerate(text, 1):
             line = line.rstrip("\r\n")
-            labelled = labelled or (number == 1 and line.startswith(_LABEL_MARK))
+            labelled = labelled or (number == 1 and line.startswith(LABEL_MARK))
             if not labelled:
                 yield Row(number, {"text": line})
                 continue
             labels = []
-            while line.startswith(_LABEL_MARK):
+            while line.startswith(LABEL_MARK):
                 label, _, line = line.partition(" ")
-                labels.append(label.removeprefix(_LABEL_MARK))
+                labels.append(label.removeprefix(LABEL_MARK))
             yield Row(number, {"text": line, "label": " ".join(labels) or None})
 
 

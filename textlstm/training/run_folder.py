@@ -25,6 +25,8 @@ from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.io.atomic import write_text
+from textlstm.io.locate import STDIN
+from textlstm.io.stdin import spool_stdin
 from textlstm.options import differences, resumable_names
 from textlstm.training.resolve import read_options
 
@@ -359,5 +361,7 @@ def _locked(folder: Path) -> int:
 
 def _absolute(name: str | os.PathLike[str]) -> str:
     """Return a path that holds in any working folder; another name as it is."""
+    if name == STDIN:
+        return str(spool_stdin())
     local = Path(name).exists() and str(name) != "sample"
     return str(Path(name).absolute()) if local else str(name)
