@@ -6,7 +6,11 @@ this library is never one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import signal
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import NoReturn
 
 
 class TextLSTMError(Exception):
@@ -47,6 +51,34 @@ class ExportError(TextLSTMError, RuntimeError):
 
 class MissingDependencyError(TextLSTMError, ImportError):
     """An optional library is needed and not installed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM.
+
+    Args:
+        signal_number: which signal it was.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise `Interrupted`: a signal handler."""
+    raise Interrupted(number)
+
+
+@contextlib.contextmanager
+def system_errors(kind: type[TextLSTMError], what: str) -> Iterator[None]:
+    """Raise `kind` for an `OSError` of the system in the block: what failed, then the reason."""
+    try:
+        yield
+    except TextLSTMError:  # raised inside the block: its own message is the right one
+        raise
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}") from error
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -105,8 +105,6 @@ def test_what_is_no_file_is_refused_before_reading(tmp_path: Path) -> None:
         read_rows(tmp_path / "missing.csv")
     with pytest.raises(DataError, match=r"folder\.csv is a folder"):
         read_rows(tmp_path / "folder.csv")
-    with pytest.raises(DataError, match="'xml'"):
-        read_rows(tmp_path / "folder.csv", format="xml")
 
 
 def test_a_file_that_may_not_be_read_is_one_clear_error(

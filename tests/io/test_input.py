@@ -106,7 +106,7 @@ def test_reading_goes_on_at_the_end_of_any_chunk(tmp_path, monkeypatch, kind, gr
 
 def test_large_files_are_groups_of_their_own_and_small_ones_lie_together():
     sizes = (10, 2**24, 5, 5, 2**25, 1)
-    found = FileRows("x", tuple(sizes), sizes, pa.schema([]), None)
+    found = FileRows("x", tuple(sizes), sizes, pa.schema([]), None, None)
     assert found._groups == [range(0, 1), range(1, 2), range(2, 4), range(4, 5), range(5, 6)]
 
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from textlstm.errors import Interrupted, raise_interrupted
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -68,6 +72,25 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         warning = "warning: " if record.levelno >= logging.WARNING else ""
         _write(warning + record.getMessage(), record.name)
+
+
+@contextlib.contextmanager
+def term_as_interrupt(*, wanted: bool = True) -> Iterator[None]:
+    """Raise `Interrupted` on SIGTERM too, unless it is handled already or not `wanted`."""
+    main = threading.current_thread() is threading.main_thread()
+    if not (wanted and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
+        yield
+        return
+    signal.signal(signal.SIGTERM, raise_interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def interrupt_code(stop: KeyboardInterrupt) -> int:
+    """Return the exit code after Ctrl-C (130) or SIGTERM (143)."""
+    return 128 + (stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT)
 
 
 OnProgress = Callable[[int, "int | None", int], None]

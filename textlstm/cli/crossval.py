@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textlstm.cli.console import clock, messages, say
-from textlstm.cli.parser import Names
+from textlstm.cli.console import clock, interrupt_code, messages, say
+from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
@@ -40,13 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
     parser.usage = "textlstm crossval DATA [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.add_argument(
-        "data",
-        nargs="+",
-        action=Names,
-        metavar="DATA",
-        help="as for train; only its train split is used",
-    )
+    add_data(parser, "as for train; only its train split is used")
     add_flags(parser, CrossvalConfig, "folds")
     parser.add_argument(
         "--json",
@@ -75,7 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
-    from textlstm.training.fit import TrainingInterrupted
 
     record = _Record(arguments.json)
     code = 0
@@ -91,8 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
                 **options,
             )
     except KeyboardInterrupt as stop:
-        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
-        code = 143 if by_term else 130
+        code = interrupt_code(stop)
     if rank.is_main:
         record.show()
         if code:

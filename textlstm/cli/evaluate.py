@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
-from textlstm.cli.parser import Names
+from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.io.atomic import write_text
@@ -29,9 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = "textlstm evaluate MODEL DATA [OPTION ...]"
     parser.description = "Evaluate a classifier on labelled data; the table goes to stdout."
     add_model(parser)
-    parser.add_argument(
-        "data", nargs="+", action=Names, metavar="DATA", help="as for train; all rows of files"
-    )
+    add_data(parser, "as for train; all rows of files")
     parser.add_argument("--split", help="split of DATA to evaluate (default: test)")
     parser.add_argument(
         "--json",

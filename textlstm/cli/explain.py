@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages
 from textlstm.cli.model import add_model, load_model
-from textlstm.cli.paths import require_model
 from textlstm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +55,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    require_model(arguments.model)
     colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with messages():
         classifier = load_model(arguments)

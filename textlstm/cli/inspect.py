@@ -12,7 +12,6 @@ import textwrap
 
 from textlstm.cli.console import say
 from textlstm.cli.model import add_model, load_model
-from textlstm.cli.paths import require_model
 
 _NAME = re.compile(r"(?:.*?  +)?")  # in `name  value`
 
@@ -28,10 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    require_model(arguments.model)
+    description = load_model(arguments).describe()
     from textlstm.classifier.model_card import format_description
 
-    description = load_model(arguments).describe()
     if arguments.json:
         text = json.dumps(description, indent=2, ensure_ascii=False)
     else:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textlstm.cli.paths import require_model
+
 if TYPE_CHECKING:
     from textlstm.classifier.classifier import TextClassifier
 
@@ -25,6 +27,7 @@ def load_model(
     arguments: argparse.Namespace, *, device: str = "cpu", precision: str = "fp32"
 ) -> TextClassifier:
     """Load MODEL, which is downloaded from the Hub if there is no such folder."""
+    require_model(arguments.model)
     from textlstm.classifier.classifier import TextClassifier
 
     return TextClassifier.from_pretrained(

@@ -72,6 +72,11 @@ class Names(argparse.Action):
         setattr(namespace, self.dest, names if len(names) > 1 else names[0] if names else None)
 
 
+def add_data(parser: argparse.ArgumentParser, help: str, nargs: str = "+") -> None:
+    """Add the argument DATA to a command."""
+    parser.add_argument("data", nargs=nargs, action=Names, metavar="DATA", help=help)
+
+
 def build_parser(*chosen: str) -> Parser:
     """Make the parser of the command line.
 

@@ -7,14 +7,10 @@ import contextlib
 import dataclasses
 import io
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from textlstm.cli.console import counting, messages, say
+from textlstm.cli.console import counting, interrupt_code, messages, say, term_as_interrupt
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import Names
 from textlstm.cli.paths import exists, require_data, require_model
@@ -88,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from textlstm.prediction.files import unfinished
 
     try:
-        with messages(), _term_as_interrupt():
+        with messages(), term_as_interrupt():
             summary = _classify(arguments, out, config, text)
     except KeyboardInterrupt as stop:
         if out != "-" and not streamed and unfinished(out):
@@ -96,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"to resume: {shlex.join(['textlstm', *arguments.words, *again])}")
         else:
             say("interrupted")
-        return 143 if isinstance(stop, _Terminated) else 130
+        return interrupt_code(stop)
     failed = sum(summary.failed.values())
     if failed:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in summary.failed.most_common(3))
@@ -158,25 +154,3 @@ def _classify(
         with counting("rows") as progress:
             options.update(resume=arguments.resume, on_progress=progress)
             return classify_file(classifier, arguments.input, target, config, **options)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which stops a run as Ctrl-C does."""
-
-
-@contextlib.contextmanager
-def _term_as_interrupt() -> Iterator[None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from textlstm.cli.console import messages, say
-from textlstm.cli.parser import Names
+from textlstm.cli.console import interrupt_code, messages, say, term_as_interrupt
+from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
@@ -36,13 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
     parser.usage = "textlstm train [DATA] --out DIR [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.add_argument(
-        "data",
-        nargs="*",
-        action=Names,
-        metavar="DATA",
-        help="what to train on; several files are one table",
-    )
+    add_data(parser, "what to train on; several files are one table", nargs="*")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the model folder, new or empty"
     )
@@ -74,7 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
-    from textlstm.training.fit import TrainingInterrupted
     from textlstm.training.train import train
 
     command = "textlstm" if rank.size == 1 else "torchrun ... -m textlstm"
@@ -82,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     resume = f"to resume: {command} train --resume --out {out}"
     keep_freed_memory()
     try:
-        with messages(shown=rank.is_main), _ended_in_order(alone=rank.size == 1):
+        # one of several processes, which waits for the others, would ignore SIGTERM
+        with messages(shown=rank.is_main), term_as_interrupt(wanted=rank.size == 1):
             train(
                 arguments.data,
                 arguments.out,
@@ -97,8 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             if _is_unfinished(arguments):
                 say(f"for a model of the best epoch so far: {command} train --finish --out {out}")
             say(resume if _is_unfinished(arguments) else "interrupted")
-        by_term = isinstance(stop, TrainingInterrupted) and stop.signal_number == signal.SIGTERM
-        return 143 if by_term else 130
+        return interrupt_code(stop)
     if not rank.is_main:
         return 0
     say(f"the model is in {Path(arguments.out)}")
@@ -120,25 +109,6 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
             "reviews"
         )
     return read_train_options(arguments)
-
-
-@contextlib.contextmanager
-def _ended_in_order(*, alone: bool) -> Iterator[None]:
-    """Let SIGTERM end the command like Ctrl-C also before the first step and after the last.
-
-    Not where several processes train together: one that waits for the others would ignore it.
-    """
-    from textlstm.training.fit import raise_interrupted
-
-    main = threading.current_thread() is threading.main_thread()
-    if not (alone and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
-        yield
-        return
-    signal.signal(signal.SIGTERM, raise_interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_unfinished(arguments: argparse.Namespace) -> bool:

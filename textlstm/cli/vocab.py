@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.parser import Names, add_verbosity
+from textlstm.cli.parser import add_data, add_verbosity
 from textlstm.cli.paths import require_data, require_file, require_free
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.options import add_flags, build
@@ -28,9 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Count the tokens of texts and write a vocabulary for `train --vocab`.",
     )
     add_verbosity(maker)
-    maker.add_argument(
-        "data", nargs="+", action=Names, metavar="DATA", help="as for train; no labels are needed"
-    )
+    add_data(maker, "as for train; no labels are needed")
     maker.add_argument(
         "--out", required=True, metavar="FILE", help="the file to write: JSON if it ends in .json"
     )

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from textlstm.errors import OutputError, TextLSTMError
+from textlstm.errors import OutputError, system_errors
 
 
 @contextlib.contextmanager
@@ -27,24 +27,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     temporary = target.parent / f".{target.stem}-{secrets.token_hex(4)}{target.suffix}"
-    try:
+    with system_errors(OutputError, f"cannot write {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode  # what the umask allows
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-    try:
-        yield temporary
-        temporary.chmod(mode)  # a library may have written a new file that others can't read
-        sync(temporary)
-        temporary.replace(target)
-        sync(target.parent)
-    except TextLSTMError:  # raised inside the block: its own message is the right one
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            mode = temporary.stat().st_mode  # what the umask allows
+            yield temporary
+            temporary.chmod(mode)  # a library may have written a new file that others can't read
+            sync(temporary)
+            temporary.replace(target)
+            sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -67,41 +61,33 @@ def atomic_folder(
     """
     target = Path(path).resolve()
     require_replaceable(target, replaceable)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{target.name}-{secrets.token_hex(4)}"
-        temporary.mkdir()
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    temporary = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     old = temporary.with_name(f"{temporary.name}-old")
-    try:
-        yield temporary
-        for file in sorted(temporary.iterdir()):
-            sync(file)
-        sync(temporary)
-        require_replaceable(target, replaceable)
-        if target.exists():
-            target.replace(old)  # one folder can't be renamed onto another that has files
-        temporary.replace(target)
-        sync(target.parent)
-    except TextLSTMError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        if old.exists() and not target.exists():
-            old.replace(target)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    with system_errors(OutputError, f"cannot write {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                sync(file)
+            sync(temporary)
+            require_replaceable(target, replaceable)
+            if target.exists():
+                target.replace(old)  # one folder can't be renamed onto another that has files
+            temporary.replace(target)
+            sync(target.parent)
+        finally:
+            if old.exists() and not target.exists():
+                old.replace(target)
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def require_replaceable(folder: Path, names: Collection[str]) -> None:
     """Raise an `OutputError` if a file or a folder that holds more than `names` is there."""
     if folder.is_dir():
-        try:
+        with system_errors(OutputError, f"cannot read {folder}"):
             others = sorted({path.name for path in folder.iterdir()} - set(names))
-        except OSError as error:
-            raise OutputError(f"cannot read {folder}: {error.strerror or error}") from error
         if others:
             raise OutputError(
                 f"{folder} holds other files ({', '.join(others[:3])}): choose another folder"

@@ -96,17 +96,14 @@ def looks_local(name: str) -> bool:
     )
 
 
-def check_file(path: str | os.PathLike[str], format: str | None) -> tuple[Path, str]:
-    """Check that a file exists; return its path and format (default: detected from the name)."""
+def check_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Check that a file exists; return its path and its format."""
     path = Path(path)
-    known = sorted({*SUFFIXES.values(), "txt"})
-    if format is not None and format not in known:
-        raise DataError(f"format {format!r}: must be one of {', '.join(known)}")
     if path.is_dir() and not is_label_folder(path):
         raise DataError(f"{path} is a folder, not a file")
     if not path.exists():
         raise DataError(f"no such file: {path}")
-    return path, format or file_format(path)
+    return path, file_format(path)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -331,30 +330,25 @@ def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
     """Return the label names of columns, which `datasets` writes into the metadata of parquet."""
     if file_format(path) != "parquet":
         return {}
+    import datasets  # takes a second
+
     with clear_errors(path), open_parquet(path) as parquet:
-        metadata = parquet.schema_arrow.metadata or {}
+        schema = parquet.schema_arrow
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        items = {column: item_feature(feature) for column, feature in features.items()}
-        return {
-            column: tuple(str(name) for name in item["names"])
-            for column, item in items.items()
-            if isinstance(item, dict) and item.get("_type") == "ClassLabel"
-        }
-    except (KeyError, TypeError, ValueError, AttributeError):  # not written by `datasets`
+        features = datasets.Features.from_arrow_schema(schema)
+    except Exception:  # the metadata were not written by `datasets`
         return {}
+    return _class_names(features)
 
 
 def class_names_of_dataset(dataset: Any) -> dict[str, tuple[str, ...]]:
     """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`."""
-    items = {column: item_feature(feature) for column, feature in dataset.features.items()}
+    return _class_names(dataset.features)
+
+
+def _class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    items = {}
+    for column, feature in features.items():
+        is_list = isinstance(feature, list) and len(feature) == 1
+        items[column] = feature[0] if is_list else getattr(feature, "feature", feature)
     return {column: tuple(item.names) for column, item in items.items() if hasattr(item, "names")}
-
-
-def item_feature(feature: Any) -> Any:
-    """Return what a feature of lists holds in its lists, and any other feature itself."""
-    if isinstance(feature, list) and len(feature) == 1:
-        return feature[0]
-    if isinstance(feature, dict):  # as JSON
-        return feature.get("feature", feature)
-    return getattr(feature, "feature", feature)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -67,38 +67,6 @@ class Chunk:
     rows: list[Row]
     end: Place
     share: float
-
-
-class RowInput(Protocol):
-    """Rows of one source, with the same columns everywhere."""
-
-    @property
-    def name(self) -> str:
-        """How messages call it."""
-
-    @property
-    def columns(self) -> pa.Schema:
-        """Names and types of the columns."""
-
-    @property
-    def total(self) -> int | None:
-        """How many rows there are, if that is known without reading them all."""
-
-    @property
-    def groups(self) -> int:
-        """How many groups there are."""
-
-    def described(self) -> TableColumns:
-        """Return the kinds of the columns, for the choice of those with the texts."""
-
-    def rows(self, group: int, skip: int, meter: Meter) -> Iterator[Row]:
-        """Read a group from its row `skip` (from 0) on."""
-
-    def share(self, group: int, meter: Meter) -> float:
-        """Estimate how much of all is read when a group is read as far as its meter says."""
-
-    def fingerprint(self) -> dict[str, str]:
-        """Return what identifies the rows; the keys are its names in messages."""
 
 
 def chunks(source: RowInput, start: Place, *, rows: int, characters: int) -> Iterator[Chunk]:
@@ -175,9 +143,8 @@ class FileRows:
         sizes: their bytes.
         columns: names and types of the columns.
         total: how many rows they have, if that is known.
-        kinds: the kind of each column, as far as the first rows tell.
+        table: the kinds of the columns, as far as the first rows tell.
         delimiter: separates the cells of csv and tsv; detected if None.
-        suspect: as in `TableColumns`.
     """
 
     name: str
@@ -185,9 +152,8 @@ class FileRows:
     sizes: tuple[int, ...]
     columns: pa.Schema
     total: int | None
-    kinds: dict[str, str] = field(default_factory=dict)
+    table: TableColumns
     delimiter: str | None = None
-    suspect: str = ""
 
     @classmethod
     def of_files(
@@ -204,7 +170,7 @@ class FileRows:
         Raises:
             DataError: a file can't be read, or the files are not alike.
         """
-        formats = {check_file(file, None)[1]: file for file in files}
+        formats = {check_file(file)[1]: file for file in files}
         if len(formats) > 1:
             (one, first), (other, second) = itertools.islice(formats.items(), 2)
             raise DataError(
@@ -221,11 +187,8 @@ class FileRows:
         if sizes[0]:
             note_delimiter(files[0], delimiter)
             suspect = suspect_header(files[0], delimiter)
-        return cls(name, tuple(files), sizes, schema, rows, kinds, delimiter, suspect)
-
-    def described(self) -> TableColumns:
-        """Return the kinds of the columns."""
-        return TableColumns(self.name, self.kinds, suspect=self.suspect)
+        table = TableColumns(name, kinds, suspect=suspect)
+        return cls(name, tuple(files), sizes, schema, rows, table, delimiter)
 
     @cached_property
     def _groups(self) -> list[range]:
@@ -325,8 +288,9 @@ class DatasetRows:
         """Estimate how much of all lies before the end of a group."""
         return min(1.0, (group + 1) * _DATASET_GROUP_ROWS / max(1, len(self.dataset)))
 
-    def described(self) -> TableColumns:
-        """Return the kinds of the columns, and the names of labels in them."""
+    @property
+    def table(self) -> TableColumns:
+        """The kinds of the columns, and the names of labels in them."""
         return TableColumns(
             self.name, kinds_of_schema(self.columns), class_names_of_dataset(self.dataset)
         )
@@ -334,3 +298,7 @@ class DatasetRows:
     def fingerprint(self) -> dict[str, str]:
         """Return the fingerprint that `datasets` has for its contents."""
         return {self.name: f"{len(self.dataset):,} rows, fingerprint {self.dataset._fingerprint}"}
+
+
+RowInput: TypeAlias = FileRows | DatasetRows
+"""Rows of one source, with the same columns everywhere, in groups that are read one by one."""

@@ -171,7 +171,7 @@ def _is_pattern(name: str) -> bool:
 
 
 def _checked(path: Path) -> Path:
-    path, _ = check_file(path, None)
+    path, _ = check_file(path)
     if not path.is_file() and not path.is_dir():
         raise DataError(f"{path} is a pipe or device: write its rows to a file first")
     return path

@@ -217,11 +217,9 @@ class RowOutput:
         if not self.is_whole:
             self._work.write_state(self._state(state, whole=True))
         if (folder / made).exists():
-            try:
-                target.require_free(overwrite=overwrite)
+            target.require_free(overwrite=overwrite)
+            with self._work.writing():
                 self._put_in_place(folder / made)
-            except OSError as error:
-                raise self._work.failed(error) from error
         elif not target.path.exists():
             raise OutputError(
                 f"{target.path} was written and then removed: remove {folder} and run the command "
@@ -263,20 +261,21 @@ class RowOutput:
 
     def _write_parquet(self, path: Path) -> None:
         try:
-            with path.open("wb") as file:
-                stream: Any = _compressed(file, self._target.compression)
-                with pq.ParquetWriter(stream, self._columns) as writer:
-                    for table in self._row_groups():
-                        writer.write_table(table)
-                if stream is not file:
-                    stream.close()
-            sync(path)
-            sync(path.parent)
+            with self._work.writing():
+                with path.open("wb") as file:
+                    stream: Any = _compressed(file, self._target.compression)
+                    with pq.ParquetWriter(stream, self._columns) as writer:
+                        for table in self._row_groups():
+                            writer.write_table(table)
+                    if stream is not file:
+                        stream.close()
+                sync(path)
+                sync(path.parent)
         except pa.ArrowException as error:
             raise OutputError(f"cannot write {self._target.path}: {first_line(error)}") from error
-        except OSError as error:
+        except OutputError:
             path.unlink(missing_ok=True)
-            raise self._work.failed(error) from error
+            raise
 
     def _row_groups(self) -> Iterator[pa.Table]:
         """Read the data back, in tables of the size of a row group."""

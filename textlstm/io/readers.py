@@ -72,7 +72,6 @@ class Row:
 def read_rows(
     path: str | os.PathLike[str],
     *,
-    format: str | None = None,
     columns: Sequence[str] | None = None,
     skip: int = 0,
     meter: Meter | None = None,
@@ -86,7 +85,6 @@ def read_rows(
     Args:
         path: a csv, tsv, json lines, parquet or txt file, plain or ending in .gz or .zst, or a
             folder with one folder of .txt files per label.
-        format: one of those of `file_format`; told from the name if not given.
         columns: the only columns wanted of a parquet file, which spares reading the others;
             rows of other formats always hold all of theirs.
         skip: how many rows to pass over at the beginning.
@@ -100,7 +98,7 @@ def read_rows(
         DataError: the file is missing, empty, damaged or not of its format. What lies within
             the file is found while iterating.
     """
-    path, kind = check_file(path, format)
+    path, kind = check_file(path)
     if kind == "parquet":
         return _read_parquet(path, columns, skip)
     if kind == "jsonl":
@@ -113,14 +111,11 @@ def read_rows(
     return itertools.islice(_read_csv(path, delimiter, meter), skip, None)
 
 
-def read_columns(
-    path: str | os.PathLike[str], *, format: str | None = None, delimiter: str | None = None
-) -> list[str]:
+def read_columns(path: str | os.PathLike[str], *, delimiter: str | None = None) -> list[str]:
     """Return the names of the columns of a file.
 
     Args:
         path: as for `read_rows`.
-        format: as for `read_rows`.
         delimiter: as for `read_rows`.
 
     Returns:
@@ -130,7 +125,7 @@ def read_columns(
     Raises:
         DataError: as for `read_rows`.
     """
-    path, kind = check_file(path, format)
+    path, kind = check_file(path)
     if kind == "jsonl":
         return next((list(row.values) for row in _read_json_lines(path) if not row.error), [])
     if kind == "folder":

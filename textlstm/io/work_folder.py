@@ -13,7 +13,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,19 +66,13 @@ class WorkFolder:
         Raises:
             OutputError: another process has locked it, or it can't be created.
         """
-        try:
+        with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             while fcntl is not None and self._lock is None:
                 with contextlib.suppress(FileNotFoundError):  # another process removed the folder
                     self._lock = self._locked()
                 self.path.mkdir(exist_ok=True)
             self._is_taken = True
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process is writing {self.target}: wait for it, or stop it"
-            ) from error
-        except OSError as error:
-            raise self.failed(error) from error
 
     def _locked(self) -> BinaryIO:
         path = self.path / _LOCK
@@ -98,7 +92,7 @@ class WorkFolder:
             state: the first state, fit for JSON.
             data: the first bytes of the data.
         """
-        try:
+        with self.writing():
             # the state goes first: without it, nothing of the earlier run counts
             _delete([self.path / _STATE])
             sync(self.path)
@@ -106,8 +100,6 @@ class WorkFolder:
             write_text(self.path / _JOB, _json({"format_version": FORMAT_VERSION, **job}, indent=1))
             self._data = (self.path / DATA).open("wb", buffering=0)
             sync(self.path)
-        except OSError as error:
-            raise self.failed(error) from error
         self.append(data)
         self.write_state(state)
 
@@ -127,15 +119,13 @@ class WorkFolder:
 
     def reopen(self, size: int) -> None:
         """Open the data to append to its first `size` bytes; any others are cut off."""
-        try:
+        with self.writing():
             # 'r+b' does not create a missing file, 'ab' can't be cut
             self._data = (self.path / DATA).open("r+b", buffering=0)
             have = self._data.seek(0, os.SEEK_END)
             if have >= size:
                 self.cut(size)
                 return
-        except OSError as error:
-            raise self.failed(error) from error
         raise OutputError(
             f"{self.path / DATA} has {have:,} bytes instead of {size:,}: it is damaged; pass "
             "--overwrite to start over"
@@ -145,15 +135,16 @@ class WorkFolder:
         """Append bytes to the data; they count once a state that says so is written."""
         assert self._data is not None
         end = self._data.tell()
-        try:
-            rest = memoryview(data)
-            while rest:  # a nearly full disk takes a part
-                rest = rest[self._data.write(rest) :]
-            os.fsync(self._data.fileno())
-        except OSError as error:
-            with contextlib.suppress(OSError):  # frees the space that the part takes
-                self.cut(end)
-            raise self.failed(error) from error
+        with self.writing():
+            try:
+                rest = memoryview(data)
+                while rest:  # a nearly full disk takes a part
+                    rest = rest[self._data.write(rest) :]
+                os.fsync(self._data.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # frees the space that the part takes
+                    self.cut(end)
+                raise
 
     def cut(self, size: int) -> None:
         """Cut the data off after `size` bytes."""
@@ -163,10 +154,8 @@ class WorkFolder:
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
-        try:
+        with self.writing():
             write_text(self.path / _STATE, _json(state))
-        except OSError as error:
-            raise self.failed(error) from error
 
     def close_data(self) -> None:
         """Close the data, because Windows can't move or remove an open file."""
@@ -194,12 +183,21 @@ class WorkFolder:
             self._lock = None
         self._is_taken = False
 
-    def failed(self, error: OSError) -> OutputError:
-        """Return the error to raise when writing fails."""
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        reason = cause.strerror or str(cause)
-        kept = "; finished rows are kept: fix that and pass --resume" if self.is_begun() else ""
-        return OutputError(f"cannot write {self.target}: {reason}{kept}")
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise an `OutputError` for an `OSError`; it says how to resume, if that is possible."""
+        try:
+            yield
+        except BlockingIOError as error:  # of the lock
+            raise OutputError(
+                f"another process is writing {self.target}: wait for it, or stop it"
+            ) from error
+        except OSError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            kept = "; finished rows are kept: fix that and pass --resume" if self.is_begun() else ""
+            raise OutputError(
+                f"cannot write {self.target}: {cause.strerror or cause}{kept}"
+            ) from error
 
     def _files(self) -> list[Path]:
         """Return everything in the folder but the state, the job and the lock."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -55,16 +55,6 @@ class OutputRow:
     def get(self, name: str) -> Any:
         """Return the value of a column; None if the row does not have it."""
         return self.added[name] if name in self.added else self.values.get(name)
-
-
-class Encoder(Protocol):
-    """Turns rows into the bytes of an output."""
-
-    def begin(self) -> bytes:
-        """Return what comes before all rows."""
-
-    def encode(self, rows: Sequence[OutputRow]) -> bytes:
-        """Return the bytes of some rows."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +170,10 @@ class ArrowEncoder:
                     "write json lines or csv"
                 ) from error
         return pa.Table.from_arrays(columns, schema=self.schema)
+
+
+Encoder: TypeAlias = JsonEncoder | CsvEncoder | ArrowEncoder
+"""Turns rows into the bytes of an output; `begin` returns what comes before all rows."""
 
 
 def parquet_columns(columns: pa.Schema) -> pa.Schema:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -74,7 +74,7 @@ def classify_file(
     rows = find_input(source, config, kind)
     if place and isinstance(rows, FileRows):
         _require_apart(place, rows)
-    labeller = _labeller(rows.described(), rows.columns.names, model, config, kind)
+    labeller = _labeller(rows.table, rows.columns.names, model, config, kind)
     columns = pa.schema([*rows.columns, *pa.schema(labeller.added_columns())])
 
     def classify(run: _Run) -> None:
@@ -154,15 +154,6 @@ def classify_lines(
     return run.summary
 
 
-class _Output(Protocol):
-    @property
-    def encoder(self) -> Encoder:
-        """Turns labelled rows into bytes."""
-
-    def commit(self, data: bytes, rows: int, state: dict[str, Any]) -> None:
-        """Write a chunk."""
-
-
 class _StreamOutput:
     """A stream of json lines."""
 
@@ -185,7 +176,10 @@ class _Run:
     """
 
     def __init__(
-        self, output: _Output, total: int | None = None, on_progress: Progress | None = None
+        self,
+        output: RowOutput | _StreamOutput,
+        total: int | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         self.output = output
         self.summary = Summary()

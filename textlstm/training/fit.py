@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from textlstm.classifier.json_files import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
+from textlstm.errors import Interrupted, raise_interrupted
 from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.loss import make_loss, prior_logits
@@ -31,21 +32,8 @@ from textlstm.training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped cleanly by Ctrl-C or SIGTERM, after the current step.
-
-    Args:
-        signal_number: which signal it was.
-    """
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
-
-
-def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise `TrainingInterrupted`: a signal handler for the time before and after the steps."""
-    raise TrainingInterrupted(number)
+class TrainingInterrupted(Interrupted):
+    """Training was stopped cleanly by Ctrl-C or SIGTERM, after the current step."""
 
 
 @dataclass(frozen=True)
