@@ -1,6 +1,9 @@
 # Sourced by quickstart.sh, test.sh and test_torchtext.sh, from the root of the project: finds or
 # makes the Python environment and installs the tested versions into it.
 
+# Where it is set, every process compiles the tests and the package again, which costs seconds each.
+unset PYTHONDONTWRITEBYTECODE
+
 # find_python [NAME...]: prints the first of these that is Python 3.10 or newer.
 find_python() {
   local python

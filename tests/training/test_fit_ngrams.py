@@ -59,7 +59,7 @@ def test_the_weights_are_where_the_penalised_loss_is_least(monkeypatch):
     by_table, by_bias = torch.autograd.grad(total + distance, [table, bias])
     # Where no step changes the loss in float32, a gradient g has g * g < 2 * curvature * error,
     # and the curvature of a bias is at most a quarter of the rows.
-    error = torch.finfo(torch.float32).eps * float(total + distance)
+    error = torch.finfo(torch.float32).eps * (total + distance).item()
     least = (2 * len(TRAIN) / 4 * error) ** 0.5
     assert (by_table * ratios)[used].abs().max() < least
     assert by_bias.abs().max() < least
