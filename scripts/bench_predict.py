@@ -310,8 +310,8 @@ def stages(model: Path, source: Path, out: Path) -> None:
                 break
             texts = timed("encode", labeller.texts, chunk.rows)
             encoded = timed("encode", engine.encode, texts)
-            probabilities = timed("predict", engine.predict, encoded)
-            labelled = timed("write", labeller.label, chunk.rows, probabilities)
+            predicted = timed("predict", engine.predict, encoded)
+            labelled = timed("write", labeller.label, chunk.rows, *predicted)
             file.write(timed("write", encoder.encode, labelled))
             timed("write", os.fsync, file.fileno())
             done += len(chunk.rows)

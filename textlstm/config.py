@@ -50,6 +50,12 @@ def require_delimiter(mark: str | None) -> None:
         raise ConfigError(f"delimiter = {mark!r}: must be one character, such as ';' or a tab")
 
 
+def require_cascade(share: float | None) -> None:
+    """Raise a `ConfigError` if a share is not one of `CASCADES`."""
+    if share is not None and share not in CASCADES:
+        raise ConfigError(f"cascade = {share!r}: must be one of {', '.join(map(str, CASCADES))}")
+
+
 @dataclass(frozen=True)
 class DataConfig(Settings):
     """Where texts and labels are found in the data."""
@@ -252,6 +258,17 @@ class PredictionConfig(Settings):
         metavar="SCORE",
     )
     probabilities: bool = option(False, "add the probability of every label")
+    cascade: float | None = option(
+        None,
+        "let the n-grams alone label texts that they are certain of, so that at most this share "
+        f"of all labels differs: {', '.join(map(str, CASCADES))} (default: no text)",
+        metavar="SHARE",
+    )
+    engine_column: str | None = option(
+        None,
+        "add a column that says which part of the model labelled the row: ngrams or lstm",
+        metavar="COLUMN",
+    )
     batch_size: int = option(64, "texts per step", low=1)
     chunk_rows: int = option(4096, "maximum number of rows saved and written together", low=1)
     engine: str = option(
@@ -281,6 +298,7 @@ class PredictionConfig(Settings):
         super().__post_init__()
         require_separator(self.label_separator)
         require_delimiter(self.delimiter)
+        require_cascade(self.cascade)
 
 
 @dataclass(frozen=True)

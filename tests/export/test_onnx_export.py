@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, WORDS, texts, tiny_classifier, tiny_tagger
+from tiny_classifier import CASCADE, LABELS, WORDS, texts, tiny_classifier, tiny_tagger
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
+from textlstm.evaluation.cascade import Cascade
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -65,12 +66,10 @@ def site(tmp_path_factory):
     return folder
 
 
-def code_of(folder):
-    blocks = re.findall(
-        r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL
-    )
-    assert len(blocks) == 1
-    return blocks[0]
+def code_of(folder, blocks=1):
+    found = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(found) == blocks
+    return "".join(found)
 
 
 def run_alone(site, folder, code):
@@ -152,7 +151,8 @@ def test_the_folder_holds_its_four_files_and_can_be_loaded(tmp_path):
     classifier = tiny_classifier()
     report = export_onnx(classifier, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES) - {"thresholds.json"}
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == set(FILES) - {"thresholds.json", "ngrams.onnx", "cascade.json"}
     labels = json.loads((tmp_path / "out" / "labels.json").read_text(encoding="utf-8"))
     assert labels == list(LABELS)
     assert max(report.parity.logits, report.parity.probabilities) < 1e-5
@@ -297,6 +297,40 @@ def test_a_large_network_is_compared_on_fewer_tokens(monkeypatch):
     assert 5_000 < onnx_export._gate_tokens(large) < 20_000
 
 
+@pytest.mark.parametrize("several", [None, (0.4, 0.5, 0.6)], ids=["one", "several"])
+def test_the_code_of_the_readme_runs_the_ngrams_first(site, tmp_path, several):
+    least = {**CASCADE.certainty, "0.001": 0.55 if several else 0.8}
+    classifier = tiny_classifier(thresholds=several, cascade=Cascade(1.5, least))
+    export_onnx(classifier, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"ngrams.onnx", "cascade.json"}
+    code = code_of(tmp_path / "out", blocks=2)
+    assert len(code.partition("ngrams = ")[2].splitlines()) <= 10
+    assert max(map(len, code.splitlines())) <= 100
+    assert '["certainty"]["0.001"]' in code  # the first that is not none
+    first, second = code.split("ngrams =")
+    first = first[: first.rindex("for label" if several else "print")]  # its answer
+    rows = [row for row in texts(60, seed=4) if row]
+    found = classifier.predict(rows, cascade=0.001)
+    assert {prediction.engine for prediction in found} == {"ngrams", "lstm"}
+    expected = [(item.label, item.score) for item in found]
+    if several:
+        expected = [
+            (label, item.probabilities[label])
+            for item in found
+            for label in sorted(item.labels, key=LABELS.index)
+        ]
+    lines = run_alone(site, tmp_path / "out", for_texts(first + "ngrams =" + second, rows))
+    assert_same(lines, expected)
+
+
+def test_ngrams_that_are_not_those_of_the_network_are_not_written(tmp_path, monkeypatch):
+    build = onnx_export.build_ngram_graph
+    monkeypatch.setattr(onnx_export, "build_ngram_graph", lambda model, scale: build(model, 1.0))
+    with pytest.raises(ExportError, match="the ONNX model of the n-grams differs from the model"):
+        export_onnx(tiny_classifier(cascade=CASCADE), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 # several labels a text
 
 
@@ -311,7 +345,8 @@ def tagged(tagger, n=60, wrong=12):
 def test_the_code_of_the_readme_prints_all_labels_that_reach_their_thresholds(site, tmp_path):
     tagger = tiny_tagger()
     export_onnx(tagger, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == set(FILES) - {"ngrams.onnx", "cascade.json"}
     assert json.loads((tmp_path / "out" / "thresholds.json").read_text()) == [0.4, 0.5, 0.6]
     code = code_of(tmp_path / "out")
     assert max(map(len, code.splitlines())) <= 100

@@ -16,7 +16,7 @@ def classifier():
 
 
 def predicted(engine, some):
-    return engine.predict(engine.encode(some))
+    return engine.predict(engine.encode(some))[0]
 
 
 def test_torch_gives_what_the_classifier_gives(classifier):

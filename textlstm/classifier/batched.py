@@ -11,6 +11,7 @@ import numpy as np
 
 from textlstm.data.batches import collate_arrays, sorted_batches
 from textlstm.data.encoded import EncodedTexts
+from textlstm.evaluation.cascade import Shortcut
 from textlstm.nn.parallel import for_each
 
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
@@ -53,3 +54,33 @@ def predict_in_batches(
         most = TOKENS_AT_ONCE // tokens if parallel else 1
         for_each(predict, batches, most=most, threads=threads)
     return probabilities
+
+
+Predicted = tuple[np.ndarray, np.ndarray]
+"""Probabilities, float32 [N, C], and which texts the n-grams alone predicted, bool [N]."""
+
+
+def predict_in_cascade(
+    texts: EncodedTexts,
+    ngrams: Callable[[EncodedTexts], np.ndarray],
+    whole: Callable[[EncodedTexts], np.ndarray],
+    shortcut: Shortcut | None,
+) -> Predicted:
+    """Predict texts by the n-grams, and by the whole model where these are not certain.
+
+    Args:
+        texts: N encoded texts.
+        ngrams: encoded texts to probabilities by the n-grams alone, float32 [N, C].
+        whole: the same for the whole model.
+        shortcut: which texts are skipped; None for none.
+
+    Returns:
+        Probabilities, and which texts the n-grams alone predicted.
+    """
+    if shortcut is None or shortcut.least is None:
+        return whole(texts), np.zeros(len(texts), bool)
+    probabilities = ngrams(texts)  # [N, C]
+    skipped = shortcut.skips(probabilities)  # [N]
+    rest = np.flatnonzero(~skipped)
+    probabilities[rest] = whole(texts.take(rest))
+    return probabilities, skipped

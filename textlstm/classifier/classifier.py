@@ -6,17 +6,19 @@ Shapes: N texts, C classes (labels).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textlstm.classifier.batched import BATCH_SIZE
+from textlstm.classifier.batched import BATCH_SIZE, Predicted
 from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.labelled import LabelledSplit, evaluate_model
+from textlstm.classifier.labelling import ENGINES
 from textlstm.classifier.notebook import probability_bars
-from textlstm.classifier.predictor import stream_probabilities
+from textlstm.classifier.predictor import stream_predictions, stream_probabilities
 from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.errors import ConfigError
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from textlstm.data.corpus import Source
+
+Ids = tuple[np.ndarray, np.ndarray]
+"""What `TextTokenizer.encode_batch` returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Prediction:
         labels: where a text may have several, those that reach their thresholds, the most
             probable first; else `label` alone.
         error: why there is no prediction: 'blank', or None.
+        engine: which part of the model predicted it, 'ngrams' (with a cascade) or 'lstm'; None
+            for a blank text.
     """
 
     label: str | None
@@ -50,6 +57,7 @@ class Prediction:
     probabilities: dict[str, float]
     labels: tuple[str, ...]
     error: str | None = None
+    engine: str | None = None
 
     def _repr_html_(self) -> str:
         """Return a bar for each probability; predicted labels are bold."""
@@ -83,6 +91,7 @@ class TextClassifier(SavedModel):
         *,
         top_k: int | None = None,
         threshold: float | None = None,
+        cascade: float | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> list[Prediction]:
         """Label texts.
@@ -93,6 +102,9 @@ class TextClassifier(SavedModel):
             top_k: keep only so many `probabilities`, the most probable first; None keeps all.
             threshold: the least probability of a label, 0 to 1; a text gets no label below it.
                 Where a text may have several labels, it replaces the thresholds of the model.
+            cascade: one of `textlstm.config.CASCADES`: let the n-grams alone label the texts that
+                they are certain of, so that at most this share of all labels differs (see
+                `textlstm.evaluation.cascade`).
             batch_size: texts per step; it does not change results.
 
         Returns:
@@ -100,11 +112,10 @@ class TextClassifier(SavedModel):
 
         Raises:
             ConfigError: `texts` is one string, or an item is not a string (its place is named);
-                or `top_k` or `threshold` is out of range.
+                or `top_k` or `threshold` is out of range, or the model has no such cascade.
         """
-        return list(
-            self.predict_iter(texts, top_k=top_k, threshold=threshold, batch_size=batch_size)
-        )
+        options: dict[str, Any] = {"top_k": top_k, "threshold": threshold, "cascade": cascade}
+        return list(self.predict_iter(texts, **options, batch_size=batch_size))
 
     def predict_iter(
         self,
@@ -112,6 +123,7 @@ class TextClassifier(SavedModel):
         *,
         top_k: int | None = None,
         threshold: float | None = None,
+        cascade: float | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Prediction]:
         """Label a stream of texts; like `predict`, but a few thousand are held at a time.
@@ -120,6 +132,7 @@ class TextClassifier(SavedModel):
             texts: the texts; they are read as the results are asked for.
             top_k: as for `predict`.
             threshold: as for `predict`.
+            cascade: as for `predict`.
             batch_size: texts per step.
 
         Returns:
@@ -132,28 +145,38 @@ class TextClassifier(SavedModel):
             raise ConfigError(f"top_k = {top_k}: must be from 1 to the {len(self.labels)} labels")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigError(f"threshold = {threshold}: must be from 0 to 1")
-        batches = in_batches(texts, blanks=True)
-        return self._predict_batches(batches, top_k, threshold, batch_size)
+        if cascade is not None and threshold is not None and self.multi_label:
+            raise ConfigError(
+                f"cascade = {cascade:g} and threshold = {threshold:g}: the cascade was fitted with "
+                "the model's own thresholds; leave one of them out"
+            )
+        predict = partial(
+            stream_predictions,
+            self.model,
+            batch_size=batch_size,
+            shortcut=self.shortcut(cascade),
+        )
+        return self._predict_batches(in_batches(texts, blanks=True), top_k, threshold, predict)
 
     def _predict_batches(
         self,
         batches: Iterable[list[str]],
         top_k: int | None,
         threshold: float | None,
-        batch_size: int,
+        predict: Callable[[Iterable[Ids]], Iterator[Predicted]],
     ) -> Iterator[Prediction]:
         masks: deque[list[bool]] = deque()  # of batches that are read: whether a text is blank
 
-        def usable() -> Iterator[list[str]]:
+        def usable() -> Iterator[Ids]:
             for batch in batches:
                 masks.append([not text.strip() for text in batch])
-                yield [text for text in batch if text.strip()]
+                yield self.tokenizer.encode_batch([text for text in batch if text.strip()])
 
         rows = blank = 0
-        for probabilities in self._probability_batches(usable(), batch_size):
+        for probabilities, skipped in predict(usable()):
             mask = masks.popleft()
             rows, blank = rows + len(mask), blank + sum(mask)
-            predictions = self._predictions(probabilities, top_k, threshold)
+            predictions = self._predictions(probabilities, skipped, top_k, threshold)
             for is_blank in mask:
                 yield _BLANK if is_blank else next(predictions)
         warn_of_blanks(blank, rows, "no label")
@@ -304,21 +327,27 @@ class TextClassifier(SavedModel):
         return stream_probabilities(self.model, encoded, batch_size=batch_size)
 
     def _predictions(
-        self, probabilities: np.ndarray, top_k: int | None, threshold: float | None
+        self,
+        probabilities: np.ndarray,
+        skipped: np.ndarray,
+        top_k: int | None,
+        threshold: float | None,
     ) -> Iterator[Prediction]:
-        """Yield the predictions for probabilities, float32 [n, C]."""
+        """Yield the predictions for what `stream_predictions` yields."""
         thresholds = self.thresholds
         if threshold is not None and thresholds is not None:
             thresholds = (threshold,) * len(thresholds)
         predicted = predicted_labels(probabilities, self.labels, thresholds)
-        for (labels, score), row in zip(predicted, probabilities.tolist(), strict=True):
+        rows = zip(predicted, probabilities.tolist(), skipped.tolist(), strict=True)
+        for (labels, score), row, by_ngrams in rows:
             named = dict(zip(self.labels, row, strict=True))
             if top_k is not None:
                 best = sorted(named, key=named.__getitem__, reverse=True)[:top_k]
                 named = {label: named[label] for label in best}
             if threshold is not None and thresholds is None and score < threshold:
                 labels = ()
-            yield Prediction(labels[0] if labels else "", score, named, labels)
+            label, engine = labels[0] if labels else "", ENGINES[by_ngrams]
+            yield Prediction(label, score, named, labels, engine=engine)
 
 
 _BLANK = Prediction(None, None, {}, (), "blank")

@@ -14,7 +14,9 @@ import datasets
 import pyarrow as pa
 
 from textlstm.classifier.labelling import ERROR_COLUMN, Labeller
+from textlstm.classifier.predictor import predict_texts
 from textlstm.config import PredictionConfig
+from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.guess import TableColumns, class_names_of_dataset, kinds_of_rows, kinds_of_schema
 from textlstm.io.hub_datasets import quiet
@@ -23,10 +25,11 @@ from textlstm.options import build, reject_unknown
 
 if TYPE_CHECKING:
     from textlstm.classifier.classifier import TextClassifier
+    from textlstm.evaluation.cascade import Shortcut
 
 OPTIONS = (
     *("text_column", "output_column", "score_column"),
-    *("top_k", "min_score", "probabilities", "batch_size"),
+    *("top_k", "min_score", "probabilities", "cascade", "engine_column", "batch_size"),
 )
 _BATCH_ROWS = 4096  # texts that are sorted by length together
 
@@ -58,9 +61,10 @@ def label_dataset(
     table = TableColumns("the dataset", kinds, class_names_of_dataset(dataset))
     labeller = Labeller.of_table(table, dataset.column_names, classifier, _config(options))
     added, texts = labeller.added_columns(), list(labeller.text_columns)
+    shortcut = classifier.shortcut(labeller.config.cascade)
 
     def label(*columns: list[Any]) -> dict[str, list[Any]]:
-        return _label(columns, labeller, classifier, added)
+        return _label(columns, labeller, classifier, shortcut, added)
 
     new = datasets.Features.from_arrow_schema(pa.schema(list(added.items())))
     features = datasets.Features({**dataset.features, **new})
@@ -118,7 +122,7 @@ def label_batch(
             raise ConfigError(f"column {name!r} of the batch is one string: map with batched=True")
     columns = [batch[name] for name in labeller.text_columns]
     added = [name for name in labeller.added_columns() if name != ERROR_COLUMN]
-    return _label(columns, labeller, classifier, added)
+    return _label(columns, labeller, classifier, classifier.shortcut(config.cascade), added)
 
 
 def _config(options: Mapping[str, Any]) -> PredictionConfig:
@@ -130,12 +134,14 @@ def _label(
     columns: Sequence[Sequence[Any]],
     labeller: Labeller,
     classifier: TextClassifier,
+    shortcut: Shortcut | None,
     added: Iterable[str],
 ) -> dict[str, list[Any]]:
     """Return the added columns for the text columns."""
     names = labeller.text_columns
     values = zip(*columns, strict=True)
     rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in enumerate(values, 1)]
-    texts, size = labeller.texts(rows), labeller.config.batch_size
-    labelled = labeller.label(rows, classifier.predict_proba(texts, batch_size=size))
+    texts = EncodedTexts.from_batches([classifier.tokenizer.encode_batch(labeller.texts(rows))])
+    options: dict[str, Any] = {"batch_size": labeller.config.batch_size, "shortcut": shortcut}
+    labelled = labeller.label(rows, *predict_texts(classifier.model, texts, **options))
     return {name: [row.get(name) for row in labelled] for name in added}

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 ERROR_COLUMN = "error"
 TEXT_COLUMN = "text"  # of a plain line, and the first guess elsewhere
 _OTHER_NAMES = "choose other names with --output-column and --score-column"
+ENGINES = ("lstm", "ngrams")  # in the column of `engine_column`
 SEPARATOR = ";"  # between several labels in a cell of text, if nothing else is said
 
 
@@ -130,17 +131,20 @@ class Labeller:
         """Return the usable texts of rows, in order; a row without one is left out."""
         return [text for text, _ in map(self._text, rows) if text is not None]
 
-    def label(self, rows: Sequence[Row], probabilities: np.ndarray) -> list[OutputRow]:
+    def label(
+        self, rows: Sequence[Row], probabilities: np.ndarray, skipped: np.ndarray | None = None
+    ) -> list[OutputRow]:
         """Put labels into rows.
 
         Args:
             rows: rows with and without a usable text.
             probabilities: of their texts, float32 [N, C].
+            skipped: which texts the n-grams alone predicted, bool [N]; None for none.
 
         Returns:
             All rows in their order.
         """
-        columns = [(name, values) for name, _, values in self._columns(probabilities)]
+        columns = [(name, values) for name, _, values in self._columns(probabilities, skipped)]
         if not self.sparse:
             columns.append((ERROR_COLUMN, [None] * len(probabilities)))
         names = [name for name, _ in columns]
@@ -166,9 +170,9 @@ class Labeller:
         return (None, row.error) if row.error else row_text(row.values, self.text_columns)
 
     def _columns(
-        self, probabilities: np.ndarray
+        self, probabilities: np.ndarray, skipped: np.ndarray | None = None
     ) -> Iterator[tuple[str, pa.DataType, Sequence[object]]]:
-        """Yield the added columns but `error` for probabilities, float32 [N, C]."""
+        """Yield the added columns but `error`; arguments as for `label`."""
         label, score = _names(self.config)
         several, text, number = self.thresholds is not None, pa.string(), pa.float64()
         if several:
@@ -187,6 +191,9 @@ class Labeller:
         if self.config.probabilities:
             for name, column in zip(self.labels, probabilities.T, strict=True):
                 yield f"probability_{name}", number, shortest(column)
+        if self.config.engine_column:
+            marks = [False] * len(probabilities) if skipped is None else skipped.tolist()
+            yield self.config.engine_column, text, [ENGINES[by_ngrams] for by_ngrams in marks]
 
 
 def shortest(numbers: np.ndarray) -> list[float]:

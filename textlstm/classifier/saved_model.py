@@ -20,7 +20,7 @@ from textlstm.classifier.model_folder import (
 from textlstm.classifier.notebook import History, facts_table
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError
-from textlstm.evaluation.cascade import Cascade
+from textlstm.evaluation.cascade import Cascade, Shortcut, find_shortcut
 from textlstm.nn.device import pick_device, pick_precision
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.text.tokenizer import TextTokenizer
@@ -180,6 +180,11 @@ class SavedModel:
         }
         parts = (pack(self.model), self.tokenizer, self.labels, self.settings.to_dict())
         return _unpacked, (type(self), *parts, options)
+
+    def shortcut(self, share: float | None) -> Shortcut | None:
+        """Return which texts a cascade skips; see `textlstm.evaluation.cascade.find_shortcut`."""
+        ngrams = self.settings.model.ngrams
+        return find_shortcut(share, self.cascade, self.thresholds, ngrams=ngrams)
 
     def fingerprint(self) -> str:
         """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""

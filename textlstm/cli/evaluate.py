@@ -81,7 +81,7 @@ def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> d
     model = OnnxModel(arguments.model)
     engine = make_engine(model, dataclasses.replace(config, engine="onnx"))
     split = _load_split(arguments, model)
-    found = [engine.predict(engine.encode(batch)) for batch in split.texts()]
+    found = [engine.predict(engine.encode(batch))[0] for batch in split.texts()]
     probabilities = np.concatenate([np.zeros((0, len(model.labels)), np.float32), *found])  # [N, C]
     return evaluate_probabilities(
         split.labels, probabilities, model.labels, thresholds=model.thresholds

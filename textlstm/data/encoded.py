@@ -134,6 +134,14 @@ class EncodedTexts:
             total += len(batch_ids)
         return cls(np.concatenate(ids), np.concatenate(ends))
 
+    def take(self, rows: np.ndarray) -> EncodedTexts:
+        """Return some of the texts, by their numbers, in memory."""
+        ends = zip(self.offsets[rows].tolist(), self.offsets[rows + 1].tolist(), strict=True)
+        parts = [self.ids[start:end] for start, end in ends]
+        return EncodedTexts.from_batches(
+            [(np.concatenate([self.ids[:0], *parts]), self.lengths[rows])]
+        )
+
     def unknown_share(self) -> float:
         """Return the share of ids that are the unknown token; 0 where there are no ids."""
         unknown = sum(

@@ -13,6 +13,7 @@ Without torch, as ONNX Runtime predicts without it. Shapes: N texts, C labels.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.config import CASCADES
+from textlstm.config import CASCADES, require_cascade
+from textlstm.errors import ConfigError
 from textlstm.nn.probabilities import answers, certainty
+
+logger = logging.getLogger(__name__)
 
 _DOUBT = 0.05  # 1 - the confidence
 _DIGITS = 4  # of a certainty, if that is exact enough
@@ -49,25 +53,6 @@ class Cascade:
         """Return what `to_dict` returned as a cascade; other keys are ignored."""
         return None if values is None else cls(values["scale"], values["certainty"])
 
-    def skips(
-        self, share: str, ngrams: np.ndarray, thresholds: Sequence[float] | None
-    ) -> np.ndarray:
-        """Return which texts the n-grams label alone.
-
-        Args:
-            share: the name of one of `CASCADES`.
-            ngrams: probabilities by the n-grams alone, float32 [N, C].
-            thresholds: the decision threshold of each label, where a text may have several.
-
-        Returns:
-            bool [N].
-        """
-        least = self.certainty[share]
-        if least is None:
-            return np.zeros(len(ngrams), bool)
-        sure: np.ndarray = certainty(ngrams, thresholds).astype(np.float64) >= least
-        return sure
-
     @staticmethod
     def is_valid(values: Any) -> bool:
         """Whether a value is what `to_dict` returns."""
@@ -79,6 +64,72 @@ class Cascade:
             and type(values.get("scale")) is float
             and values["scale"] > 0
         )
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A cascade at one of its shares: which texts the n-grams label alone.
+
+    Args:
+        scale: what their logits are multiplied by.
+        least: how certain they must be; None where no text is skipped.
+        thresholds: the decision threshold of each label, where a text may have several.
+    """
+
+    scale: float
+    least: float | None
+    thresholds: Sequence[float] | None = None
+
+    def skips(self, ngrams: np.ndarray) -> np.ndarray:
+        """Return which texts are skipped, bool [N], by the n-grams' probabilities, [N, C]."""
+        if self.least is None:
+            return np.zeros(len(ngrams), bool)
+        sure: np.ndarray = certainty(ngrams, self.thresholds).astype(np.float64) >= self.least
+        return sure
+
+
+def find_shortcut(
+    share: float | None,
+    cascade: Cascade | None,
+    thresholds: Sequence[float] | None,
+    *,
+    ngrams: int,
+) -> Shortcut | None:
+    """Return what a model skips if a share of the labels may differ.
+
+    Args:
+        share: one of `config.CASCADES`; None to skip nothing.
+        cascade: that of the model, if it has one.
+        thresholds: the decision threshold of each label, where a text may have several.
+        ngrams: maximum tokens of an n-gram of the model, 0 for none.
+
+    Returns:
+        The certainty that is asked of the n-grams; None to run the whole model on every text.
+
+    Raises:
+        ConfigError: the model has no cascade, or not for this share.
+    """
+    require_cascade(share)
+    if share is None:
+        return None
+    if not ngrams:
+        raise ConfigError(
+            f"cascade = {share:g}: the model has no n-grams, which would label texts: leave "
+            "cascade out, or train again with n-grams"
+        )
+    if cascade is None:
+        raise ConfigError(
+            f"cascade = {share:g}: the model has none, as it was trained by an earlier textlstm: "
+            "fit it with `textlstm calibrate MODEL DATA` (then export again what was exported)"
+        )
+    least = cascade.certainty[name(share)]
+    if least is None:
+        logger.warning(
+            "cascade = %g skips no text: the texts that it was fitted on are too few to tell, or "
+            "the labels by the n-grams differ too often; textlstm calibrate fits it on more",
+            share,
+        )
+    return Shortcut(cascade.scale, least, thresholds)
 
 
 def name(share: float) -> str:
@@ -147,8 +198,8 @@ def cascade_figures(
     """
     differs = _differs(ngrams, whole, thresholds)
     figures: dict[str, Any] = {**cascade.to_dict(), "skipped": {}, "differ": {}, "accuracy": {}}
-    for share in cascade.certainty:
-        skipped = cascade.skips(share, ngrams, thresholds)
+    for share, least in cascade.certainty.items():
+        skipped = Shortcut(cascade.scale, least, thresholds).skips(ngrams)
         figures["skipped"][share] = float(skipped.mean())
         figures["differ"][share] = int((skipped & differs).sum())
         if labels is not None:

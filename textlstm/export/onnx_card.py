@@ -8,9 +8,16 @@ from importlib.metadata import version
 
 from textlstm.classifier.markdown import bullets, code, encodable, table
 from textlstm.classifier.model_folder import current_versions
+from textlstm.evaluation.cascade import Cascade
 from textlstm.export.parity import Parity
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK, UNK_ID
+
+_ANSWERS = (
+    "print(labels[probabilities.argmax()], probabilities.max())",
+    """for label in numpy.flatnonzero(probabilities >= thresholds):
+    print(labels[label], probabilities[label])""",
+)  # of one label a text, of several
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,12 @@ class OnnxReport:
 
 
 def onnx_card(
-    name: str, tokenizer: TextTokenizer, report: OnnxReport, *, multi_label: bool = False
+    name: str,
+    tokenizer: TextTokenizer,
+    report: OnnxReport,
+    *,
+    multi_label: bool = False,
+    cascade: Cascade | None = None,
 ) -> str:
     """Write the README.
 
@@ -63,9 +75,11 @@ def onnx_card(
         tokenizer: the model's; its truncation becomes a line of the code.
         report: the measurements.
         multi_label: whether a text may have any number of labels.
+        cascade: when the n-grams alone label a text, if they may.
 
     Returns:
-        Markdown with one block of Python that needs only onnxruntime, tokenizers and numpy.
+        Markdown with a block of Python that needs only onnxruntime, tokenizers and numpy, and
+        with a cascade another one that goes on from it.
     """
     packages = {name: version(name) for name in ("onnx", "onnxruntime")}
     parts = [
@@ -75,6 +89,7 @@ def onnx_card(
         "```bash\npip install onnxruntime tokenizers numpy\n```",
         "In this folder:",
         _code(tokenizer, multi_label=multi_label),
+        *([] if cascade is None else _cascade(cascade, multi_label=multi_label)),
         "## Inputs and outputs",
         _interface(tokenizer, multi_label=multi_label),
         "## Checks",
@@ -92,11 +107,7 @@ def _code(tokenizer: TextTokenizer, *, multi_label: bool) -> str:
         "tail": f"ids[-{most}:]",
         "both": f"ids[:{most // 4}] + ids[-{most - most // 4}:] if len(ids) > {most} else ids",
     }[tokenizer.truncation]
-    more, answer = "", "print(labels[probabilities.argmax()], probabilities.max())"
-    if multi_label:
-        more = '\nthresholds = numpy.array(json.load(open("thresholds.json")))'
-        answer = """for label in numpy.flatnonzero(probabilities >= thresholds):
-    print(labels[label], probabilities[label])"""
+    more = '\nthresholds = numpy.array(json.load(open("thresholds.json")))' if multi_label else ""
     return f"""```python
 import json, numpy, onnxruntime, tokenizers
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
@@ -107,7 +118,31 @@ ids = tokenizer.encode(text.strip() and text, add_special_tokens=False).ids or [
 ids = {cut}
 inputs = {{"input_ids": numpy.array([ids], "int64"), "lengths": numpy.array([len(ids)], "int64")}}
 probabilities = session.run(["probabilities"], inputs)[0][0]
-{answer}
+{_ANSWERS[multi_label]}
+```"""
+
+
+def _cascade(cascade: Cascade, *, multi_label: bool) -> Iterator[str]:
+    share = next((s for s, least in cascade.certainty.items() if least is not None), "0.01")
+    yield "## Faster, with the n-grams first"
+    yield """`ngrams.onnx` is a part of the model that takes little time and is certain of many
+texts; the others need the whole model. `cascade.json` has how certain it must be so that at most
+a share of all texts, such as 0.001, gets another label than from the whole float32 model, with a
+confidence of 95% for texts like those it was fitted on; null where these were too few to tell.
+After the code above:"""
+    sure = "certainty = probabilities.max()"
+    if multi_label:
+        sure = """values = numpy.clip([probabilities, thresholds], 1e-9, 1 - 1e-9)
+distance = numpy.abs(numpy.diff(numpy.log(values) - numpy.log1p(-values), axis=0)).min()
+certainty = 1 / (1 + numpy.exp(-distance))"""
+    yield f"""```python
+ngrams = onnxruntime.InferenceSession("ngrams.onnx")
+least = json.load(open("cascade.json"))["certainty"]["{share}"]
+probabilities = ngrams.run(["probabilities"], inputs)[0][0].astype("float64")
+{sure}
+if least is None or certainty < least:
+    probabilities = session.run(["probabilities"], inputs)[0][0]
+{_ANSWERS[multi_label]}
 ```"""
 
 

@@ -22,8 +22,16 @@ from textlstm.data.batches import collate, sorted_batches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card
-from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph
-from textlstm.export.onnx_model import LABELS, MODEL, SETTINGS, THRESHOLDS, TOKENIZER
+from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph, build_ngram_graph
+from textlstm.export.onnx_model import (
+    CASCADE,
+    LABELS,
+    MODEL,
+    NGRAMS,
+    SETTINGS,
+    THRESHOLDS,
+    TOKENIZER,
+)
 from textlstm.export.onnx_session import OnnxSession
 from textlstm.export.parity import (
     LARGEST_DIFFERENCE,
@@ -33,12 +41,13 @@ from textlstm.export.parity import (
     require_parity,
 )
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import answers
 
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
-FILES = (MODEL, TOKENIZER, LABELS, SETTINGS, CARD, THRESHOLDS)
+FILES = (MODEL, TOKENIZER, LABELS, SETTINGS, CARD, THRESHOLDS, NGRAMS, CASCADE)
 _DEFAULT_COST = 680_000  # LSTM weights of the default settings
 _GATE_TOKENS = 40_000  # two seconds with the default settings
 _POOR_AGREEMENT = 0.98
@@ -55,7 +64,7 @@ def export_onnx(
 ) -> OnnxReport:
     """Write a folder with `model.onnx`, tokenizer, labels and a README that shows their use.
 
-    A multi-label model comes with its thresholds.
+    A multi-label model comes with its thresholds, one with a cascade with `ngrams.onnx`.
 
     The model is compared with the network on random batches first; if it is not the same,
     nothing is written.
@@ -112,8 +121,12 @@ def export_onnx(
             agreement = _agreement(found, probabilities, classifier.thresholds)
             report = replace(report, int8=after, agreement=agreement)
             _report(len(texts), agreement, before, after)
+    cascade = classifier.cascade
     with atomic_folder(folder, replaceable=FILES) as temporary:
         (temporary / MODEL).write_bytes(content)
+        if cascade is not None:
+            (temporary / NGRAMS).write_bytes(_ngrams(model, cascade.scale, threads))
+            write_text(temporary / CASCADE, json.dumps(cascade.to_dict()))
         classifier.tokenizer.save(temporary / TOKENIZER)
         write_text(temporary / LABELS, json.dumps(list(classifier.labels), ensure_ascii=False))
         write_text(temporary / SETTINGS, json.dumps(classifier.settings.to_dict(), indent=1))
@@ -124,9 +137,24 @@ def export_onnx(
             classifier.tokenizer,
             report,
             multi_label=classifier.multi_label,
+            cascade=cascade,
         )
         write_text(temporary / CARD, card)
     return report
+
+
+def _ngrams(model: BiLSTMClassifier, scale: float, threads: int) -> bytes:
+    """Return the ONNX model of the n-grams alone, compared with the network's."""
+    content: bytes = build_ngram_graph(model, scale).SerializeToString()
+
+    def part(ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        assert model.ngrams is not None
+        logits: torch.Tensor = model.ngrams(ids, lengths) * scale
+        return logits
+
+    parity = compare(model, OnnxSession(content, threads=threads), part=part)
+    require_parity(parity, "ONNX model of the n-grams")
+    return content
 
 
 def require_independence(session: OnnxSession, vocab_size: int) -> None:

@@ -62,6 +62,30 @@ def build_graph(model: BiLSTMClassifier, *, int8: bool = False) -> ModelProto:
     output, last = read(graph, model, tokens, lengths)  # [T, B, F], [B, F]
     pooled = _pool(graph, model, output, last)  # [B, F]
     _classify(graph, model, pooled, int8=int8)
+    return _finish(graph, model)
+
+
+def build_ngram_graph(model: BiLSTMClassifier, scale: float) -> ModelProto:
+    """Build the ONNX model of the n-grams alone, with the inputs and outputs of `build_graph`.
+
+    Args:
+        model: the network; it has n-grams.
+        scale: what their logits are multiplied by.
+
+    Returns:
+        The model, in float32; it has passed ONNX's full check.
+
+    Raises:
+        ExportError: the model is too large for an ONNX file.
+    """
+    assert model.ngrams is not None
+    graph = Graph()
+    graph.add("Identity", add_ngrams(graph, model.ngrams, scale, int8=False), to_name="logits")
+    return _finish(graph, model)
+
+
+def _finish(graph: Graph, model: BiLSTMClassifier) -> ModelProto:
+    """Add the probabilities, and check the graph."""
     if model.multi_label:  # as `textlstm.nn.probabilities` has it
         graph.add("Sigmoid", "logits", to_name="probabilities")  # [B, C]
     else:

@@ -11,11 +11,13 @@ from typing import Any
 
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError
+from textlstm.evaluation.cascade import Cascade
 from textlstm.export.onnx_session import OnnxSession
 from textlstm.text.tokenizer import TextTokenizer
 
 MODEL, LABELS, THRESHOLDS = "model.onnx", "labels.json", "thresholds.json"
 TOKENIZER, SETTINGS = "tokenizer.json", "settings.json"
+NGRAMS, CASCADE = "ngrams.onnx", "cascade.json"
 _LETTERS = 16
 
 
@@ -42,6 +44,12 @@ class OnnxModel:
         self.thresholds: tuple[float, ...] | None = None
         if (path / THRESHOLDS).is_file():
             self.thresholds = tuple(_read(path / THRESHOLDS))
+        self.cascade: Cascade | None = None
+        if (path / CASCADE).is_file():
+            found = _read(path / CASCADE)
+            if not Cascade.is_valid(found):
+                raise ModelFolderError(f"{path / CASCADE} is damaged: export the model again")
+            self.cascade = Cascade.from_dict(found)
         self.tokenizer = TextTokenizer.load(
             path / TOKENIZER,
             max_length=self.settings.tokenizer.max_length,
@@ -49,6 +57,12 @@ class OnnxModel:
         )
         self.session = OnnxSession(path / MODEL, threads=1)  # batches are computed side by side
         self._files = [path / name for name in (MODEL, TOKENIZER, LABELS, SETTINGS)]
+        self._files += [path / name for name in (NGRAMS, CASCADE) if self.cascade]
+        self._ngrams = path / NGRAMS
+
+    def ngrams(self) -> OnnxSession:
+        """Return the n-grams alone, for a cascade."""
+        return OnnxSession(self._ngrams, threads=1)
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a result depends on."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from textlstm.errors import ExportError
 from textlstm.nn.network import BiLSTMClassifier
@@ -50,13 +51,20 @@ def plain_copy(model: BiLSTMClassifier) -> BiLSTMClassifier:
     return copied.requires_grad_(False)
 
 
-def compare(model: BiLSTMClassifier, exported: Exported, *, tokens: int = 20_000) -> Parity:
+def compare(
+    model: BiLSTMClassifier,
+    exported: Exported,
+    *,
+    tokens: int = 20_000,
+    part: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Parity:
     """Compare an exported network with the network on random batches, always the same ones.
 
     Args:
         model: the network, as `plain_copy` gives it.
         exported: returns logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
         tokens: about how many are read, padding included; lengths are from 1 to 600.
+        part: returns the logits to compare with, [B, C]; the whole network if not given.
 
     Returns:
         The differences.
@@ -65,7 +73,7 @@ def compare(model: BiLSTMClassifier, exported: Exported, *, tokens: int = 20_000
     worst = {"logits": 0.0, "probabilities": 0.0}
     for ids, lengths in random_batches(model.embedding.num_embeddings, tokens):
         with torch.inference_mode():
-            logits = model(torch.from_numpy(ids), torch.from_numpy(lengths))  # [B, C]
+            logits = (part or model)(torch.from_numpy(ids), torch.from_numpy(lengths))  # [B, C]
             probabilities = probabilities_of(logits, multi_label=model.multi_label)
         expected = {"logits": logits.numpy(), "probabilities": probabilities.numpy()}
         for (name, wanted), found in zip(expected.items(), exported(ids, lengths), strict=True):

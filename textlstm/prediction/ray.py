@@ -141,10 +141,11 @@ def _engine(classifier: TextClassifier, config: PredictionConfig) -> TorchEngine
         classifier.labels,
         classifier.settings,
         thresholds=classifier.thresholds,
+        cascade=classifier.cascade,
         device=config.device,
         precision=config.precision,
     )
-    return TorchEngine(classifier, config.batch_size)
+    return TorchEngine(classifier, config.batch_size, cascade=config.cascade)
 
 
 class _Reader:
@@ -185,7 +186,7 @@ class _TableClassifier:
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = [Row(number, *found) for number, found in enumerate(batch_values(table), 1)]
         texts = self._engine.encode(self._labeller.texts(rows))
-        labelled = self._labeller.label(rows, self._engine.predict(texts))
+        labelled = self._labeller.label(rows, *self._engine.predict(texts))
         for name, kind in self._labeller.added_columns().items():
             column = pa.array([row.get(name) for row in labelled], kind)
             table = table.append_column(name, column)

@@ -50,6 +50,7 @@ def make_predict_fn(
     precision: str = "fp32",
     threads: int | None = 1,
     min_score: float = 0.0,
+    cascade: float | None = None,
 ) -> PredictFn:
     """Load a model and return a function that labels a batch of texts.
 
@@ -60,6 +61,8 @@ def make_predict_fn(
         threads: CPU threads of this process; Spark runs one process for each core. None keeps
             torch's own number.
         min_score: a label with a lower score is left out, with the reason in `error`.
+        cascade: share of texts whose label may differ, as the n-grams alone label those that they
+            are certain of; None for none.
 
     Returns:
         A function of N cells that returns the columns `label`, `score` and `error`, object [N]
@@ -68,18 +71,18 @@ def make_predict_fn(
 
     Raises:
         ModelFolderError: the folder can't be read.
-        ConfigError: there is no such device or precision.
+        ConfigError: there is no such device or precision, or the model has no cascade.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     classifier = TextClassifier.load(folder, device=device, precision=precision)
-    config = PredictionConfig(min_score=min_score)
-    engine = TorchEngine(classifier, config.batch_size)
+    config = PredictionConfig(min_score=min_score, cascade=cascade)
+    engine = TorchEngine(classifier, config.batch_size, cascade=cascade)
     labeller = Labeller(classifier.labels, (TEXT_COLUMN,), config, thresholds=classifier.thresholds)
 
     def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:
         given = [Row(n, {TEXT_COLUMN: text}) for n, text in enumerate(texts, 1)]
-        rows = labeller.label(given, engine.predict(engine.encode(labeller.texts(given))))
+        rows = labeller.label(given, *engine.predict(engine.encode(labeller.texts(given))))
         columns = {}
         for name in COLUMNS:
             columns[name] = np.empty(len(rows), object)  # [N]

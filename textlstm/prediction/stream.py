@@ -16,8 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar, cast
 
-import numpy as np
-
+from textlstm.classifier.batched import Predicted
 from textlstm.classifier.labelling import TEXT_COLUMN, Labeller
 from textlstm.data.encoded import EncodedTexts
 from textlstm.io.input import Chunk, Place
@@ -77,9 +76,9 @@ def classify_chunks(
         with _timed(seconds, "encode"):
             return chunk, engine.encode(labeller.texts(chunk.rows))
 
-    def write(chunk: Chunk, probabilities: np.ndarray) -> None:
+    def write(chunk: Chunk, predicted: Predicted) -> None:
         with _timed(seconds, "write"):
-            commit(_finish(chunk, probabilities, labeller, encoder))
+            commit(_finish(chunk, predicted, labeller, encoder))
 
     written: Future[None] | None = None
     with (
@@ -89,11 +88,11 @@ def classify_chunks(
     ):
         for chunk, texts in encoded:  # in this thread, so that Ctrl-C gets in between batches
             with _timed(seconds, "predict"):
-                probabilities = engine.predict(texts)
+                predicted = engine.predict(texts)
                 release_excess()  # threads leave holes, more with every chunk
             if written is not None:
                 written.result()
-            written = writer.submit(write, chunk, probabilities)
+            written = writer.submit(write, chunk, predicted)
         if written is not None:
             written.result()
 
@@ -107,9 +106,9 @@ def finish_chunk(
 
 
 def _finish(
-    chunk: Chunk, probabilities: np.ndarray, labeller: Labeller, encoder: Encoder
+    chunk: Chunk, predicted: Predicted, labeller: Labeller, encoder: Encoder
 ) -> FinishedChunk:
-    rows = labeller.label(chunk.rows, probabilities)
+    rows = labeller.label(chunk.rows, *predicted)
     failed = Counter(row.failure for row in rows if row.failure is not None)
     return FinishedChunk(encoder.encode(rows), len(rows), failed, chunk.end, chunk.share)
 
