@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_classifier import texts, tiny_classifier, tiny_tagger
+from tiny_classifier import CASCADE, texts, tiny_classifier, tiny_tagger
 
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
@@ -34,7 +34,7 @@ def handler():
 
 @pytest.fixture(scope="module")
 def classifier():
-    return tiny_classifier(labels=("bad", "good", "so so"))
+    return tiny_classifier(labels=("bad", "good", "so so"), cascade=CASCADE)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,18 @@ def test_the_output_is_that_of_a_local_run(
     assert (tmp_path / name).read_bytes() == expected(name)
     assert summary.rows == 600
     assert summary.failed == {"blank": 23, "1 field instead of 2": 3}
+
+
+def test_a_cascade_skips_the_same_texts(cluster, classifier, source, tmp_path):
+    options = {"cascade": 0.01, "engine_column": "by"}
+    classify(classifier, source, tmp_path / "out.csv", **options)
+    with cpu_threads(1):
+        config = PredictionConfig(**OPTIONS, **options)
+        classify_file(classifier, source, tmp_path / "local.csv", config)
+    found = (tmp_path / "out.csv").read_text(encoding="utf-8")
+    assert found == (tmp_path / "local.csv").read_text(encoding="utf-8")
+    assert ",ngrams," in found
+    assert ",lstm," in found
 
 
 def test_an_actor_that_is_killed_costs_only_its_task(cluster, classifier, tmp_path, monkeypatch):
