@@ -35,21 +35,6 @@ CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
-def require_separator(mark: str | None) -> None:
-    """Raise a `ConfigError` if a mark cannot separate labels."""
-    if mark is not None and (not mark or "\n" in mark or "\r" in mark):
-        raise ConfigError(
-            f"label_separator = {mark!r}: must be at least one character and no line break, "
-            "such as ';'"
-        )
-
-
-def require_delimiter(mark: str | None) -> None:
-    """Raise a `ConfigError` if a mark cannot separate the columns of a csv."""
-    if mark is not None and (len(mark) != 1 or mark in '\r\n"'):
-        raise ConfigError(f"delimiter = {mark!r}: must be one character, such as ';' or a tab")
-
-
 def require_cascade(share: float | None) -> None:
     """Raise a `ConfigError` if a share is not one of `CASCADES`."""
     if share is not None and share not in CASCADES:
@@ -57,16 +42,13 @@ def require_cascade(share: float | None) -> None:
 
 
 @dataclass(frozen=True)
-class DataConfig(Settings):
-    """Where texts and labels are found in the data."""
+class TableConfig(Settings):
+    """Which columns of which table are read."""
 
     text_column: tuple[str, ...] = option(
         (),
         "column with the text; several are joined by a space (default: detected)",
         metavar="COLUMN",
-    )
-    label_column: str | None = option(
-        None, "column with the label (default: detected)", metavar="COLUMN"
     )
     label_separator: str | None = option(
         None,
@@ -80,6 +62,27 @@ class DataConfig(Settings):
     dataset_revision: str | None = option(
         None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        mark = self.label_separator
+        if mark is not None and (not mark or "\n" in mark or "\r" in mark):
+            raise ConfigError(
+                f"label_separator = {mark!r}: must be at least one character and no line break, "
+                "such as ';'"
+            )
+        mark = self.delimiter
+        if mark is not None and (len(mark) != 1 or mark in '\r\n"'):
+            raise ConfigError(f"delimiter = {mark!r}: must be one character, such as ';' or a tab")
+
+
+@dataclass(frozen=True)
+class DataConfig(TableConfig):
+    """Where texts and labels are found in the data."""
+
+    label_column: str | None = option(
+        None, "column with the label (default: detected)", metavar="COLUMN"
+    )
     validation: str | None = option(
         None, "data to validate on, instead of a part of train", metavar="FILE"
     )
@@ -90,11 +93,6 @@ class DataConfig(Settings):
     validation_fraction: float = option(
         0.1, "share of train held out where the data has no validation", low=0.001, high=0.9
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_separator(self.label_separator)
-        require_delimiter(self.delimiter)
 
 
 @dataclass(frozen=True)
@@ -214,23 +212,11 @@ class TrainingConfig(Settings):
 
 
 @dataclass(frozen=True)
-class PredictionConfig(Settings):
+class PredictionConfig(TableConfig):
     """What `predict` reads and adds."""
 
-    text_column: tuple[str, ...] = option(
-        (),
-        "column with the text; several are joined by a space (default: detected)",
-        metavar="COLUMN",
-    )
-    delimiter: str | None = option(
-        None, "separates the columns of a csv, such as ';' (default: detected)", metavar="MARK"
-    )
     split: str | None = option(
         None, "split of the dataset (default: its only one)", metavar="SPLIT"
-    )
-    dataset_config: str | None = option(None, "configuration of a Hub dataset", metavar="NAME")
-    dataset_revision: str | None = option(
-        None, "branch, tag or commit of a Hub dataset", metavar="REVISION"
     )
     output_column: str | None = option(
         None,
@@ -296,8 +282,6 @@ class PredictionConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_separator(self.label_separator)
-        require_delimiter(self.delimiter)
         require_cascade(self.cascade)
 
 
@@ -399,10 +383,7 @@ class TrainSettings:
         return cls(**parts)  # type: ignore[arg-type]
 
 
-DATA_OPTIONS = (
-    *("text_column", "label_column", "label_separator", "delimiter"),
-    *("dataset_config", "dataset_revision"),
-)
+DATA_OPTIONS = (*names_of(TableConfig), "label_column")
 """The options of `DataConfig` that say where texts and labels are."""
 
 TRAIN_PARTS: dict[str, type[Settings]] = {
@@ -419,11 +400,11 @@ class TrainOptions(TypedDict, total=False):
 
     preset: str
     text_column: str | Sequence[str]
-    label_column: str | None
     label_separator: str | None
     delimiter: str | None
     dataset_config: str | None
     dataset_revision: str | None
+    label_column: str | None
     validation: str | None
     test: str | None
     test_fraction: float

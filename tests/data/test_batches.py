@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.data.batches import collate, pad, sorted_batches, train_batches
+from textlstm.data.batches import collate, sorted_batches, train_batches
 from textlstm.data.encoded import EncodedTexts
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=300).map(lambda x: np.array(x, np.int64))
@@ -52,12 +52,6 @@ def test_collate_reads_a_file_as_it_reads_memory(tmp_path):
     for one, other in zip(collate(texts, rows), collate(on_disk, rows), strict=True):
         assert torch.equal(one, other)
         one.add_(1)  # a batch of its own, which may be written to
-
-
-def test_pad_takes_what_the_tokenizer_gives():
-    ids, lengths = pad(np.array([4, 5, 6], np.int32), np.array([1, 2]))
-    assert ids.tolist() == [[4, 0], [5, 6]]
-    assert lengths.tolist() == [1, 2]
 
 
 @settings(deadline=None)

@@ -394,7 +394,7 @@ def test_a_share_of_train_can_be_held_out_for_the_test(tmp_path: Path) -> None:
     assert sorted(text for part in parts for text in texts(part)) == sorted(
         f"text {i}" for i in range(30)
     )
-    assert "test: 6 of 30 rows of train held out (stratified)" in corpus.notes
+    assert "test: 6 of 30 rows held out from train (stratified, seed 2)" in corpus.notes
     for config in (
         DataConfig(test_fraction=0.2, test=str(tmp_path / "a.csv")),
         DataConfig(test_fraction=0.2),

@@ -34,7 +34,10 @@ def collate(
     Returns:
         ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
     """
-    return _tensors(*collate_arrays(encoded, rows, few_shapes=few_shapes))
+    import torch
+
+    ids, lengths = collate_arrays(encoded, rows, few_shapes=few_shapes)
+    return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
 def collate_arrays(
@@ -42,45 +45,16 @@ def collate_arrays(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Do as `collate`, without torch."""
     starts = encoded.offsets[rows]
-    lengths = encoded.offsets[rows + 1] - starts
+    lengths = np.asarray(encoded.offsets[rows + 1] - starts, np.int64)
     before = np.cumsum(lengths) - lengths  # tokens of the batch ahead of each text, [B]
     index = np.repeat(starts - before, lengths) + np.arange(lengths.sum())  # [K]
     longest = int(lengths.max(initial=0))
-    return _padded(encoded.ids[index], lengths, _rounded(longest) if few_shapes else longest)
-
-
-def _rounded(length: int) -> int:
-    """Return the next multiple of a sixteenth of the power of two below the length."""
-    step = max(1, (1 << length.bit_length()) >> 5)
-    return -(-length // step) * step
-
-
-def pad(ids: np.ndarray, lengths: np.ndarray, longest: int = 0) -> tuple[Tensor, Tensor]:
-    """Pad texts that lie one after the other to a batch.
-
-    Args:
-        ids: the ids of all texts, flat, [K].
-        lengths: tokens of each text, [B]; their sum is K.
-        longest: T, if it shall be more than the longest text has.
-
-    Returns:
-        ids int64 [B, T], padded with 0 at the end, and lengths int64 [B].
-    """
-    return _tensors(*_padded(ids, lengths, longest))
-
-
-def _padded(ids: np.ndarray, lengths: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    lengths = np.asarray(lengths, np.int64)
-    longest = max(longest, int(lengths.max(initial=0)))
+    if few_shapes:  # the next multiple of a sixteenth of the power of two below
+        step = max(1, (1 << longest.bit_length()) >> 5)
+        longest = -(-longest // step) * step
     padded = np.full((len(lengths), longest), PAD_ID, np.int64)  # [B, T]
-    padded[np.arange(longest) < lengths[:, None]] = ids  # row by row, as they lie
+    padded[np.arange(longest) < lengths[:, None]] = encoded.ids[index]  # row by row, as they lie
     return padded, lengths
-
-
-def _tensors(ids: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
-    import torch
-
-    return torch.from_numpy(ids), torch.from_numpy(lengths)
 
 
 def train_batches(

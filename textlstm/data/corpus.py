@@ -113,25 +113,14 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         _check_known(scan, labels, "in train")
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
     if config.test_fraction:
-        whole = splits["train"]
-        cut = stratified_part(whole.labels, config.test_fraction, seed + 1)
-        splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
-        splits["test"] = whole.select(cut)
-        notes.append(f"test: {len(cut):,} of {len(whole):,} rows of train held out (stratified)")
+        notes.append(_hold_out(splits, "test", config.test_fraction, seed + 1))
     if "validation" not in splits:
-        whole = splits["train"]
-        cut = stratified_part(whole.labels, config.validation_fraction, seed)
-        if not len(cut):
+        notes.append(_hold_out(splits, "validation", config.validation_fraction, seed))
+        if not len(splits["validation"]):
             raise DataError(
                 f"{found.name} has one row per label: too few to cut a validation split off; "
                 "add rows or a validation split"
             )
-        splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
-        splits["validation"] = whole.select(cut)
-        notes.append(
-            f"validation: {len(cut):,} of {len(whole):,} rows held out from train "
-            f"(stratified, seed {seed})"
-        )
     return Corpus(
         labels=labels,
         train=splits["train"],
@@ -142,6 +131,16 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         fingerprint=_fingerprint(scans, labels),
         dataset_id=found.dataset_id,
     )
+
+
+def _hold_out(splits: dict[str, Split], name: str, fraction: float, seed: int) -> str:
+    """Move a stratified part of train to another split; return a note."""
+    whole = splits["train"]
+    cut = stratified_part(whole.labels, fraction, seed)
+    splits["train"] = whole.select(np.setdiff1d(np.arange(len(whole)), cut))
+    splits[name] = whole.select(cut)
+    rows = f"{len(cut):,} of {len(whole):,} rows"
+    return f"{name}: {rows} held out from train (stratified, seed {seed})"
 
 
 def _add_splits(found: Located[Table], config: DataConfig) -> None:

@@ -22,7 +22,7 @@ from textlstm.io.atomic import atomic_path
 from textlstm.text.vocabulary import UNK_ID
 
 SUFFIX = ".tokens"
-_MAGIC = b"txtlstm1"
+_MAGIC = int.from_bytes(b"txtlstm1", "little")
 _ID = np.dtype("<i4")
 _OFFSET = np.dtype("<i8")
 _FOOTER_BYTES = 3 * 8
@@ -66,19 +66,17 @@ class EncodedTexts:
         Raises:
             OutputError: the file can't be written.
         """
-        total = 0
-        parts = [np.zeros(1, _OFFSET)]
+        lengths_of = [np.zeros(1, _OFFSET)]
         path = Path(folder) / (name + SUFFIX)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             for ids, lengths in batches:
-                parts.append(_ends(ids, lengths) + total)
-                total += len(ids)
+                lengths_of.append(lengths)
                 file.write(np.ascontiguousarray(ids, _ID).data)
-            offsets = np.concatenate(parts)
+            total = file.tell() // _ID.itemsize
+            offsets = _offsets(lengths_of, total)
             file.write(b"\0" * (-file.tell() % 8))
             file.write(offsets.data)
-            file.write(np.array([len(offsets) - 1, total], _OFFSET).data)
-            file.write(_MAGIC)
+            file.write(np.array([len(offsets) - 1, total, _MAGIC], _OFFSET).data)
         return cls.open(folder, name)
 
     @classmethod
@@ -98,22 +96,20 @@ class EncodedTexts:
         path = Path(folder) / (name + SUFFIX)
         try:
             size = path.stat().st_size
-            with path.open("rb") as file:
-                file.seek(max(0, size - _FOOTER_BYTES))
-                footer = file.read()
+            footer = np.fromfile(path, _OFFSET, offset=max(0, size - _FOOTER_BYTES)).tolist()
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}; encode the texts again") from (
                 error
             )
-        layout = _layout(footer, size)
-        if layout is None:
+        rows, total, magic = footer if len(footer) == 3 else (0, 0, 0)
+        at = -(-total * _ID.itemsize // 8) * 8  # of the offsets
+        if magic != _MAGIC or rows < 0 or at + (rows + 1) * 8 + _FOOTER_BYTES != size:
             raise DataError(
                 f"{path} is cut short or was not written by textlstm: delete it and encode again"
             )
-        ids = np.zeros(0, _ID)
-        if layout.ids:  # an empty region can't be mapped
-            ids = np.memmap(path, _ID, "r", 0, (layout.ids,))
-        return cls(ids, np.memmap(path, _OFFSET, "r", layout.offsets_at, (layout.rows + 1,)))
+        # an empty region can't be mapped
+        ids = np.memmap(path, _ID, "r", 0, (total,)) if total else np.zeros(0, _ID)
+        return cls(ids, np.memmap(path, _OFFSET, "r", at, (rows + 1,)))
 
     @classmethod
     def from_batches(cls, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> EncodedTexts:
@@ -125,14 +121,9 @@ class EncodedTexts:
         Returns:
             The texts.
         """
-        total = 0
-        ids: list[np.ndarray] = [np.zeros(0, _ID)]
-        ends: list[np.ndarray] = [np.zeros(1, _OFFSET)]
-        for batch_ids, lengths in batches:
-            ids.append(np.asarray(batch_ids, _ID))
-            ends.append(_ends(batch_ids, lengths) + total)
-            total += len(batch_ids)
-        return cls(np.concatenate(ids), np.concatenate(ends))
+        parts = list(batches)
+        ids = np.concatenate([np.zeros(0, _ID), *(np.asarray(part, _ID) for part, _ in parts)])
+        return cls(ids, _offsets([np.zeros(1, _OFFSET), *(part for _, part in parts)], len(ids)))
 
     def take(self, rows: np.ndarray) -> EncodedTexts:
         """Return some of the texts, by their numbers, in memory."""
@@ -183,26 +174,10 @@ class LabelledTexts:
         return self.labels.ndim == 2
 
 
-@dataclass(frozen=True)
-class _Layout:
-    rows: int
-    ids: int
-    offsets_at: int  # byte
-
-
-def _layout(footer: bytes, size: int) -> _Layout | None:
-    """Read the footer; None if it is not ours or does not fit the size of the file."""
-    if len(footer) != _FOOTER_BYTES or footer[-len(_MAGIC) :] != _MAGIC:
-        return None
-    rows, ids = np.frombuffer(footer, _OFFSET, count=2).tolist()
-    offsets_at = -(-ids * _ID.itemsize // 8) * 8
-    if rows < 0 or ids < 0 or offsets_at + (rows + 1) * 8 + _FOOTER_BYTES != size:
-        return None
-    return _Layout(rows, ids, offsets_at)
-
-
-def _ends(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the end of each text of a batch, int64 [n]."""
-    ends = np.cumsum(lengths, dtype=_OFFSET)
-    assert len(lengths) == 0 or (lengths.min() >= 1 and ends[-1] == len(ids))
-    return ends
+def _offsets(lengths: list[np.ndarray], total: int) -> np.ndarray:
+    """Return where texts begin and the last one ends, int64 [N + 1]; the first length is 0."""
+    every = np.concatenate(lengths)
+    offsets = np.cumsum(every, dtype=_OFFSET)
+    assert every[1:].min(initial=1) >= 1
+    assert offsets[-1] == total
+    return offsets
