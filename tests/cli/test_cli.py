@@ -399,7 +399,7 @@ def test_predict_labels_a_file(capsys, model, tmp_path):
     assert run("predict", model, source, "--out", tmp_path / "out.jsonl", "--top-k", 2) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1] == f"wrote 2 rows to {tmp_path / 'out.jsonl'}"
+    assert err.splitlines()[-2] == f"wrote 2 rows to {tmp_path / 'out.jsonl'}"
     labelled = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in labelled] == ["1", "2"]
     assert list(labelled[0]) == ["id", "text", "label", "score", "label_2", "score_2"]

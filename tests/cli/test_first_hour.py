@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,14 +39,14 @@ def error_of(capsys, *arguments):
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def loaded_by(*arguments):
+def loaded_by(*arguments, among=HEAVY):
     """The heavy modules that a command has imported when it ends."""
     code = (
         "import sys, contextlib, io\n"
         "from textlstm.cli import main\n"
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         f"    main({[str(argument) for argument in arguments]!r})\n"
-        f"print(*[name for name in {HEAVY!r} if name in sys.modules])\n"
+        f"print(*[name for name in {among!r} if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
@@ -56,6 +57,10 @@ def loaded_by(*arguments):
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["config"], ["trian"]])
 def test_help_imports_nothing_heavy(arguments):
     assert loaded_by(*arguments) == []
+
+
+def test_the_list_of_commands_does_without_the_slower_standard_modules():
+    assert loaded_by("--help", among=("logging", "dataclasses", "lzma")) == []
 
 
 @pytest.mark.parametrize(
@@ -159,6 +164,29 @@ def test_every_command_takes_quiet_and_verbose():
     assert [word for word, _ in complete(["vocab", "show", "--q"])] == ["--quiet"]
 
 
+def test_every_command_ends_with_the_next_one(model, tmp_path, capsys):
+    def last(*arguments):
+        assert run(*arguments) == 0
+        return capsys.readouterr().err.splitlines()[-1]
+
+    data, vocab = write_csv(tmp_path / "a.csv", 8), tmp_path / "v.txt"
+    predicts = [["a dull film"], [data, "--out", tmp_path / "out.csv"], [data, "--out", "-"]]
+    assert last("predict", model, *predicts[0]) == f"next: textlstm explain {model} 'a dull film'"
+    for arguments in predicts[1:]:
+        assert last("predict", model, *arguments).startswith(f"next: textlstm evaluate {model} ")
+    assert last("explain", model, "a film").startswith("next: textlstm evaluate")
+    assert last("evaluate", model, data).startswith("next: textlstm predict")
+    assert last("inspect", model).startswith("next: textlstm evaluate")
+    assert last("vocab", "build", data, "--out", vocab).startswith(
+        "next: textlstm train DATA --voc"
+    )
+    assert last("vocab", "show", vocab).startswith("next: textlstm train DATA --vocab")
+    for form, name in (("vocab", "w.txt"), ("safetensors", "w.safetensors"), ("torch", "w.pt")):
+        line = last("export", model, "--format", form, "--out", tmp_path / name)
+        assert line.startswith("next: ")
+        assert name in line
+
+
 # -- config ----------------------------------------------------------------------------------
 
 
@@ -239,6 +267,27 @@ def test_bash_completes_with_the_script(tmp_path):
         ["bash", "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.splitlines() == ["--pooling", "build show", "textlstm"]
+
+
+def test_fish_completes_with_the_script(tmp_path):
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    (tmp_path / "textlstm").write_text(f'#!/bin/sh\nexec {sys.executable} -m textlstm "$@"\n')
+    (tmp_path / "textlstm").chmod(0o755)
+    script = (
+        f"set PATH {tmp_path} $PATH; textlstm completion fish | source\n"
+        "complete -C 'textlstm train --pool'; complete -C 'textlstm train --preset f'\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["fish", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=environment,
+    )
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["--pooling", "fast"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -63,8 +63,8 @@ def test_strict_ends_with_2_if_a_row_got_no_label_and_writes_all_the_same(model,
     (tmp_path / "in.csv").write_bytes(b"text\ndull\nx\xff\na,b\n")
     assert run(model, tmp_path / "in.csv", "--out", tmp_path / "out.jsonl", "--strict") == 2
     err = capsys.readouterr().err.splitlines()
-    assert err[-2].startswith("2 of 3 rows have no label: not UTF-8 (1), 2 fields instead of 1 (1)")
-    assert err[-1] == f"wrote 3 rows to {tmp_path / 'out.jsonl'}"
+    assert err[-3].startswith("2 of 3 rows have no label: not UTF-8 (1), 2 fields instead of 1 (1)")
+    assert err[-2] == f"wrote 3 rows to {tmp_path / 'out.jsonl'}"
     errors = [json.loads(line).get("error") for line in (tmp_path / "out.jsonl").open()]
     assert errors == [None, "not UTF-8", "row 3: 2 fields instead of 1"]
     (tmp_path / "in.csv").write_text("text\ndull\n")

@@ -6,7 +6,6 @@ All of it goes to stderr: a bar where that is a terminal, plain lines now and th
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import sys
 import threading
@@ -41,8 +40,15 @@ def draws_bars() -> bool:
 @contextlib.contextmanager
 def messages(*, shown: bool = True) -> Iterator[None]:
     """Show what the library logs, without breaking a bar; if not `shown`, drop it."""
+    import logging  # costs `textlstm --help` a fifth of its time
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warning = "warning: " if record.levelno >= logging.WARNING else ""
+            _write(warning + record.getMessage(), record.name)
+
     logger = logging.getLogger("textlstm")
-    handler = _Lines() if shown else logging.NullHandler()
+    handler = Lines() if shown else logging.NullHandler()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][_verbosity])
@@ -66,12 +72,6 @@ def _write(line: str, origin: str) -> None:
         line = f"{time.strftime('%H:%M:%S')} {origin}: {line}"
     tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()
-
-
-class _Lines(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        warning = "warning: " if record.levelno >= logging.WARNING else ""
-        _write(warning + record.getMessage(), record.name)
 
 
 @contextlib.contextmanager

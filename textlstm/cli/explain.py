@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textlstm.cli.console import messages
+from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
 from textlstm.errors import ConfigError
 
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
             else:
                 sys.stdout.write(format_explanation(found, colors=colors) + "\n")
+    say(f"next: textlstm evaluate {shlex.quote(arguments.model)} DATA, on texts with labels")
     return 0
 
 

@@ -15,8 +15,11 @@ from textlstm.errors import ConfigError
 from textlstm.options import add_flags
 
 _NEXT = {
-    "vocab": "next: textlstm vocab show {out}",
-    "onnx": "next: read {out}/README.md, which has a program that uses the export",
+    "vocab": "textlstm vocab show {out}",
+    "onnx": "read {out}/README.md, which has a program that uses the export",
+    "safetensors": "safetensors.torch.load_file({path!r}) in Python",
+    "torch": "torch.load({path!r}, weights_only=True) in Python",
+    "torch-export": "torch.export.load({path!r}).module() in Python",
 }
 
 _DESCRIPTION = """\
@@ -83,6 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
         )
     say(f"exported {arguments.model} to {arguments.out}")
-    if arguments.format in _NEXT:
-        say(_NEXT[arguments.format].format(out=shlex.quote(arguments.out)))
+    out = arguments.out
+    say("next: " + _NEXT[arguments.format].format(out=shlex.quote(out), path=out))
     return 0

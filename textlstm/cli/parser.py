@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -40,11 +41,21 @@ def complain(message: str) -> None:
     sys.stderr.write(f"textlstm: error: {' '.join(message.split())}\n")
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """argparse's own without its import of `shutil`, which loads all compressions."""
+
+    def __init__(self, prog: str) -> None:
+        width = os.environ.get("COLUMNS", "")
+        if not width.isdecimal():
+            width = str(os.get_terminal_size().columns if sys.stdout.isatty() else 80)
+        super().__init__(prog, width=max(40, int(width) - 2))
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line and name the help to read."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", _Formatter)
         super().__init__(allow_abbrev=False, **options)
         self.set_defaults(parser=self)  # the innermost one wins: that of the command
 

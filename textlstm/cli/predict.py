@@ -100,6 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{failed:,} of {summary.rows:,} rows have no label: {reasons}{more}; see column error")
     if out != "-":
         say(f"wrote {summary.rows:,} row{'s' * (summary.rows != 1)} to {out}")
+    shown = shlex.quote(arguments.model)
+    if text is not None and not is_onnx_folder(arguments.model):
+        say(f"next: textlstm explain {shown} {shlex.quote(text)}")
+    else:
+        say(f"next: textlstm evaluate {shown} DATA, on texts with labels")
     return 2 if failed and arguments.strict else 0
 
 

@@ -8,8 +8,8 @@ import sys
 from textlstm.cli.console import say
 
 _DESCRIPTION = """\
-List the word vectors that `train --vectors NAME` knows. They are fetched from the Hugging Face Hub
-when they are first used, checked by size and hash, and kept in its cache."""
+List the word vectors that `train --vectors NAME` knows. They are fetched from the Hugging Face
+Hub when they are first used, checked by size and hash, and kept in its cache."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -92,6 +92,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     if len(lines) > arguments.top:
         sys.stdout.flush()
         say(f"the first {arguments.top:,} of {len(lines):,} entries of {path}; --top N shows more")
+    say(f"next: textlstm train DATA --vocab {shlex.quote(str(path))} --out MODEL")
     return 0
 
 

@@ -13,7 +13,6 @@ import atexit
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
@@ -176,7 +175,7 @@ def join() -> World:
     """
     rank = read_rank()
     if dist.is_available() and dist.is_initialized():
-        rank = replace(rank, rank=dist.get_rank(), size=dist.get_world_size())
+        rank = rank._replace(rank=dist.get_rank(), size=dist.get_world_size())
     elif rank.size > 1:
         on_gpu = torch.cuda.is_available() and dist.is_nccl_available()
         try:
@@ -187,7 +186,7 @@ def join() -> World:
                 "start them with torchrun"
             ) from error
         atexit.register(_leave)
-    return World(**asdict(rank))
+    return World(*rank)
 
 
 def _leave() -> None:

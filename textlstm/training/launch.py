@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Rank:
+class Rank(NamedTuple):
     """A process among those that train one model.
 
     Args:
