@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, require_choice
 from textlstm.options import Settings, build, names_of, option, reject_unknown
 
 TOKENIZERS = (
@@ -37,8 +37,8 @@ MONITORS = ("macro_f1", "accuracy", "loss")
 
 def require_cascade(share: float | None) -> None:
     """Raise a `ConfigError` if a share is not one of `CASCADES`."""
-    if share is not None and share not in CASCADES:
-        raise ConfigError(f"cascade = {share!r}: must be one of {', '.join(map(str, CASCADES))}")
+    if share is not None:
+        require_choice("cascade", share, CASCADES)
 
 
 @dataclass(frozen=True)
@@ -316,8 +316,7 @@ def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = dict(options)
     name = given.pop("preset", "default")
-    if name not in PRESETS:
-        raise ConfigError(f"preset = {name!r}: must be one of {', '.join(PRESETS)}")
+    require_choice("preset", name, PRESETS)
     return {**PRESETS[name], **given}
 
 

@@ -81,6 +81,15 @@ def system_errors(kind: type[TextLSTMError], what: str) -> Iterator[None]:
         raise kind(f"{what}: {error.strerror or error}") from error
 
 
+def require_choice(name: str, value: object, known: Iterable[object]) -> None:
+    """Raise a `ConfigError` if the value of an option is none of those known."""
+    words = {other: str(other) for other in known}
+    if value not in words:
+        listing = ", ".join(words.values())
+        hint = did_you_mean(value, words.values())
+        raise ConfigError(f"{name} = {value!r}: must be one of {listing}{hint}")
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return ' (did you mean ...?)' with the known name closest to `name`; '' if none is near.
 

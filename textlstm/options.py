@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from textlstm.errors import ConfigError, did_you_mean
+from textlstm.errors import ConfigError, did_you_mean, require_choice
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -253,11 +253,8 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
         return
     choices, low, high = (field.metadata[key] for key in ("choices", "low", "high"))
     for item in value if isinstance(value, tuple) else (value,):
-        if choices and item not in choices:
-            raise ConfigError(
-                f"{field.name} = {item!r}: must be one of {', '.join(choices)}"
-                + did_you_mean(item, choices)
-            )
+        if choices:
+            require_choice(field.name, item, choices)
         if low is not None and not item >= low:
             raise ConfigError(f"{field.name} = {item!r}: must be at least {low:g}")
         if high is not None and not item <= high:

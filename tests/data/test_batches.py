@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textlstm.data.batches import collate, sorted_batches, train_batches
-from textlstm.data.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts, collate, sorted_batches, train_batches
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=300).map(lambda x: np.array(x, np.int64))
 
@@ -118,7 +117,7 @@ def test_texts_of_unlike_length_do_not_always_meet_the_same_neighbours():
 
 
 def test_windows_bound_what_is_sorted_together(monkeypatch):
-    monkeypatch.setattr("textlstm.data.batches._WINDOW", 2)
+    monkeypatch.setattr("textlstm.data.encoded._WINDOW", 2)
     batches = train_batches(RANDOM_LENGTHS, batch_size=32, seed=1, epoch=0)
     assert padding(RANDOM_LENGTHS, batches) > 0.2
 

@@ -9,8 +9,7 @@ from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
 from textlstm.classifier.predictor import predict_probabilities
 from textlstm.config import TrainSettings
-from textlstm.data.batches import collate
-from textlstm.data.encoded import LabelledTexts
+from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.evaluation.cascade import Cascade
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.probabilities import to_probabilities

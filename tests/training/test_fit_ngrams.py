@@ -7,8 +7,7 @@ import pytest
 import torch
 from tiny_training import texts
 
-from textlstm.data.batches import collate
-from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.ngrams import NgramLinear
 from textlstm.training import fit_ngrams as ngram_fitting

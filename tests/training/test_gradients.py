@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from textlstm.config import ModelConfig, TrainingConfig
-from textlstm.data.batches import collate
-from textlstm.data.encoded import LabelledTexts
+from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.loss import TextLoss, make_loss
 from textlstm.nn.network import BiLSTMClassifier

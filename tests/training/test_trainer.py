@@ -29,8 +29,7 @@ from tiny_training import (
 from torch import nn
 
 from textlstm.config import SCHEDULES, ModelConfig
-from textlstm.data.batches import collate, train_batches
-from textlstm.data.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts, collate, train_batches
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_training import VALIDATION, TinyModel, texts
 
-from textlstm.data.batches import collate
+from textlstm.data.encoded import collate
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.validation import predict_logits
 

@@ -9,7 +9,7 @@
 - `markdown`: tables and lists for cards
 - `hub`: model folders on the Hugging Face Hub
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on
-- `batched`: prediction in batches of like length, without torch
+- `batched`: prediction in batches of like length side by side, without torch
 - `predictor`: encoded texts to probabilities, as a stream
 - `explain`: the contribution of each word to a logit
 - `notebook`: HTML forms for notebooks

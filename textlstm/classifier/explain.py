@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.errors import ConfigError, did_you_mean
+from textlstm.errors import require_choice
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK_ID
@@ -141,12 +141,10 @@ def explain_text(
     Raises:
         ConfigError: label or method is unknown.
     """
-    for name, value, known in (("label", label, labels), ("method", method, METHODS)):
-        if value is not None and value not in known:
-            raise ConfigError(
-                f"{name} = {value!r}: must be one of {', '.join(known)}{did_you_mean(value, known)}"
-            )
-    index = int(probabilities.argmax()) if label is None else list(labels).index(label)
+    label = labels[int(probabilities.argmax())] if label is None else label
+    require_choice("label", label, labels)
+    require_choice("method", method, METHODS)
+    index = list(labels).index(label)
     pairs = tokenizer.read(text)
     ids = [number for _, number in pairs]
     lstm, ngrams, logit, baseline = explain_tokens(model, ids, index, method)

@@ -9,8 +9,7 @@
 - `split`: the rows of one split, texts read from disk on demand
 - `checks`: what is likely to be wrong with the data or with what was learned
 - `stratify`: which rows go to validation, and to which fold
-- `encoded`: token ids of many texts in a memory-mapped file
-- `batches`: batches of similar length; ids as a padded tensor
+- `encoded`: ids of many texts on disk, and as padded batches of similar length
 
 May import: `text`, `io` and the root modules.
 """

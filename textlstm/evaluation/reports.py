@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, require_choice
 
 AVERAGES = ("macro", "micro", "weighted", "binary")
 
@@ -67,8 +67,7 @@ def flat_metrics(metrics: Mapping[str, Any], *, average: str = "macro") -> dict[
     Raises:
         ConfigError: there is no such average, or 'binary' and not two labels.
     """
-    if average not in AVERAGES:
-        raise ConfigError(f"average = {average!r}: must be one of {', '.join(AVERAGES)}")
+    require_choice("average", average, AVERAGES)
     if average == "binary" and (len(metrics["labels"]) != 2 or "confusion_matrix" not in metrics):
         raise ConfigError(
             f"average = 'binary' with {len(metrics['labels'])} labels: it needs two, of which a "

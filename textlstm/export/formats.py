@@ -8,7 +8,7 @@ from pathlib import Path
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelled import LabelledSplit
 from textlstm.classifier.weights import save_weights
-from textlstm.errors import ConfigError, did_you_mean
+from textlstm.errors import ConfigError, require_choice
 from textlstm.export.torch_export import export_program, export_torch
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
 from textlstm.version import __version__
@@ -62,9 +62,7 @@ def export_model(
         ExportError: the exported network is not equal to the model, or can't be exported.
         MissingDependencyError: the format needs a package that is not installed.
     """
-    if format not in FORMATS:
-        hint = did_you_mean(format, FORMATS)
-        raise ConfigError(f"format = {format!r}: must be one of {', '.join(FORMATS)}{hint}")
+    require_choice("format", format, FORMATS)
     if format == "onnx":
         from textlstm.export.onnx_export import export_onnx  # needs the extra packages
 

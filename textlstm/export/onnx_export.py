@@ -18,8 +18,7 @@ import torch
 from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelled import LabelledSplit
-from textlstm.data.batches import collate, sorted_batches
-from textlstm.data.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts, collate, sorted_batches
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card
 from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph, build_ngram_graph

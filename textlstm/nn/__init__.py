@@ -10,7 +10,6 @@
 - `probabilities`: logits to probabilities to labels
 - `device`: device, threads, seed
 - `memory`: how freed memory is kept or returned
-- `parallel`: threads side by side, each on items of its own
 
 May import: the root modules.
 """

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, require_choice
 from textlstm.nn.dropout import dropout
 
 States = tuple[Tensor, Tensor]
@@ -78,8 +78,7 @@ class BiLSTM(nn.LSTM):
 
     @path.setter
     def path(self, value: str) -> None:
-        if value not in PATHS:
-            raise ConfigError(f"path = {value!r}: must be one of {', '.join(PATHS)}")
+        require_choice("path", value, PATHS)
         self._path = value
 
     def reset_parameters(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from textlstm.config import PRECISIONS
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, require_choice
 
 _process = os.getpid()  # that torch may have started threads in
 
@@ -60,8 +60,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     Raises:
         ConfigError: there is no such precision, or this torch has no LSTM of bf16 on this CPU.
     """
-    if name not in PRECISIONS:
-        raise ConfigError(f"precision = {name!r}: must be one of {', '.join(PRECISIONS)}")
+    require_choice("precision", name, PRECISIONS)
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _native_bf16()
         name = "bf16" if native else "fp32"

@@ -39,7 +39,7 @@ def keep_freed_memory() -> bool:
 
     The command line calls it before training; in Python, call it yourself before `train` or
     `fit`. It holds for the whole process until its end. Batches should then come in few shapes: see
-    `textlstm.data.batches.collate` and `release_excess`.
+    `textlstm.data.encoded.collate` and `release_excess`.
 
     Returns:
         Whether it was done: True with glibc on Linux, False elsewhere.

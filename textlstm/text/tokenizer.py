@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
-from textlstm.errors import ConfigError, VocabularyError, did_you_mean
+from textlstm.errors import ConfigError, VocabularyError, did_you_mean, require_choice
 from textlstm.io.atomic import atomic_path
 from textlstm.text.rules import FROM_FILE, Rules, assemble, rules_of
 from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
@@ -70,10 +70,7 @@ class TextTokenizer:
         max_length: int,
         truncation: str,
     ) -> None:
-        if truncation not in TRUNCATIONS:
-            raise ConfigError(
-                f"truncation = {truncation!r}: must be one of {', '.join(TRUNCATIONS)}"
-            )
+        require_choice("truncation", truncation, TRUNCATIONS)
         if max_length < 1:
             raise ConfigError(f"max_length = {max_length}: must be at least 1")
         if tokenizer.get_vocab(with_added_tokens=True) != vocabulary.get_stoi():

@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from textlstm.errors import VocabularyError
+from textlstm.errors import VocabularyError, system_errors
 from textlstm.text.rules import FROM_FILE, pad_guard, recognise
 from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
@@ -71,12 +71,10 @@ class _UnfitError(Exception):
 
 
 def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with system_errors(VocabularyError, f"cannot read the tokenizer {path}"):
+        data = Path(path).read_bytes()
     try:
-        content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VocabularyError(
-            f"cannot read the tokenizer {path}: {error.strerror or error}"
-        ) from error
+        content: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise VocabularyError(f"{path} is not valid JSON: {error}; {_REMEDY}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):

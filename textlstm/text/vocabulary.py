@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textlstm.errors import VocabularyError
+from textlstm.errors import VocabularyError, system_errors
 from textlstm.io.atomic import write_text
 from textlstm.text.torchtext import make_vocab, read_vocab
 
@@ -250,13 +250,10 @@ class Vocabulary:
         Raises:
             VocabularyError: the file is missing or malformed; its name and line are named.
         """
-        try:
+        with system_errors(VocabularyError, f"cannot read the vocabulary {path}"):
             data = Path(path).read_bytes()
+        try:
             text = data.decode("utf-8-sig")
-        except OSError as error:
-            raise VocabularyError(
-                f"cannot read the vocabulary {path}: {error.strerror or error}"
-            ) from error
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise VocabularyError(

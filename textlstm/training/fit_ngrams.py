@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.data.batches import collate
-from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
 from textlstm.nn.loss import TextLoss
 from textlstm.nn.ngrams import NgramLinear
 

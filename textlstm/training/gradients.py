@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.data.batches import collate
-from textlstm.data.encoded import LabelledTexts
+from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.nn.embedding import RowEmbedding
 from textlstm.nn.loss import TextLoss
 from textlstm.nn.network import BiLSTMClassifier, Branched

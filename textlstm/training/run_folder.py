@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +24,15 @@ from typing import Any
 from textlstm.classifier.json_files import FILES, read_config
 from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.data.corpus import Source
-from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
+from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError, system_errors
 from textlstm.io.atomic import write_text
 from textlstm.io.locate import STDIN
 from textlstm.io.stdin import spool_stdin
 from textlstm.options import differences, resumable_names
 from textlstm.training.resolve import read_options
 
-try:
+if sys.platform != "win32":  # a folder is not locked against a second process there
     import fcntl
-except ImportError:  # Windows: a folder is not locked against a second process there
-    fcntl = None  # type: ignore[assignment]
 
 RUN = "run.json"
 WORK = ".cache"  # tokenizer and encoded texts; made again from the data where they are missing
@@ -128,10 +127,8 @@ class RunFolder:
         Raises:
             OutputError: another process holds it, or it can't be made.
         """
-        try:
+        with system_errors(OutputError, f"cannot write {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
         try:
             with _lock(self.path):
                 try:
@@ -281,12 +278,9 @@ class RunFolder:
             )
 
     def _names(self) -> list[str]:
-        try:
-            return sorted(entry.name for entry in self.path.iterdir())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise OutputError(f"cannot read {self.path}: {error.strerror}") from error
+        with system_errors(OutputError, f"cannot read {self.path}"):
+            exists = self.path.exists()
+            return sorted(entry.name for entry in self.path.iterdir()) if exists else []
 
     def _leftovers(self) -> Iterator[str]:
         """Yield the half-written files that a killed process left."""
@@ -334,29 +328,24 @@ def resumed_settings(
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Lock a folder against other processes; needs no file in it."""
-    with contextlib.ExitStack() as stack:
-        if fcntl is not None:
-            stack.callback(os.close, _locked(folder))
+    if sys.platform == "win32":
         yield
-
-
-def _locked(folder: Path) -> int:
-    """Return a descriptor of a folder that locks it until it is closed."""
-    try:
+        return
+    with system_errors(OutputError, f"cannot read {folder}"):
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise OutputError(f"cannot read {folder}: {error.strerror or error}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process is training into {folder}: wait for it, stop it, or choose "
+                "another folder"
+            ) from error
+        except OSError:  # a file system without locks: the run continues without one
+            pass
+        yield
+    finally:
         os.close(descriptor)
-        raise OutputError(
-            f"another process is training into {folder}: wait for it, stop it, or choose "
-            "another folder"
-        ) from error
-    except OSError:  # a file system without locks: the run continues without one
-        pass
-    return descriptor
 
 
 def _absolute(name: str | os.PathLike[str]) -> str:

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import TrainingConfig
-from textlstm.data.batches import train_batches
-from textlstm.data.encoded import LabelledTexts
+from textlstm.data.encoded import LabelledTexts, train_batches
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation.cascade import Cascade
 from textlstm.io.atomic import write_text

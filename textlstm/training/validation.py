@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from textlstm.data.batches import collate, sorted_batches
-from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
 from textlstm.evaluation.calibration import calibration_facts, evaluate_cascade, fit_scales
 from textlstm.evaluation.cascade import Cascade
 from textlstm.evaluation.metrics import evaluate_probabilities

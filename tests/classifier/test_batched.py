@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
+from textlstm.classifier.batched import for_each
 from textlstm.nn.device import cpu_threads
-from textlstm.nn.parallel import for_each
 
 
 def seen(items, *, threads, most=8):
