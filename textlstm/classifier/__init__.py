@@ -11,6 +11,7 @@
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on
 - `batched`: prediction in batches of like length side by side, without torch
 - `predictor`: encoded texts to probabilities, as a stream
+- `calibrate`: the cascade, fitted on further texts
 - `explain`: the contribution of each word to a logit
 - `notebook`: HTML forms for notebooks
 - `labelled`: labelled data, and the evaluation on it

@@ -115,6 +115,7 @@ def load_labelled(
     trained_source: str = "",
     *,
     split: str | None = None,
+    default: str = "test",
     options: Mapping[str, Any],
 ) -> tuple[Split, list[str]]:
     """Load a split, from the columns passed, else those of training, else detected.
@@ -123,7 +124,8 @@ def load_labelled(
         source: as for `textlstm.load_corpus`; of a single file, all rows.
         model: its training found texts and labels in `settings.data`.
         trained_source: the data of that training.
-        split: its name; test if None.
+        split: its name; None for
+        default: the split of data with several.
         options: any of `config.DATA_OPTIONS`.
 
     Returns:
@@ -146,7 +148,14 @@ def load_labelled(
     if str(source) != trained_source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
     several = model.thresholds is not None
-    load = partial(load_split, source, split or "test", labels=model.labels, multi_label=several)
+    load = partial(
+        load_split,
+        source,
+        split or default,
+        labels=model.labels,
+        multi_label=several,
+        default=default,
+    )
     config = dataclasses.replace(trained, **options)
     detected = dataclasses.replace(DataConfig(), **options)
     try:

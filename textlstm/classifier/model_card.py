@@ -81,7 +81,7 @@ def format_description(description: Description) -> str:
         figures = ", ".join(f"{word} {value}" for word, value in _figures(metrics))
         rows.append((f"results: {split}", figures))
     for split, metrics in description["metrics"].items():
-        for share, _, skipped, differ, accuracy in _cascade(metrics):
+        for share, _, skipped, differ, accuracy in cascade_rows(metrics):
             known = f", accuracy {accuracy}" if accuracy else ""
             facts = f"{skipped} skip the LSTM, {differ} labels differ{known}"
             rows.append((f"cascade {share}: {split}", facts))
@@ -206,7 +206,7 @@ def _results(description: Description) -> Iterator[str]:
 
 
 def _cascades(description: Description) -> Iterator[str]:
-    tables = [(split, list(_cascade(m))) for split, m in description["metrics"].items()]
+    tables = [(split, list(cascade_rows(m))) for split, m in description["metrics"].items()]
     if not any(rows for _, rows in tables):
         return
     yield "## Cascade"
@@ -222,7 +222,7 @@ def _cascades(description: Description) -> Iterator[str]:
             yield table(["share", "least certainty", "skipped", "labels differ", "accuracy"], rows)
 
 
-def _cascade(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+def cascade_rows(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield a row for each share: share, certainty, skipped, labels that differ, accuracy."""
     found = metrics.get("cascade", {"certainty": {}})
     for share, least in found["certainty"].items():

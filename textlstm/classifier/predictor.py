@@ -93,6 +93,23 @@ def predict_texts(
         )
 
 
+def predict_branches(
+    model: BiLSTMClassifier, texts: EncodedTexts, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Return the logits of each branch, float32 [K, N, C]; arguments as for `predict_texts`."""
+    device, shape = model.linear.weight.device, (len(model.scales), model.linear.out_features)
+
+    @torch.inference_mode()
+    def forward(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        logits = model.branches(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
+        return logits.float().cpu().transpose(0, 1).flatten(1).numpy()  # [B, K * C]
+
+    size, parallel = shape[0] * shape[1], device.type == "cpu"
+    with _evaluating(model):
+        found = predict_in_batches(forward, texts, size, batch_size=batch_size, parallel=parallel)
+    return np.ascontiguousarray(found.reshape(-1, *shape).transpose(1, 0, 2))
+
+
 def stream_probabilities(
     model: BiLSTMClassifier,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],

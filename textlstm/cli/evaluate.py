@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
             with cpu_threads(config.threads):
                 classifier = load_model(arguments, device=config.device, precision=config.precision)
-                split = _load_split(arguments, classifier, classifier.record.source)
+                split = load_split(arguments, classifier, classifier.record.source)
                 metrics = classifier.evaluate(split, batch_size=config.batch_size)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
@@ -80,7 +80,7 @@ def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> d
 
     model = OnnxModel(arguments.model)
     engine = make_engine(model, dataclasses.replace(config, engine="onnx"))
-    split = _load_split(arguments, model)
+    split = load_split(arguments, model)
     found = [engine.predict(engine.encode(batch))[0] for batch in split.texts()]
     probabilities = np.concatenate([np.zeros((0, len(model.labels)), np.float32), *found])  # [N, C]
     return evaluate_probabilities(
@@ -88,15 +88,18 @@ def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> d
     )
 
 
-def _load_split(arguments: argparse.Namespace, model: Model, trained_source: str = "") -> Split:
-    split, notes = load_labelled(arguments, model, trained_source)
+def load_split(
+    arguments: argparse.Namespace, model: Model, trained_source: str = "", default: str = "test"
+) -> Split:
+    """Read the split to evaluate, and show what was detected in it."""
+    split, notes = load_labelled(arguments, model, trained_source, default)
     for note in notes:
         say(note)
     return split
 
 
 def load_labelled(
-    arguments: argparse.Namespace, model: Model, trained_source: str = ""
+    arguments: argparse.Namespace, model: Model, trained_source: str = "", default: str = "test"
 ) -> tuple[Split, list[str]]:
     """Read the split to evaluate (see `textlstm.classifier.labelled.load_labelled`)."""
     from textlstm.classifier import labelled
@@ -106,5 +109,6 @@ def load_labelled(
         model,
         trained_source,
         split=arguments.split,
+        default=default,
         options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
     )

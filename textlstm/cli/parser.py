@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",
     "predict": "label texts",
+    "calibrate": "find when the n-grams alone may label a text",
     "explain": "show which words speak for a label",
     "export": "write the vocabulary, weights or network for other tools",
     "inspect": "show what a model is and how it was trained",

@@ -190,6 +190,7 @@ def load_split(
     labels: Sequence[str],
     *,
     multi_label: bool = False,
+    default: str = "test",
 ) -> tuple[Split, list[str]]:
     """Load one split to evaluate a model on.
 
@@ -199,6 +200,7 @@ def load_split(
         config: which columns to take.
         labels: the model's label names [C].
         multi_label: whether the model gives a text any number of labels.
+        default: the split of the command, which may be named where there is none.
 
     Returns:
         (the split, notes on what was guessed and left out).
@@ -210,7 +212,7 @@ def load_split(
     """
     found = find_tables(source, config)
     if found.single:
-        if split not in (None, "train", "test"):  # test is what is evaluated by default
+        if split not in (None, "train", default):
             raise ConfigError(f"split = {split!r}: {found.name} has no splits: leave it out")
         table = found.splits["train"]
     elif split is not None:

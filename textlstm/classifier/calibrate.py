@@ -1,0 +1,82 @@
+"""Fit the cascade of a trained classifier on further texts.
+
+Shapes: N texts, B batch, T time (tokens), C classes, K branches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from textlstm.classifier.batched import BATCH_SIZE
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.predictor import predict_branches
+from textlstm.data.encoded import EncodedTexts
+from textlstm.errors import ConfigError, DataError
+from textlstm.evaluation.cascade import Cascade
+from textlstm.nn.network import combine
+from textlstm.nn.probabilities import to_probabilities
+
+RESULTS = "calibration"  # among the splits whose results a model keeps
+
+
+def fit_cascade_of(
+    classifier: TextClassifier,
+    texts: Iterable[list[str]],
+    labels: np.ndarray | None = None,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> dict[str, Any]:
+    """Find anew when the n-grams alone label a text, and keep it in the classifier.
+
+    Args:
+        classifier: its cascade and its results are replaced; weights stay.
+        texts: lists of texts that training did not learn from, N in all, of the kind that will be
+            predicted.
+        labels: true label ids, int64 [N], or which labels the texts have, bool [N, C]. Without
+            them the scale of the n-grams stays that of the present cascade.
+        batch_size: texts per step.
+
+    Returns:
+        The result of `textlstm.evaluation.cascade.cascade_figures`.
+
+    Raises:
+        ConfigError: the model has no n-grams, or it has no cascade and there are no labels.
+        DataError: there are no texts.
+    """
+    from textlstm.evaluation.calibration import evaluate_cascade  # scikit-learn is slow to import
+    from textlstm.evaluation.metrics import evaluate_probabilities
+
+    before, model = classifier.cascade, classifier.model
+    if model.ngrams is None:
+        raise ConfigError(
+            "the model has no n-grams, which would label texts alone: train again with n-grams"
+        )
+    if labels is None and before is None:
+        raise ConfigError(
+            "without labels only a cascade that was fitted before can be fitted anew: pass "
+            "labelled texts first"
+        )
+    encoded = EncodedTexts.from_batches(map(classifier.tokenizer.encode_batch, texts))
+    if not len(encoded):
+        raise DataError("0 texts to fit the cascade on: pass data with texts")
+    logits = predict_branches(model, encoded, batch_size=batch_size)  # [K, N, C]
+    combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
+    whole = to_probabilities(combined, multi_label=model.multi_label)
+    thresholds, results = classifier.thresholds, {"n": len(encoded)}
+    if labels is not None:
+        results = evaluate_probabilities(labels, whole, classifier.labels, thresholds=thresholds)
+    scale = before.scale if labels is None and before else None
+    figures = evaluate_cascade(logits[1], whole, labels, thresholds, scale=scale)
+    kept = {  # without the figures of the cascade that is replaced
+        split: {name: value for name, value in metrics.items() if name != "cascade"}
+        for split, metrics in classifier.record.metrics.items()
+    }
+    metrics = {**kept, RESULTS: {**results, "cascade": figures}}
+    classifier.record = dataclasses.replace(classifier.record, metrics=metrics)
+    classifier.cascade = Cascade.from_dict(figures)
+    return figures

@@ -1,0 +1,85 @@
+"""textlstm calibrate."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+from textlstm.cli.console import messages, say
+from textlstm.cli.evaluate import load_split
+from textlstm.cli.model import add_model, is_onnx_folder, load_model
+from textlstm.cli.parser import add_data
+from textlstm.cli.paths import require_data, require_model
+from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
+from textlstm.errors import ConfigError
+from textlstm.options import add_flags, build
+
+_DESCRIPTION = """\
+Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
+
+Training does this on validation. Do it afterwards for a model of an earlier textlstm, or with
+more texts: to promise that at most 1 label in 1,000 differs takes 3,000 texts or more. DATA must
+be texts like those to be predicted, which training did not learn from. The table on stdout has
+for each share of labels that may differ how many texts skip the LSTM and what that changes."""
+
+_RUN = ("batch_size", "threads", "device")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm calibrate MODEL DATA [OPTION ...]"
+    parser.description = _DESCRIPTION
+    add_model(parser)
+    add_data(parser, "as for evaluate")
+    parser.add_argument("--split", help="split of DATA (default: validation)")
+    parser.add_argument(
+        "--unlabeled",
+        action="store_true",
+        help="use only the texts of DATA (of train, if it has splits); scores stay as they are",
+    )
+    add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
+    add_flags(parser, PredictionConfig, "computing", only=_RUN)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit code."""
+    given = {name: value for name, value in vars(arguments).items() if name in _RUN}
+    config = build(PredictionConfig, given)
+    require_model(arguments.model)
+    if is_onnx_folder(arguments.model) or not Path(arguments.model).is_dir():
+        raise ConfigError(
+            f"{arguments.model}: must be a model folder on this machine, which the command "
+            "rewrites (calibrate the model before you export or upload it)"
+        )
+    if arguments.unlabeled and arguments.split:
+        raise ConfigError("--split is for data with labels: pass the file of the texts")
+    require_data(arguments.data)
+    from textlstm.classifier.calibrate import fit_cascade_of
+    from textlstm.classifier.model_card import cascade_rows
+    from textlstm.evaluation.tables import format_table
+    from textlstm.nn.device import cpu_threads
+
+    with messages(), cpu_threads(config.threads):
+        classifier = load_model(arguments, device=config.device)
+        size = config.batch_size
+        if arguments.unlabeled:
+            from textlstm.data.corpus import load_texts
+
+            options = {k: v for k, v in vars(arguments).items() if k in DATA_OPTIONS}
+            data = dataclasses.replace(DataConfig(), **options)
+            texts, notes = load_texts(arguments.data, data)
+            for note in notes:
+                say(note)
+            figures = fit_cascade_of(classifier, texts(), batch_size=size)
+        else:
+            split = load_split(arguments, classifier, default="validation")
+            figures = fit_cascade_of(classifier, split.texts(), split.labels, batch_size=size)
+        classifier.save(arguments.model)
+    head = ["may differ", "least certainty", "skipped", "labels differ", "accuracy"]
+    sys.stdout.write(format_table([head, *cascade_rows({"cascade": figures})]) + "\n")
+    say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT --cascade SHARE")
+    return 0
