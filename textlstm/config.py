@@ -83,6 +83,15 @@ class DataConfig(TableConfig):
     label_column: str | None = option(
         None, "column with the label (default: detected)", metavar="COLUMN"
     )
+    teacher_columns: tuple[str, ...] = option(
+        (),
+        "columns with the probability of each label by a teacher: COLUMN, whose name is or ends in "
+        "that of the label, or LABEL=COLUMN",
+        metavar="COLUMN",
+    )
+    unlabeled: tuple[str, ...] = option(
+        (), "data without labels to learn from too, with a teacher", metavar="DATA"
+    )
     validation: str | None = option(
         None, "data to validate on, instead of a part of train", metavar="FILE"
     )
@@ -195,6 +204,17 @@ class TrainingConfig(Settings):
     )
     calibrate: bool = option(
         True, "after each epoch, fit confidence and the weight of each branch on validation"
+    )
+    teacher: tuple[str, ...] = option(
+        (),
+        "model whose probabilities are learned from beside the labels; of several, their mean",
+        metavar="MODEL",
+    )
+    teacher_weight: float = option(
+        0.7, "share of the teacher in the loss of a text with a label", low=0, high=1
+    )
+    teacher_temperature: float = option(
+        2.0, "the logits of teacher and model are divided by it", low=0.1, high=100
     )
     label_smoothing: float = option(0.0, "label smoothing", low=0, high=0.9)
     max_minutes: float | None = option(
@@ -354,9 +374,10 @@ class TrainSettings:
         reject_unknown(options, TRAIN_OPTIONS)
         if isinstance(options.get("vectors"), str | os.PathLike):
             name = os.fspath(options["vectors"])
-            if name not in VECTORS or Path(name).exists():
-                name = str(Path(name).absolute())  # found from any folder
-            options["vectors"] = name
+            known = name in VECTORS and not Path(name).exists()
+            options["vectors"] = name if known else str(Path(name).absolute())
+        for name in ("teacher", "unlabeled"):
+            options |= {name: _absolute(options[name])} if name in options else {}
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()
@@ -385,6 +406,20 @@ class TrainSettings:
 DATA_OPTIONS = (*names_of(TableConfig), "label_column")
 """The options of `DataConfig` that say where texts and labels are."""
 
+
+def _absolute(names: Any) -> Any:
+    """Return names so that files and folders among them are found from any folder."""
+    names = [names] if isinstance(names, str | os.PathLike) else names
+    if not isinstance(names, list | tuple):
+        return names  # which is refused
+    return tuple(
+        str(Path(name).absolute())
+        if isinstance(name, str | os.PathLike) and Path(name).exists()
+        else name
+        for name in names
+    )
+
+
 TRAIN_PARTS: dict[str, type[Settings]] = {
     "data": DataConfig,
     "tokenizer": TokenizerConfig,
@@ -404,6 +439,8 @@ class TrainOptions(TypedDict, total=False):
     dataset_config: str | None
     dataset_revision: str | None
     label_column: str | None
+    teacher_columns: str | Sequence[str]
+    unlabeled: str | Sequence[str]
     validation: str | None
     test: str | None
     test_fraction: float
@@ -442,6 +479,9 @@ class TrainOptions(TypedDict, total=False):
     adversarial: float | None
     class_weights: str | Sequence[str]
     calibrate: bool
+    teacher: Any
+    teacher_weight: float
+    teacher_temperature: float
     label_smoothing: float
     max_minutes: float | None
     checkpoint_minutes: float

@@ -38,6 +38,7 @@ from textlstm.training.resolve import read_options, resolve
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
 _OF_FILES = {*names_of(DataConfig), "checkpoint_minutes"} - {"validation_fraction"}
+_OF_FILES |= {"teacher", "teacher_weight", "teacher_temperature"}
 
 # The options of training that are parameters here, with their fields.
 _OPTIONS = {
@@ -66,8 +67,8 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A BiLSTM text classifier for scikit-learn: raw texts in, classes out.
 
     The parameters are the options of `textlstm train`, with the same names and defaults
-    (`textlstm train --help` explains each), without those of data files and checkpoints. These
-    differ:
+    (`textlstm train --help` explains each), without those of data files, teachers and checkpoints.
+    These differ:
 
     Args:
         random_state: called `seed` elsewhere. A whole number gives the same model every time;

@@ -154,6 +154,18 @@ def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_pa
     assert lines[-3].startswith("test: accuracy")
 
 
+def test_a_student_is_trained_with_flags(data, tmp_path, capsys):
+    assert run("train", data, "--out", tmp_path / "m", *flags()) == 0
+    (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n" * 5)
+    words = ["--teacher", tmp_path / "m", tmp_path / "m", "--unlabeled", tmp_path / "more.csv"]
+    assert run("train", data, "--out", tmp_path / "s", *flags(epochs=1), *words) == 0
+    assert "14 unlabeled" in capsys.readouterr().err
+    words[1] = tmp_path / "n"
+    assert "no such model folder" in fails(capsys, "train", data, "--out", tmp_path / "t", *words)
+    words = ["--teacher", tmp_path / "m", "--unlabeled", tmp_path / "less.csv"]
+    assert "less.csv" in fails(capsys, "train", data, "--out", tmp_path / "t", *words)
+
+
 def test_between_epochs_a_line_tells_of_the_steps(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("textlstm.cli.progress.time.monotonic", lambda: now[0])

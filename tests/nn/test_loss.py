@@ -6,7 +6,7 @@ import torch
 
 from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
-from textlstm.nn.loss import class_weights, make_loss, prior_logits
+from textlstm.nn.loss import Taught, class_weights, make_loss, prior_logits
 
 NAMES = ("bad", "good", "a=b")
 LABELS = np.array([0, 0, 0, 1])
@@ -132,3 +132,47 @@ def test_the_prior_is_finite_where_no_text_or_every_text_has_a_label():
     labels = np.array([[True, False, True]] * 3)
     prior = prior_logits(TrainingConfig(), labels, NAMES)
     assert prior.tolist() == pytest.approx(np.log([4, 1 / 4, 4]).tolist())
+
+
+TAUGHT = torch.tensor([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.3, 0.3, 0.4]])
+THREE = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0], [0.0, 0.1, 0.2]])
+
+
+def taught_loss(labels, share, weights=None, **options):
+    """The loss of three texts with a teacher; all have the same share of their own label."""
+    loss = make_loss(TrainingConfig(**options), labels, NAMES)
+    return loss(THREE, torch.from_numpy(labels), weights, Taught(TAUGHT, torch.full((3,), share)))
+
+
+@pytest.mark.parametrize("labels", [LABELS[:3], SEVERAL[:3]])
+def test_a_text_of_which_a_teacher_says_nothing_has_the_plain_loss(labels):
+    plain = make_loss(TrainingConfig(), labels, NAMES)(THREE, torch.from_numpy(labels))
+    assert taught_loss(labels, 1.0).item() == plain.item()
+
+
+def test_the_teachers_part_is_cross_entropy_at_its_temperature_times_its_square():
+    logs = THREE.log_softmax(dim=1)
+    one = taught_loss(LABELS[:3], 0.0, teacher_temperature=1.0)
+    assert one.item() == pytest.approx(-(TAUGHT * logs).sum().item() / 3, rel=1e-4)
+    soft = TAUGHT**0.5 / (TAUGHT**0.5).sum(dim=1, keepdim=True)
+    two = taught_loss(LABELS[:3], 0.0, teacher_temperature=2.0)
+    expected = -4 * (soft * (THREE / 2).log_softmax(dim=1)).sum().item() / 3
+    assert two.item() == pytest.approx(expected, rel=1e-2)  # probabilities of 0 are 1e-6
+    half = taught_loss(LABELS[:3], 0.25, teacher_temperature=2.0)
+    label = taught_loss(LABELS[:3], 1.0)
+    assert half.item() == pytest.approx((0.75 * two + 0.25 * label).item())
+
+
+def test_of_several_labels_the_teachers_part_is_binary_cross_entropy():
+    found = taught_loss(SEVERAL[:3], 0.0, teacher_temperature=2.0)
+    soft = TAUGHT**0.5 / (TAUGHT**0.5 + (1 - TAUGHT) ** 0.5)
+    answers = soft * (THREE / 2).sigmoid().log() + (1 - soft) * (-THREE / 2).sigmoid().log()
+    assert found.item() == pytest.approx(-4 * answers.mean().item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("labels", [LABELS[:3], SEVERAL[:3]])
+def test_class_weights_and_weights_of_texts_count_beside_a_teacher(labels):
+    options = {"class_weights": ("good=3",)}
+    parts = [taught_loss(labels, 0.5, row, **options).item() for row in torch.eye(3)]
+    assert taught_loss(labels, 0.5, **options).item() == pytest.approx(sum(parts))
+    assert taught_loss(labels, 0.0, **options).item() != taught_loss(labels, 0.0).item()

@@ -17,7 +17,7 @@ from tiny_corpus import OPTIONS, flags, write_splits
 from tiny_training import trainer
 from tiny_world import DRY, Pair, bilstm, trained
 
-from textlstm import TextClassifier
+from textlstm import TextClassifier, train
 from textlstm.cli import main
 from textlstm.errors import ConfigError, TrainingError
 from textlstm.training.distributed import ALONE, World, join
@@ -169,6 +169,17 @@ def test_a_run_of_two_processes_can_be_ended_by_one(both, tmp_path, caplog):
 def test_in_memory_each_process_gets_the_classifier(both, data, tmp_path):
     both("library", source=str(data), **OPTIONS)
     assert_alike(*(load_file(tmp_path / f"model.{rank}") for rank in range(2)), within=0)
+
+
+def test_a_teacher_teaches_two_processes_what_it_teaches_one(both, data, tmp_path):
+    train(data, tmp_path / "teacher", **OPTIONS)
+    (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n" * 5)
+    options = {"teacher": str(tmp_path / "teacher"), "unlabeled": str(tmp_path / "more.csv")}
+    options |= {**OPTIONS, **DRY, "precision": "fp32", "epochs": 2}
+    both("library", source=str(data), out=str(tmp_path / "m"), **options)
+    weights = [load_file(tmp_path / f"model.{rank}") for rank in range(2)]
+    assert_alike(*weights, within=0)
+    assert_alike(weights[0], train(data, **options).model.state_dict(), within=1e-4)
 
 
 def test_a_process_that_sees_another_folder_says_so(pair, data, tmp_path):

@@ -16,7 +16,6 @@ from textlstm.version import __version__
 ERROR_CODE = 2
 
 COMMANDS = {
-    "check": "check data before training",
     "train": "train a classifier",
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",

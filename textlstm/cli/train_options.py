@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from textlstm.cli.paths import require_file
+from textlstm.cli.paths import require_data, require_file, require_model
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECTORS
 from textlstm.options import add_flags
@@ -33,7 +33,8 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file can't be read, or has an unknown option or a value that is not valid.
-        DataError: the file of the vocabulary or the vectors is missing.
+        DataError: the file of the vocabulary, the vectors or unlabeled texts is missing.
+        ModelFolderError: a teacher is missing.
     """
     known = {"preset", *TRAIN_OPTIONS}
     options = read_settings(arguments.config) if arguments.config else {}
@@ -42,4 +43,7 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
         require_file(options["vocab"])
     if options.get("vectors"):
         require_file(options["vectors"], VECTORS)
+    for name in options.get("teacher") or ():
+        require_model(name)
+    require_data(list(options.get("unlabeled") or ()))
     return options

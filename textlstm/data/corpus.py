@@ -19,6 +19,8 @@ from textlstm.data.scan import Scan, scan_table
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
 from textlstm.data.stratify import stratified_part
+from textlstm.data.unlabeled import digest as unlabeled_digest
+from textlstm.data.unlabeled import load_unlabeled, read_taught
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.formats import file_format
 from textlstm.io.locate import SPLIT_NAMES, Located
@@ -47,6 +49,7 @@ class Corpus:
         train: the rows to learn from.
         validation: the rows that pick the best epoch.
         test: the rows for the final figures, if there are any.
+        unlabeled: rows whose label is not known, to learn from too.
         notes: what was guessed, left out and cut, for the user to read.
         source: what was asked for.
         fingerprint: a hash of all texts and labels that changes when one of them does.
@@ -57,6 +60,7 @@ class Corpus:
     train: Split
     validation: Split
     test: Split | None = None
+    unlabeled: tuple[Split, ...] = ()
     notes: list[str] = field(default_factory=list)
     source: str = ""
     fingerprint: str = ""
@@ -70,6 +74,7 @@ class Whole:
     Args:
         labels: label names [C]; the index of a name is its id.
         rows: all usable rows.
+        unlabeled: rows whose label is not known, to learn from too.
         notes: what was guessed, left out and not used, for the user to read.
         source: what was asked for.
         fingerprint: a hash of all texts and labels.
@@ -77,6 +82,7 @@ class Whole:
 
     labels: tuple[str, ...]
     rows: Split
+    unlabeled: tuple[Split, ...]
     notes: list[str]
     source: str
     fingerprint: str
@@ -112,6 +118,8 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     for scan in scans.values():
         _check_known(scan, labels, "in train")
     splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
+    unlabeled = _add_unlabeled(splits["train"], scans["train"], labels, config, notes)
+    fingerprint = _fingerprint(scans, labels, splits["train"], unlabeled)
     if config.test_fraction:
         notes.append(_hold_out(splits, "test", config.test_fraction, seed + 1))
     if "validation" not in splits:
@@ -126,9 +134,10 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
         train=splits["train"],
         validation=splits["validation"],
         test=splits.get("test"),
+        unlabeled=unlabeled,
         notes=notes,
         source=found.dataset_id or found.name,
-        fingerprint=_fingerprint(scans, labels),
+        fingerprint=fingerprint,
         dataset_id=found.dataset_id,
     )
 
@@ -180,7 +189,9 @@ def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
         notes.append(f"only train of {found.name} is used, not its {' and '.join(others)}")
     name = found.dataset_id or found.name
     rows = _split_of(scans["train"], labels)
-    return Whole(labels, rows, notes, name, _fingerprint(scans, labels))
+    unlabeled = _add_unlabeled(rows, scans["train"], labels, config, notes)
+    fingerprint = _fingerprint(scans, labels, rows, unlabeled)
+    return Whole(labels, rows, unlabeled, notes, name, fingerprint)
 
 
 def load_split(
@@ -275,7 +286,7 @@ def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, S
         check_columns(table, text, label)
         cells = _cells_like(table, label, config, multi_label, "train has")
         scan = scan_table(table, text, label, cells)
-        notes.extend(scan.notes())
+        notes.extend(scan.notes(labels=split != "train" or not config.teacher_columns))
         if split == "train" or len(scan.rows):
             scans[split] = scan
         else:
@@ -305,7 +316,19 @@ def _cells_like(
     return cells
 
 
-def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:
+def _add_unlabeled(
+    train: Split, scan: Scan, labels: Sequence[str], config: DataConfig, notes: list[str]
+) -> tuple[Split, ...]:
+    """Read the probabilities of train and the rows without labels."""
+    taught, of_train = read_taught(train, scan, labels, config)
+    others, of_others = load_unlabeled(train, labels, config)
+    notes += of_train + of_others
+    return (*taught, *others)
+
+
+def _fingerprint(
+    scans: dict[str, Scan], labels: Sequence[str], train: Split, unlabeled: Sequence[Split]
+) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, scan in scans.items():
         facts = [name, scan.digest, scan.names, list(labels)]
@@ -313,6 +336,10 @@ def _fingerprint(scans: dict[str, Scan], labels: Sequence[str]) -> str:
         digest.update(scan.codes.tobytes())
         if scan.owners is not None:
             digest.update(scan.owners.tobytes())
+    if train.taught is not None:
+        digest.update(train.taught.tobytes())
+    if unlabeled:
+        digest.update(unlabeled_digest(unlabeled))
     return digest.hexdigest()
 
 

@@ -159,14 +159,22 @@ class LabelledTexts:
             [N, C].
         weights: how much each counts beside the others, above 0, float [N]; None where all
             count the same.
+        taught: a teacher's probabilities, float32 [N, C]; None for none. Those of texts that it
+            says nothing of don't matter.
+        label_shares: share of the own label in the loss of each text, beside the teacher,
+            float32 [N]: 1 where the teacher says nothing, 0 where the label is not known.
     """
 
     texts: EncodedTexts
     labels: np.ndarray
     weights: np.ndarray | None = None
+    taught: np.ndarray | None = None
+    label_shares: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name, values in (("labels", self.labels), ("weights", self.weights)):
+        assert (self.taught is None) == (self.label_shares is None)
+        for name in ("labels", "weights", "taught", "label_shares"):
+            values = getattr(self, name)
             if values is not None and len(values) != len(self.texts):
                 raise DataError(
                     f"{len(self.texts)} texts and {len(values)} {name}: must be as many"

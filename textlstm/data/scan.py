@@ -34,8 +34,8 @@ class Scan:
         names: the names of the labels of these rows.
         class_names: all names of a `ClassLabel` in their order, if the label column is one.
         digest: hash of the texts kept.
+        unlabeled: int64, the rows with a text and without a label.
         null_texts: rows left out because their text is null or blank.
-        null_labels: rows left out for want of a label.
     """
 
     table: Table
@@ -47,14 +47,21 @@ class Scan:
     names: list[str]
     class_names: tuple[str, ...] | None
     digest: str
+    unlabeled: np.ndarray
     null_texts: int
-    null_labels: int
 
-    def notes(self) -> list[str]:
-        """Return how many rows are left out and why, in words."""
+    def notes(self, *, labels: bool = True) -> list[str]:
+        """Return how many rows are left out and why, in words.
+
+        Args:
+            labels: whether rows without a label are.
+        """
         reasons = [
             f"{count:,} without a {what}"
-            for count, what in ((self.null_texts, "text"), (self.null_labels, "label"))
+            for count, what in (
+                (self.null_texts, "text"),
+                (len(self.unlabeled) if labels else 0, "label"),
+            )
             if count
         ]
         name, notes = self.table.name, []
@@ -92,7 +99,8 @@ def scan_table(
     rows: list[np.ndarray] = [np.zeros(0, np.int64)]
     codes: list[np.ndarray] = [np.zeros(0, np.int64)]
     owners: list[np.ndarray] = [np.zeros(0, np.int64)]
-    null_texts = null_labels = position = kept = 0
+    unlabeled: list[np.ndarray] = [np.zeros(0, np.int64)]
+    null_texts = position = kept = 0
     for batch in _batches(dataset):
         texts = _checked(batch, text_columns, table.name, position)
         batch_codes, of_rows = np.zeros(len(batch), np.int64), np.arange(len(batch))
@@ -112,7 +120,7 @@ def scan_table(
         has_text = trimmed.to_numpy(zero_copy_only=False) > 0
         usable = has_text & labelled
         null_texts += int(np.sum(~has_text))
-        null_labels += int(np.sum(has_text & ~usable))
+        unlabeled.append(np.flatnonzero(has_text & ~usable) + position)
         digest.update(texts if usable.all() else texts.filter(pa.array(usable)))
         rows.append(np.flatnonzero(usable) + position)
         codes.append(batch_codes[usable[of_rows]])
@@ -133,8 +141,8 @@ def scan_table(
         [labels.names[code] for code in used] if label_column is not None else [],
         class_names,
         digest.hexdigest(),
+        np.concatenate(unlabeled),
         null_texts,
-        null_labels,
     )
 
 

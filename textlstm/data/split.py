@@ -25,6 +25,8 @@ class Split:
         labels: int64 [N], the label of each row as its index in the label names; where a row may
             have several which it has, bool [N, C].
         rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
+        taught: a teacher's probabilities, float32 [N, C], NaN in rows without any; None if the
+            data has none.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class Split:
         columns: Sequence[str],
         labels: np.ndarray,
         rows: np.ndarray | None = None,
+        taught: np.ndarray | None = None,
     ) -> None:
         self.labels = labels
+        self.taught = taught
         self.columns = tuple(columns)
         self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
         self._rows = rows
@@ -71,7 +75,8 @@ class Split:
             The smaller split.
         """
         own = rows if self._rows is None else self._rows[rows]
-        return Split(self._dataset, self.columns, self.labels[rows], own)
+        taught = None if self.taught is None else self.taught[rows]
+        return Split(self._dataset, self.columns, self.labels[rows], own, taught)
 
     def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
         table = self._table(start, stop)

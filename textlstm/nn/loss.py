@@ -1,4 +1,4 @@
-"""The training loss: cross entropy, with class weights and label smoothing.
+"""The training loss: cross entropy, with class weights, label smoothing and a teacher.
 
 Where a text may have several labels, each label is a yes-or-no question of its own, and the loss
 is the mean over texts and labels.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,22 @@ from torch.nn import functional
 from textlstm.config import TrainingConfig
 from textlstm.errors import ConfigError
 
+_LEAST = 1e-6  # of a teacher's probabilities, whose logits are finite then
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says of some texts, B of them in a batch.
+
+    Args:
+        probabilities: of each label, float32 [B, C].
+        label_shares: share of the text's own label in its loss, [B]: 1 where the teacher says
+            nothing, 0 where the label is not known.
+    """
+
+    probabilities: Tensor
+    label_shares: Tensor
+
 
 class TextLoss(nn.Module):
     """Mean cross entropy of a batch.
@@ -26,17 +43,29 @@ class TextLoss(nn.Module):
     Args:
         class_weights: how much each label counts, float32 [C]; None for all the same.
         label_smoothing: share of a label given to all labels.
+        temperature: what logits are divided by before they are compared with a teacher's. This
+            part of the loss is multiplied by its square, which keeps the size of the gradients
+            (Hinton et al. 2015).
     """
 
     class_weights: Tensor | None
 
-    def __init__(self, class_weights: Tensor | None, label_smoothing: float) -> None:
+    def __init__(
+        self, class_weights: Tensor | None, label_smoothing: float, temperature: float = 1.0
+    ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights)
         self.label_smoothing = label_smoothing
+        self.temperature = temperature
 
-    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Compare logits with the true labels.
+    def forward(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weights: Tensor | None = None,
+        taught: Taught | None = None,
+    ) -> Tensor:
+        """Compare logits with the true labels, and with what a teacher says.
 
         Args:
             logits: [B, C].
@@ -44,20 +73,36 @@ class TextLoss(nn.Module):
             weights: how much each text counts, [B]; None for all the same. They don't change
                 what the sum is divided by (B, or the class weights of the batch), so that a
                 batch of light texts moves the model less.
+            taught: what a teacher says; None for nothing.
 
         Returns:
             A scalar.
         """
-        each = functional.cross_entropy(
+        each = self._by_labels(logits, targets)  # [B]
+        if taught is not None:
+            by_teacher = self._by_teacher(logits.float(), taught.probabilities)
+            each = torch.lerp(self.temperature**2 * by_teacher, each, taught.label_shares)
+        if weights is not None:
+            each = each * weights
+        return each.sum() / self.divisor(targets)
+
+    def _by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(
             logits,
             targets,
             self.class_weights,
             label_smoothing=self.label_smoothing,
-            reduction="mean" if weights is None else "none",
+            reduction="none",
         )
-        if weights is None:
-            return each
-        return (each * weights).sum() / self.divisor(targets)
+
+    def _by_teacher(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        """Return the cross entropy of the softened probabilities of both, [B]."""
+        targets = (probabilities.clamp(min=_LEAST).log() / self.temperature).softmax(dim=1)
+        logs = (logits / self.temperature).log_softmax(dim=1)
+        return -(self._weighted(targets) * logs).sum(dim=1)
+
+    def _weighted(self, targets: Tensor) -> Tensor:
+        return targets if self.class_weights is None else targets * self.class_weights
 
     def divisor(self, targets: Tensor) -> Tensor | int:
         """Return what the sum over texts is divided by.
@@ -78,15 +123,18 @@ class MultiLabelLoss(TextLoss):
     have it. Label smoothing moves yes and no towards the middle by half its share.
     """
 
-    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """`TextLoss.forward` with targets of bool [B, C]."""
+    def _by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """`TextLoss._by_labels` with targets of bool [B, C]."""
         smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
-        each = functional.binary_cross_entropy_with_logits(
+        return functional.binary_cross_entropy_with_logits(
             logits.float(), smoothed, self._label_weights(targets), reduction="none"
-        ).sum(dim=1)  # [B]
-        if weights is not None:
-            each = each * weights
-        return each.sum() / self.divisor(targets)
+        ).sum(dim=1)
+
+    def _by_teacher(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        targets = (probabilities.logit(_LEAST) / self.temperature).sigmoid()
+        return functional.binary_cross_entropy_with_logits(
+            logits / self.temperature, targets, pos_weight=self.class_weights, reduction="none"
+        ).sum(dim=1)
 
     def divisor(self, targets: Tensor) -> Tensor | int:
         """Return the number of answers, bool [B, C], or the sum of their weights."""
@@ -139,7 +187,7 @@ def make_loss(config: TrainingConfig, labels: np.ndarray, names: Sequence[str]) 
     weights = class_weights(config.class_weights, labels, names)
     tensor = None if weights is None else torch.from_numpy(weights).float()
     kind = MultiLabelLoss if labels.ndim == 2 else TextLoss
-    return kind(tensor, config.label_smoothing)
+    return kind(tensor, config.label_smoothing, config.teacher_temperature)
 
 
 def class_weights(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -30,6 +31,7 @@ from textlstm.training.distributed import World
 logger = logging.getLogger(__name__)
 
 FORMAT = "textlstm checkpoint 1"
+_CHUNK = 2**16  # rows
 _GROUPS = ("model", "best", "optimizer", "random")
 
 
@@ -118,8 +120,18 @@ def run_signature(
         signature[f"{name} labels (crc32)"] = zlib.crc32(part.labels.astype("<i8").tobytes())
         if part.weights is not None:
             signature[f"{name} weights (crc32)"] = zlib.crc32(part.weights.astype("<f8").tobytes())
+        if part.taught is not None:
+            signature[f"{name} teacher (crc32)"] = _crc32(part.taught)
     shapes = {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
     return {**signature, "labels": list(labels), **shapes}
+
+
+def _crc32(values: np.ndarray) -> int:
+    """Return the checksum of an array that may be larger than the memory."""
+    found = 0
+    for start in range(0, len(values), _CHUNK):
+        found = zlib.crc32(values[start : start + _CHUNK].tobytes(), found)
+    return found
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
+from textlstm.training.teacher import check_teacher
 from textlstm.training.train import train_on
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def cross_validate(
     """
     folds = CrossvalConfig(folds=folds).folds
     settings = read_options(options)
+    check_teacher(settings)
     world = join()
     world.device(settings.training.device)
     whole = load_whole(source, settings.data)
@@ -244,6 +246,7 @@ def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
         train=whole.rows.select(np.delete(rest, cut)),
         validation=whole.rows.select(rest[cut]),
         test=whole.rows.select(np.flatnonzero(held)),
+        unlabeled=whole.unlabeled,
         source=whole.source,
         fingerprint=whole.fingerprint,
     )

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
-from textlstm.nn.loss import TextLoss
+from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.ngrams import NgramLinear
+from textlstm.training.gradients import taught_of
 
 NAME = "ngrams"  # of the file with the rows of the training texts
 _ADDED = 1.0  # texts taken to have each n-gram, of each label, beside those counted
@@ -98,6 +99,7 @@ class _Chunk:
         counts: how many each text has, int64 [B].
         targets: label ids [B], or which labels the texts have, bool [B, C].
         weights: how much each text counts, [B]; None for all the same.
+        taught: what a teacher says of them.
     """
 
     rows: Tensor
@@ -105,6 +107,7 @@ class _Chunk:
     counts: Tensor
     targets: Tensor
     weights: Tensor | None
+    taught: Taught | None
 
 
 def _chunks(rows: EncodedTexts, texts: LabelledTexts) -> Iterator[_Chunk]:
@@ -121,6 +124,7 @@ def _chunks(rows: EncodedTexts, texts: LabelledTexts) -> Iterator[_Chunk]:
             torch.from_numpy(np.diff(offsets)),
             torch.from_numpy(texts.labels[start:stop]),
             None if weights is None else torch.from_numpy(weights[start:stop]).float(),
+            taught_of(texts, slice(start, stop)),
         )
         start = stop
 
@@ -135,6 +139,9 @@ def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tu
         marks = chunk.targets
         if marks.ndim == 1:
             marks = nn.functional.one_hot(marks, len(shares))
+        if chunk.taught is not None:
+            own = chunk.taught.label_shares[:, None]  # [B, 1]
+            marks = torch.lerp(chunk.taught.probabilities, marks.float(), own)
         counted = marks * weights[:, None]  # [B, C]
         every.index_add_(0, chunk.rows, weights.repeat_interleave(chunk.counts))
         having.index_add_(0, chunk.rows, counted.repeat_interleave(chunk.counts, dim=0))
@@ -159,7 +166,9 @@ def _gradients(
         total = nn.functional.embedding_bag(chunk.rows, table, chunk.starts, mode="sum")
         logits = (total * scale + bias.detach()).requires_grad_()  # [B, C]
         with torch.enable_grad():
-            part = loss(logits, chunk.targets, chunk.weights) * loss.divisor(chunk.targets)
+            part = loss(logits, chunk.targets, chunk.weights, chunk.taught) * loss.divisor(
+                chunk.targets
+            )
             (by_logits,) = torch.autograd.grad(part, logits)  # [B, C]
         value += part.detach()
         by_rows = (by_logits * scale).repeat_interleave(chunk.counts, dim=0)  # [F, C]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.nn.embedding import RowEmbedding
-from textlstm.nn.loss import TextLoss
+from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.network import BiLSTMClassifier, Branched
 from textlstm.nn.probabilities import probabilities_of
 from textlstm.training.distributed import World
@@ -81,6 +81,7 @@ class BatchGradients:
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
         targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
         weights = None if self.weights is None else self.weights[part].to(device)  # [B]
+        taught = taught_of(self._texts, part, device)
         ids = ids.to(device)
         share: Tensor | float = 1.0
         if len(part) < len(rows):  # the loss is divided by what counts in the part
@@ -88,7 +89,7 @@ class BatchGradients:
             share = self._loss.divisor(targets) / self._loss.divisor(whole)
 
         def learn(logits: Tensor) -> Tensor:
-            loss = self._loss(logits, targets, weights) * share
+            loss = self._loss(logits, targets, weights, taught) * share
             loss.backward()
             detached: Tensor = loss.detach()
             return detached
@@ -123,6 +124,16 @@ class BatchGradients:
             shift = x.grad * length[:, None, None]
         learn(model.read(model.embed(ids) + shift, lengths))
         return loss
+
+
+def taught_of(
+    texts: LabelledTexts, rows: np.ndarray | slice, device: torch.device | str = "cpu"
+) -> Taught | None:
+    """Return what a teacher says of some texts; None without a teacher."""
+    if texts.taught is None or texts.label_shares is None:
+        return None
+    parts = (np.array(values[rows]) for values in (texts.taught, texts.label_shares))
+    return Taught(*(torch.from_numpy(part).to(device) for part in parts))
 
 
 def _knowledge(logits: Tensor, targets: Tensor) -> Tensor:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
-from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings, unknown_words
+from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import (
@@ -25,6 +28,7 @@ from textlstm.errors import (
     TrainingError,
     VocabularyError,
 )
+from textlstm.nn.device import cpu_threads
 from textlstm.nn.loss import make_loss
 from textlstm.options import documents
 from textlstm.text.tokenizer import TextTokenizer
@@ -35,6 +39,14 @@ from textlstm.training.observer import Observer
 from textlstm.training.pretrained import Pretrained, can_skip_reading, read_pretrained
 from textlstm.training.resolve import read_options, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
+from textlstm.training.teacher import (
+    Teacher,
+    check_teacher,
+    learn_from,
+    split_teachers,
+    teacher_fingerprint,
+    write_probabilities,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -73,7 +85,8 @@ def train(
             saved.
         finish: end the unfinished run in `out` with the best epoch so far, without another step.
         observer: callbacks for steps and epochs.
-        **options: settings by name, listed below; `preset` stands for several of them.
+        **options: settings by name, listed below; `preset` stands for several of them. `teacher`
+            may also be a `TextClassifier` or a list of them.
 
     Returns:
         The classifier with the weights of the best epoch.
@@ -83,15 +96,17 @@ def train(
         TrainingInterrupted: Ctrl-C or SIGTERM; a run with `out` can be resumed.
     """
     world = join()
+    given, teachers = split_teachers(dict(options))
     if out is None:
         if resume or overwrite or finish:
             raise ConfigError("resume, overwrite and finish need a model folder: pass out")
         if source is None:
             raise ConfigError("source is missing: name the data to train on, for example 'sample'")
-        settings = read_options(options)
+        settings = read_options(given)
+        check_teacher(settings)
         world.device(settings.training.device)
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
-        return train_on(corpus, settings, observer=observer, world=world)
+        return train_on(corpus, settings, teachers=teachers, observer=observer, world=world)
     folder, resume = RunFolder(out), resume or finish
     if finish and folder.is_empty():
         source = None  # there is nothing to finish, and no run is started
@@ -99,9 +114,10 @@ def train(
         with world.main_first():
             if world.is_main:
                 stack.enter_context(folder.held())
-                request = folder.open(source, options, resume=resume, overwrite=overwrite)
+                request = folder.open(source, given, resume=resume, overwrite=overwrite)
             else:
                 request = _request_of_main(folder, source, world)
+            check_teacher(request.settings)
             if resume and folder.is_finished():
                 logger.info("the run in %s has ended: there is nothing to resume", folder.path)
                 if world.is_main:
@@ -110,7 +126,15 @@ def train(
                 classifier = TextClassifier.load(folder.path, device=device)
                 log_metrics(classifier.metrics)
                 return classifier
-            run = Run(request.settings, world, folder.work, folder, observer, finish)
+            run = Run(
+                request.settings,
+                world,
+                folder.work,
+                folder,
+                teachers,
+                observer=observer,
+                finish=finish,
+            )
             run.read(request, resume=resume)
             run.encode()
         run.fit()
@@ -121,6 +145,7 @@ def train_on(
     corpus: Corpus,
     settings: TrainSettings,
     *,
+    teachers: Sequence[TextClassifier] = (),
     observer: Observer | None = None,
     reports: bool = True,
     world: World = ALONE,
@@ -130,6 +155,7 @@ def train_on(
     Args:
         corpus: the splits.
         settings: of tokenizer, model and training, as `read_options` returns them.
+        teachers: classifiers to learn from beside the labels.
         observer: callbacks for steps and epochs.
         reports: whether to log warnings about the data and the results.
         world: the processes that train it together.
@@ -143,7 +169,9 @@ def train_on(
     """
     # on Windows a file that is still mapped can't be removed
     with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as work:
-        run = Run(settings, world, Path(work), observer=observer, reports=reports)
+        run = Run(
+            settings, world, Path(work), teachers=teachers, observer=observer, reports=reports
+        )
         run.prepare(corpus)
         run.encode()
         run.fit()
@@ -179,6 +207,7 @@ class Run:
         world: the processes that take part, each with a `Run` of its own.
         work: folder of what is needed until the end of the run.
         folder: where the run can be resumed and the model is saved; None for nowhere.
+        teachers: classifiers to learn from; those that the settings name if there are none.
         observer: callbacks for steps and epochs.
         finish: end with the best epoch so far, without another step.
         reports: whether to log warnings about the data and the results.
@@ -188,6 +217,7 @@ class Run:
     world: World
     work: Path
     folder: RunFolder | None = None
+    teachers: Sequence[TextClassifier] = ()
     observer: Observer | None = None
     finish: bool = False
     reports: bool = True
@@ -225,11 +255,11 @@ class Run:
         for note in corpus.notes:
             logger.info("%s", note)
         make_loss(self.settings.training, corpus.train.labels, corpus.labels)  # checks the weights
-        counts = ", ".join(f"{len(split):,} {name}" for name, split in self._splits().items())
+        counts = ", ".join(f"{count:,} {name}" for name, count in self._counts().items())
         labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
         if self._checks():
-            self._warn(list(corpus_warnings(corpus).values())[:_FIRST_WARNINGS])
+            self._warn(corpus_warnings(corpus)[:_FIRST_WARNINGS])
         tokenizer = self._load_tokenizer() if begun else None
         if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
             self.tokenizer, self.pretrained = tokenizer, None
@@ -237,7 +267,10 @@ class Run:
         extend = tokenizer is None
         if tokenizer is None:
             logger.info("building the vocabulary")
-            tokenizer = TextTokenizer.train(corpus.train.texts, self.settings.tokenizer)
+            tokenizer = TextTokenizer.train(
+                lambda: itertools.chain.from_iterable(split.texts() for split in self._to_learn()),
+                self.settings.tokenizer,
+            )
         self.tokenizer, self.pretrained = read_pretrained(self.settings, tokenizer, extend=extend)
 
     def encode(self) -> None:
@@ -247,10 +280,18 @@ class Run:
             self.work.mkdir(parents=True, exist_ok=True)
             self.tokenizer.vocabulary.save(self.work / FILES.vocabulary)
             self.tokenizer.save(path)  # last: where it is, both are
+        splits = self._splits()
         self.texts = {
-            name: LabelledTexts(self._encoded(split, name), split.labels)
-            for name, split in self._splits().items()
+            name: LabelledTexts(self._encoded([split], name), split.labels)
+            for name, split in splits.items()
+            if name != "train"
         }
+        self.texts["train"] = learn_from(
+            self._encoded(self._to_learn(), "train"),
+            self._to_learn(),
+            self._taught(),
+            self.settings.training.teacher_weight,
+        )
         self.settings = resolve(self.settings, len(self.texts["train"].texts.ids))
         if self.folder is not None and self.world.is_main:
             request = self.folder.read_request()
@@ -259,9 +300,8 @@ class Run:
     def fit(self) -> None:
         """Train the network and evaluate it."""
         lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
-        if self._checks():
-            found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
-            self._warn([sentence for sentence in found if sentence])
+        if self._checks() and (cut := cut_texts(lengths, longest)):
+            self._warn([cut])
         logger.info(
             "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
             f"{len(self.tokenizer.vocabulary):,}",
@@ -296,9 +336,9 @@ class Run:
             source=corpus.source,
             fingerprint=corpus.fingerprint,
             dataset_id=corpus.dataset_id,
-            rows={name: len(split) for name, split in self.texts.items()},
+            rows=self._counts(),
             notes=tuple(corpus.notes),
-            training={**fitted.summary(), **unknown, **fitted.facts},
+            training={**fitted.summary(), **unknown, **fitted.facts, **self._teacher_facts()},
             metrics=fitted.metrics,
             history=tuple(fitted.result.history),
         )
@@ -333,6 +373,33 @@ class Run:
         splits = {"train": corpus.train, "validation": corpus.validation}
         return splits if corpus.test is None else {**splits, "test": corpus.test}
 
+    def _to_learn(self) -> list[Split]:
+        """Return the rows that are learned from: those with labels come first."""
+        return [self.corpus.train, *self.corpus.unlabeled]
+
+    def _counts(self) -> dict[str, int]:
+        """Return the number of rows by the name of their split."""
+        counts = {name: len(split) for name, split in self._splits().items()}
+        more = sum(map(len, self.corpus.unlabeled))
+        return {**counts, "unlabeled": more} if more else counts
+
+    def _taught(self) -> np.ndarray | None:
+        """Return a teacher's probabilities for the rows to learn from; None without a teacher."""
+        splits, labels = self._to_learn(), self.corpus.labels
+        if self.corpus.train.taught is not None:
+            return np.concatenate([split.taught for split in splits if split.taught is not None])
+        if not self.settings.training.teacher:
+            return None
+        several = self.corpus.train.labels.ndim == 2
+        teacher = Teacher.of(self.settings, self.teachers, labels, multi_label=several)
+        with cpu_threads(self.settings.training.threads):
+            return write_probabilities(self.work, teacher, splits, len(labels))
+
+    def _teacher_facts(self) -> dict[str, Any]:
+        """Return which models have taught, for the record of the run."""
+        found = teacher_fingerprint(self.work)
+        return {"teacher": ", ".join(found)} if found else {}
+
     def _load_tokenizer(self) -> TextTokenizer | None:
         """Load the tokenizer of the run that is resumed, unless it was lost."""
         if not (self.work / FILES.tokenizer).is_file():
@@ -348,14 +415,15 @@ class Run:
             (self.work / FILES.tokenizer).unlink()
             return None
 
-    def _encoded(self, split: Split, name: str) -> EncodedTexts:
-        """Encode a split to disk, or open what the resumed run has encoded."""
+    def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
+        """Encode splits to one file, or open what the resumed run has encoded."""
         with contextlib.suppress(DataError):
             encoded = EncodedTexts.open(self.work, name)
-            if len(encoded) == len(split):
+            if len(encoded) == sum(map(len, splits)):
                 return encoded
         logger.info("encoding %s", name)
-        return EncodedTexts.write(self.work, name, map(self.tokenizer.encode_batch, split.texts()))
+        texts = itertools.chain.from_iterable(split.texts() for split in splits)
+        return EncodedTexts.write(self.work, name, map(self.tokenizer.encode_batch, texts))
 
     def _unknown_share(self) -> float:
         return round(float(self.texts["validation"].texts.unknown_share()), 6)

@@ -162,7 +162,9 @@ class Trainer:
         """
         assert self._checkpoint is not None
         saved = load_checkpoint(self._checkpoint)
-        begun = saved.state["made_of"]
+        # a version without an option had what is now its default
+        begun = {k: v for k, v in TrainingConfig().to_dict().items() if k in self._signature}
+        begun |= saved.state["made_of"]
         # an older version kept None for what was left open
         begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun.get(k) is None}
         found = differences(begun, self._signature)

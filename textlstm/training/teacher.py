@@ -1,0 +1,222 @@
+"""What a teacher says of the training texts, kept in a file of the run.
+
+Shapes: N texts, C labels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.config import TrainSettings
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.split import Split
+from textlstm.errors import ConfigError, TrainingError
+from textlstm.io.atomic import atomic_path, write_text
+
+logger = logging.getLogger(__name__)
+
+PROBABILITIES = "teacher.npy"  # float32 [N, C]; the file is there once it is complete
+_FINGERPRINT = "teacher.json"
+_MEMORY = "memory:"  # before the fingerprint of a classifier that was passed as a Python object
+_CHUNK = 2**16  # rows
+
+
+def split_teachers(options: dict[str, Any]) -> tuple[dict[str, Any], list[TextClassifier]]:
+    """Separate classifiers in the option `teacher` from the names that are saved with the run.
+
+    Args:
+        options: settings by name.
+
+    Returns:
+        (the options, in which a classifier is named by its fingerprint; the classifiers).
+
+    Raises:
+        ConfigError: it is neither, or some of both.
+    """
+    given = options.get("teacher", ())
+    given = [given] if isinstance(given, str | os.PathLike | TextClassifier) else list(given or ())
+    objects = [one for one in given if isinstance(one, TextClassifier)]
+    if objects and len(objects) < len(given):
+        raise ConfigError("teacher: pass either names of models or classifiers, not both")
+    if given:
+        names = [_MEMORY + one.fingerprint() for one in objects]
+        options = {**options, "teacher": names or [os.fspath(one) for one in given]}
+    return options, objects
+
+
+def check_teacher(settings: TrainSettings) -> None:
+    """Raise a `ConfigError` if there are two kinds of teacher, or unlabeled texts without one."""
+    data, model = settings.data, settings.training.teacher
+    if model and data.teacher_columns:
+        raise ConfigError("teacher and teacher_columns exclude each other: pass one of them")
+    if data.unlabeled and not (model or data.teacher_columns):
+        raise ConfigError(
+            "unlabeled needs a teacher: pass teacher, or teacher_columns of that data"
+        )
+
+
+class Teacher:
+    """One or several classifiers; what they say is the mean of their probabilities.
+
+    Args:
+        classifiers: at least one.
+        labels: label names of the student, C of them.
+        multi_label: whether a text may have several labels.
+
+    Raises:
+        ConfigError: a classifier has other labels.
+    """
+
+    def __init__(
+        self, classifiers: Sequence[TextClassifier], labels: Sequence[str], *, multi_label: bool
+    ) -> None:
+        for one in classifiers:
+            if set(one.labels) != set(labels) or one.multi_label != multi_label:
+                kinds = ["one label", "any number of labels"]
+                raise ConfigError(
+                    f"the teacher gives a text {kinds[one.multi_label]} of "
+                    f"{', '.join(one.labels)}; the data has {kinds[multi_label]} of "
+                    f"{', '.join(labels)}: use a teacher that was trained on the same labels"
+                )
+        self._classifiers = classifiers
+        self._labels = labels
+        self.fingerprint = [one.fingerprint() for one in classifiers]
+
+    @classmethod
+    def of(
+        cls,
+        settings: TrainSettings,
+        classifiers: Sequence[TextClassifier],
+        labels: Sequence[str],
+        *,
+        multi_label: bool,
+    ) -> Teacher | None:
+        """Load the teacher of a run; None if it was passed as a Python object to another process.
+
+        Args:
+            settings: of the run, with the names of models.
+            classifiers: those passed in Python.
+            labels: as above.
+            multi_label: as above.
+        """
+        names, device = settings.training.teacher, settings.training.device
+        if not classifiers and any(name.startswith(_MEMORY) for name in names):
+            return None
+        loaded = classifiers or [
+            TextClassifier.from_pretrained(name, device=device) for name in names
+        ]
+        return cls(loaded, labels, multi_label=multi_label)
+
+    def predict(self, splits: Sequence[Split]) -> Iterator[np.ndarray]:
+        """Yield the probabilities of the texts of splits, in order, float32 [n, C] each."""
+        streams = [one.predict_batches(_texts(splits)) for one in self._classifiers]
+        orders = [[one.labels.index(label) for label in self._labels] for one in self._classifiers]
+        for parts in zip(*streams, strict=True):
+            ordered = [part[:, order] for part, order in zip(parts, orders, strict=True)]
+            yield np.stack(ordered).mean(axis=0)
+
+
+def _texts(splits: Sequence[Split]) -> Iterator[list[str]]:
+    for split in splits:
+        yield from split.texts()
+
+
+def learn_from(
+    texts: EncodedTexts,
+    splits: Sequence[Split],
+    taught: np.ndarray | None,
+    weight: float,
+) -> LabelledTexts:
+    """Put labels and a teacher's probabilities to the training texts.
+
+    Args:
+        texts: the texts of all splits, N of them.
+        splits: the labelled rows, then those without a label, which get the teacher's most
+            probable label for whatever needs one.
+        taught: the teacher's probabilities, [N, C], NaN where it says nothing; None for none.
+        weight: share of the teacher in the loss of a text with a label.
+
+    Returns:
+        What the model learns from.
+    """
+    train = splits[0]
+    if taught is None:
+        return LabelledTexts(texts, train.labels)
+    known = np.concatenate(
+        [np.isfinite(part[:, 0]) for part in _parts(taught)] or [np.zeros(0, bool)]
+    )  # [N]
+    shares = np.where(known, np.float32(1 - weight), np.float32(1))
+    shares[len(train) :] = 0
+    several = train.labels.ndim == 2
+    likely = [
+        part >= 0.5 if several else part.argmax(axis=1) for part in _parts(taught[len(train) :])
+    ]
+    if not known.all():
+        taught = np.nan_to_num(taught)  # shares of 0 don't make NaN harmless
+    return LabelledTexts(
+        texts,
+        np.concatenate([train.labels, *likely]).astype(train.labels.dtype),
+        taught=taught,
+        label_shares=shares,
+    )
+
+
+def _parts(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+
+
+def teacher_fingerprint(work: Path) -> list[str]:
+    """Return the fingerprints of the models that taught a run; none if there was no such model."""
+    path = work / _FINGERPRINT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def write_probabilities(
+    work: Path, teacher: Teacher | None, splits: Sequence[Split], classes: int
+) -> np.ndarray:
+    """Ask a teacher about all texts, unless the run that is resumed has done so.
+
+    Args:
+        work: folder of the run.
+        teacher: the teacher; None if it was passed to an earlier process.
+        splits: all texts to learn from, N of them.
+        classes: C.
+
+    Returns:
+        The probabilities, float32 [N, C], memory-mapped.
+
+    Raises:
+        TrainingError: the teacher is not that of the run, or it is needed and not there.
+    """
+    path, count = work / PROBABILITIES, sum(map(len, splits))
+    begun = teacher_fingerprint(work)
+    if begun and teacher is not None and teacher.fingerprint != begun:
+        raise TrainingError(
+            "the teacher has changed since the run began: use the same one, or start over with "
+            "--overwrite"
+        )
+    if begun and path.is_file():
+        found: np.ndarray = np.load(path, mmap_mode="r")
+        if found.shape == (count, classes):
+            return found
+    if teacher is None:
+        raise TrainingError("the teacher of the run was passed as a Python object: pass it again")
+    write_text(work / _FINGERPRINT, json.dumps(teacher.fingerprint))
+    logger.info("the teacher labels %s texts", f"{count:,}")
+    with atomic_path(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, classes))
+        start = 0
+        for part in teacher.predict(splits):
+            array[start : start + len(part)] = part
+            start += len(part)
+        array.flush()
+        del array  # on Windows a file that is mapped can't be renamed
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
