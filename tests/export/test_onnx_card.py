@@ -15,7 +15,7 @@ INT8 = Measured(0.91111, 0.9, 2345.6, 3_100_000)
 
 
 def card(report, **options):
-    return onnx_card("my model", tiny_classifier(**options).tokenizer, report)
+    return onnx_card("my model", tiny_classifier(**options), report)
 
 
 def test_without_data_only_the_comparison_is_told():
@@ -69,7 +69,7 @@ def test_how_long_texts_are_cut_is_in_the_code_and_in_words(truncation, line, sa
 
 def test_names_can_not_break_out_of_their_place():
     name = "a`b\n# c\udcff"
-    text = onnx_card(name, tiny_classifier().tokenizer, OnnxReport(PARITY, 1, name, 1, FLOAT32))
+    text = onnx_card(name, tiny_classifier(), OnnxReport(PARITY, 1, name, 1, FLOAT32))
     assert text.startswith("# `a b # c\\udcff`\n")
     assert "of `a b # c\\udcff`:" in text
     text.encode()

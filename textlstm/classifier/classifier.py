@@ -270,10 +270,7 @@ class TextClassifier(SavedModel):
             ConfigError: the text is not a string, or label or method is unknown.
         """
         (text,) = checked_texts([text])
-        probabilities = self.predict_proba([text])[0]  # [C]
-        return explain_text(
-            self.model, self.tokenizer, self.labels, probabilities, text, label=label, method=method
-        )
+        return explain_text(self, text, label=label, method=method)
 
     def classify_dataset(self, dataset: Dataset, **options: Any) -> Dataset:
         """Label a dataset of the `datasets` library.

@@ -13,9 +13,8 @@ from __future__ import annotations
 import copy
 import html
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,8 +22,10 @@ from torch import Tensor
 
 from textlstm.errors import require_choice
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import UNK_ID
+
+if TYPE_CHECKING:
+    from textlstm.classifier.classifier import TextClassifier
 
 METHODS = ("gradients", "occlusion")
 TOLERANCE = 0.01  # of the change of the logit
@@ -115,37 +116,16 @@ class Explanation:
 
 
 def explain_text(
-    model: BiLSTMClassifier,
-    tokenizer: TextTokenizer,
-    labels: Sequence[str],
-    probabilities: np.ndarray,
-    text: str,
-    *,
-    label: str | None,
-    method: str,
+    classifier: TextClassifier, text: str, *, label: str | None, method: str
 ) -> Explanation:
-    """Explain the prediction for one text.
-
-    Args:
-        model: the network, in evaluation mode.
-        tokenizer: text to ids.
-        labels: label names, C of them.
-        probabilities: of the text, [C].
-        text: the text.
-        label: the label; that with the highest probability if None.
-        method: one of `METHODS`.
-
-    Returns:
-        The explanation.
-
-    Raises:
-        ConfigError: label or method is unknown.
-    """
+    """Explain the prediction for one text; see `TextClassifier.explain`."""
+    model, labels = classifier.model, classifier.labels
+    probabilities = classifier.predict_proba([text])[0]  # [C]
     label = labels[int(probabilities.argmax())] if label is None else label
     require_choice("label", label, labels)
     require_choice("method", method, METHODS)
-    index = list(labels).index(label)
-    pairs = tokenizer.read(text)
+    index = labels.index(label)
+    pairs = classifier.tokenizer.read(text)
     ids = [number for _, number in pairs]
     lstm, ngrams, logit, baseline = explain_tokens(model, ids, index, method)
     both = lstm + ngrams

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load, save
 
-from textlstm.config import ModelConfig, TrainSettings
-from textlstm.evaluation.cascade import Cascade
+from textlstm.config import ModelConfig
 from textlstm.nn.device import mind_fork
 from textlstm.nn.network import BiLSTMClassifier, network_of
 from textlstm.options import build
-from textlstm.text.tokenizer import TextTokenizer
+
+if TYPE_CHECKING:
+    from textlstm.classifier.saved_model import SavedModel
 
 PackedModel = tuple[dict[str, Any], bool, bytes]
 """The shape of a network as options, whether it is multi-label, and its weights as safetensors."""
@@ -24,39 +24,27 @@ PackedModel = tuple[dict[str, Any], bool, bytes]
 _LETTERS = 16
 
 
-def model_hash(
-    model: BiLSTMClassifier,
-    tokenizer: TextTokenizer,
-    labels: Sequence[str],
-    settings: TrainSettings,
-    thresholds: Sequence[float] | None = None,
-    cascade: Cascade | None = None,
-) -> str:
+def model_hash(saved: SavedModel) -> str:
     """Hash all that a result depends on, but for the machine that computes it.
 
     Args:
-        model: the network; its weights and the numbers that it computes in count.
-        tokenizer: text to ids.
-        labels: label names, index = id.
-        settings: those of the tokenizer and the network count.
-        thresholds: the least probability of each label, where a text may have several.
-        cascade: when the n-grams alone label a text.
+        saved: of its settings those of the tokenizer and the network count, and of the network
+            the weights and the numbers that it computes in.
 
     Returns:
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256()
-    tables = settings.to_dict()
-    known: list[Any] = [list(labels), tables["tokenizer"], tables["model"]]
+    model, tables, thresholds = saved.model, saved.settings.to_dict(), saved.thresholds
+    known: list[Any] = [list(saved.labels), tables["tokenizer"], tables["model"]]
     known += [str(model.compute_dtype), None if thresholds is None else list(thresholds)]
-    known += [] if cascade is None else [cascade.to_dict()]
-    digest.update(json.dumps(known).encode())
+    known += [] if saved.cascade is None else [saved.cascade.to_dict()]
+    digest = hashlib.sha256(json.dumps(known).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
         path = Path(folder) / "tokenizer.json"
-        tokenizer.save(path)
+        saved.tokenizer.save(path)
         digest.update(path.read_bytes())
     return digest.hexdigest()[:_LETTERS]
 

@@ -111,47 +111,30 @@ def _config_fault(config: Mapping[str, Any]) -> str:
     labels, thresholds = config.get("labels"), config.get("thresholds")
     multi_label = config.get("multi_label", False)  # folders of version 0.1.0 may lack it
     least = 1 if multi_label is True else 2
-    data = config["data"] if isinstance(config.get("data"), dict) else {}
-    versions, rows, notes = config.get("versions"), data.get("rows"), data.get("notes")
-    version = config.get("format_version")
-    names = labels if isinstance(labels, list) and are_strings(labels) else None
+    tables = {name: config.get(name) for name in ("settings", "data", "training", "versions")}
+    tables["sha256"] = config.get("sha256")
+    data = tables["data"] if isinstance(tables["data"], dict) else {}
+    versions, rows, notes = tables["versions"], data.get("rows"), data.get("notes")
+    version, cascade = config.get("format_version"), config.get("cascade")
+    names = labels if isinstance(labels, list) and are_strings(labels) else []
+    right = not multi_label or are_thresholds(thresholds, len(names))
+    named = isinstance(versions, dict) and are_strings(versions.values())
+    counted = isinstance(rows, dict) and all(type(count) is int for count in rows.values())
+    sure = cascade is None or Cascade.is_valid(cascade)
     rules = [
         ("format_version", version, "a whole number", type(version) is int and version > 0),
         ("multi_label", multi_label, "true or false", isinstance(multi_label, bool)),
-        ("labels", labels, f"a list of at least {least} strings", len(names or ()) >= least),
-        ("labels", labels, "different names", len(set(names or ())) == len(names or ())),
-        (
-            "thresholds",
-            thresholds,
-            "a number from 0 to 1 for each label",
-            not multi_label or are_thresholds(thresholds, len(names or ())),
-        ),
-        (
-            "cascade",
-            cascade := config.get("cascade"),
-            "a scale and certainties from 0 to 1",
-            cascade is None or Cascade.is_valid(cascade),
-        ),
-        *(
-            (name, config.get(name), "an object", isinstance(config.get(name), dict))
-            for name in ("settings", "data", "training", "versions", "sha256")
-        ),
-        (
-            "versions",
-            versions,
-            "an object of strings",
-            isinstance(versions, dict) and are_strings(versions.values()),
-        ),
+        ("labels", labels, f"a list of at least {least} strings", len(names) >= least),
+        ("labels", labels, "different names", len(set(names)) == len(names)),
+        ("thresholds", thresholds, "a number from 0 to 1 for each label", right),
+        ("cascade", cascade, "a scale and certainties from 0 to 1", sure),
+        *((name, table, "an object", isinstance(table, dict)) for name, table in tables.items()),
+        ("versions", versions, "an object of strings", named),
         *(
             (f"data.{name}", data.get(name), "a string", isinstance(data.get(name, lacking), str))
             for name, lacking in (("source", None), ("fingerprint", None), ("dataset_id", ""))
         ),
-        (
-            "data.rows",
-            rows,
-            "an object of whole numbers",
-            isinstance(rows, dict) and all(type(count) is int for count in rows.values()),
-        ),
+        ("data.rows", rows, "an object of whole numbers", counted),
         ("data.notes", notes, "a list of strings", isinstance(notes, list) and are_strings(notes)),
     ]
     for name, value, rule, fits in rules:

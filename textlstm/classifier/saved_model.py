@@ -188,8 +188,7 @@ class SavedModel:
 
     def fingerprint(self) -> str:
         """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""
-        parts = (self.model, self.tokenizer, self.labels, self.settings, self.thresholds)
-        return model_hash(*parts, self.cascade)
+        return model_hash(self)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of the classifier, ready for JSON.

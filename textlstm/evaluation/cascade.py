@@ -23,7 +23,7 @@ import numpy as np
 
 from textlstm.config import CASCADES, require_cascade
 from textlstm.errors import ConfigError
-from textlstm.nn.probabilities import answers, certainty
+from textlstm.nn.probabilities import answers, certainty, differing
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def fit_cascade(
     found = certainty(ngrams, thresholds)
     order = np.argsort(-found, kind="stable")
     found = found[order]
-    wrong = np.cumsum(_differs(ngrams, whole, thresholds)[order])  # if so many are skipped
+    wrong = np.cumsum(differing(ngrams, whole, thresholds)[order])  # if so many are skipped
     below = np.append(found[1:], found[-1:])
     apart = np.append(found[1:] < found[:-1], True)  # equals are skipped together
     table: dict[str, float | None] = {}
@@ -196,7 +196,7 @@ def cascade_figures(
         `cascade.to_dict()` and, for each share by its name: skipped (share of texts), differ
         (number of labels that differ from those of the whole model), and accuracy, if it is known.
     """
-    differs = _differs(ngrams, whole, thresholds)
+    differs = differing(ngrams, whole, thresholds)
     figures: dict[str, Any] = {**cascade.to_dict(), "skipped": {}, "differ": {}, "accuracy": {}}
     for share, least in cascade.certainty.items():
         skipped = Shortcut(cascade.scale, least, thresholds).skips(ngrams)
@@ -222,12 +222,3 @@ def most_differing(texts: int, share: float) -> int:
         if below > _DOUBT:
             return count - 1
     return texts
-
-
-def _differs(
-    ngrams: np.ndarray, whole: np.ndarray, thresholds: Sequence[float] | None
-) -> np.ndarray:
-    """Return which texts get other labels from the n-grams than from the whole model, [N]."""
-    same = answers(ngrams, thresholds) == answers(whole, thresholds)
-    differs: np.ndarray = ~same.reshape(len(ngrams), -1).all(axis=1)
-    return differs

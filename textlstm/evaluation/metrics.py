@@ -153,23 +153,11 @@ def _of_several(
     }
 
 
-def _rows(
-    names: Sequence[str],
-    precision: np.ndarray,
-    recall: np.ndarray,
-    f1: np.ndarray,
-    support: np.ndarray,
-) -> dict[str, dict[str, Any]]:
-    """Return the figures of each label, all arguments [C]."""
-    return {
-        name: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": int(support[i]),
-        }
-        for i, name in enumerate(names)
-    }
+def _rows(names: Sequence[str], *figures: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return precision, recall, F1 and support of each label, all [C], by its name."""
+    keys = ("precision", "recall", "f1", "support")
+    table = zip(*(figure.tolist() for figure in figures), strict=True)
+    return {name: dict(zip(keys, row, strict=True)) for name, row in zip(names, table, strict=True)}
 
 
 def expected_calibration_error(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.markdown import bullets, code, encodable, table
 from textlstm.classifier.model_folder import current_versions
 from textlstm.evaluation.cascade import Cascade
@@ -60,27 +61,20 @@ class OnnxReport:
     agreement: float | None = None
 
 
-def onnx_card(
-    name: str,
-    tokenizer: TextTokenizer,
-    report: OnnxReport,
-    *,
-    multi_label: bool = False,
-    cascade: Cascade | None = None,
-) -> str:
+def onnx_card(name: str, classifier: TextClassifier, report: OnnxReport) -> str:
     """Write the README.
 
     Args:
         name: of the folder.
-        tokenizer: the model's; its truncation becomes a line of the code.
+        classifier: the model.
         report: the measurements.
-        multi_label: whether a text may have any number of labels.
-        cascade: when the n-grams alone label a text, if they may.
 
     Returns:
         Markdown with a block of Python that needs only onnxruntime, tokenizers and numpy, and
         with a cascade another one that goes on from it.
     """
+    tokenizer, cascade = classifier.tokenizer, classifier.cascade
+    multi_label = classifier.multi_label
     packages = {name: version(name) for name in ("onnx", "onnxruntime")}
     parts = [
         f"# {code(name)}",

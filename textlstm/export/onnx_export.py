@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +40,7 @@ from textlstm.export.parity import (
 )
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.nn.probabilities import answers
+from textlstm.nn.probabilities import differing
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +92,16 @@ def export_onnx(
             "measure how much"
         )
     folder = Path(folder)
-    _require_free(folder, overwrite=overwrite)
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(f"{folder} exists: pass overwrite to replace it, or another name")
+    require_replaceable(folder, FILES)
     model = plain_copy(classifier.model)
     threads = torch.get_num_threads()
     content = build_graph(model).SerializeToString()
     session = OnnxSession(content, threads=threads)
-    parity = compare(model, session, tokens=_gate_tokens(model.lstm))
+    cost = sum(weight.numel() for weight in model.lstm.parameters())
+    tokens = round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))  # fewer for a larger network
+    parity = compare(model, session, tokens=tokens)
     require_parity(parity, "ONNX model")
     logger.info(
         "the ONNX model is equal to the network: largest difference %.1e on %d texts",
@@ -107,17 +110,18 @@ def export_onnx(
     )
     report = OnnxReport(parity, threads, data_name)
     if data is not None:
-        texts = _encode(classifier, data)
-        probabilities, figures = _measure(session, texts, data.labels, classifier)
-        before = replace(figures, size=len(content))
+        encoded = map(classifier.tokenizer.encode_batch, data.texts())
+        texts = EncodedTexts.from_batches(encoded)
+        if not len(texts):
+            raise DataError("the data to measure on has no texts: choose another split or file")
+        probabilities, before = _measure(content, session, texts, data.labels, classifier)
         report = replace(report, texts=len(texts), float32=before)
         if quantize:
             content = build_graph(model, int8=True).SerializeToString()
             session = OnnxSession(content, threads=threads)
             require_independence(session, model.embedding.num_embeddings)
-            found, figures = _measure(session, texts, data.labels, classifier)
-            after = replace(figures, size=len(content))
-            agreement = _agreement(found, probabilities, classifier.thresholds)
+            found, after = _measure(content, session, texts, data.labels, classifier)
+            agreement = 1 - float(differing(found, probabilities, classifier.thresholds).mean())
             report = replace(report, int8=after, agreement=agreement)
             _report(len(texts), agreement, before, after)
     cascade = classifier.cascade
@@ -131,14 +135,7 @@ def export_onnx(
         write_text(temporary / SETTINGS, json.dumps(classifier.settings.to_dict(), indent=1))
         if classifier.thresholds is not None:
             write_text(temporary / THRESHOLDS, json.dumps(list(classifier.thresholds)))
-        card = onnx_card(
-            folder.resolve().name,
-            classifier.tokenizer,
-            report,
-            multi_label=classifier.multi_label,
-            cascade=cascade,
-        )
-        write_text(temporary / CARD, card)
+        write_text(temporary / CARD, onnx_card(folder.resolve().name, classifier, report))
     return report
 
 
@@ -176,31 +173,14 @@ def require_independence(session: OnnxSession, vocab_size: int) -> None:
         )
 
 
-def _require_free(folder: Path, *, overwrite: bool) -> None:
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder} exists: pass overwrite to replace it, or another name")
-    require_replaceable(folder, FILES)
-
-
-def _gate_tokens(lstm: torch.nn.Module) -> int:
-    """Return the number of tokens to compare on, fewer for a larger network."""
-    cost = sum(weight.numel() for weight in lstm.parameters())
-    return round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))
-
-
-def _encode(classifier: TextClassifier, data: LabelledSplit) -> EncodedTexts:
-    texts = EncodedTexts.from_batches(
-        classifier.tokenizer.encode_batch(batch) for batch in data.texts()
-    )
-    if not len(texts):
-        raise DataError("the data to measure on has no texts: choose another split or file")
-    return texts
-
-
 def _measure(
-    session: OnnxSession, texts: EncodedTexts, labels: np.ndarray, classifier: TextClassifier
+    content: bytes,
+    session: OnnxSession,
+    texts: EncodedTexts,
+    labels: np.ndarray,
+    classifier: TextClassifier,
 ) -> tuple[np.ndarray, Measured]:
-    """Return probabilities [N, C] and their figures, without the size."""
+    """Return probabilities [N, C] and their figures."""
     from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow to import
 
     names = classifier.labels
@@ -212,14 +192,8 @@ def _measure(
         _, probabilities[rows] = session(ids, lengths)
         seconds += time.perf_counter() - began
     metrics = evaluate_probabilities(labels, probabilities, names, thresholds=classifier.thresholds)
-    figures = Measured(metrics["accuracy"], metrics["macro_f1"], len(texts) / max(seconds, 1e-9))
-    return probabilities, figures
-
-
-def _agreement(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> float:
-    """Return the share of texts that get the same labels from probabilities [N, C]."""
-    same = answers(one, thresholds) == answers(other, thresholds)
-    return float(same.reshape(len(one), -1).all(axis=1).mean())
+    speed = len(texts) / max(seconds, 1e-9)
+    return probabilities, Measured(metrics["accuracy"], metrics["macro_f1"], speed, len(content))
 
 
 def _report(texts: int, agreement: float, before: Measured, after: Measured) -> None:

@@ -59,6 +59,13 @@ def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np
     return reached
 
 
+def differing(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
+    """Return which texts get different labels from two tables of probabilities, bool [N]."""
+    same = answers(one, thresholds) == answers(other, thresholds)
+    differ: np.ndarray = ~same.reshape(len(one), -1).all(axis=1)
+    return differ
+
+
 def certainty(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
     """Return how certain probabilities are of the labels that `answers` returns.
 

@@ -105,15 +105,7 @@ class CrossValidation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        return {
-            "source": self.source,
-            "fingerprint": self.fingerprint,
-            "labels": list(self.labels),
-            "folds": self.folds,
-            "settings": self.settings.to_dict(),
-            "summary": self.summary(),
-            "results": [dataclasses.asdict(fold) for fold in self.results],
-        }
+        return {**dataclasses.asdict(self), "summary": self.summary()}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> CrossValidation:
