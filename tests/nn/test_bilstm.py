@@ -281,3 +281,11 @@ def test_initial_states_of_another_shape_are_refused():
     wrong = torch.zeros(4, 3, 6)
     with pytest.raises(ConfigError, match=r"h_0 of shape \(4, 3, 6\): must be \(4, 2, 6\)"):
         make()(x, lengths, (wrong, wrong))
+
+
+def test_gradients_in_evaluation_mode_take_the_dense_path_where_cudnn_has_none():
+    elsewhere = BiLSTM(3, 2).to("meta")  # like a GPU: not the CPU
+    assert elsewhere.train().path == "packed"
+    assert elsewhere.eval().path == "dense"
+    with torch.no_grad():
+        assert elsewhere.path == "packed"

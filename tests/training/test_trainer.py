@@ -29,11 +29,11 @@ from tiny_training import (
 from torch import nn
 
 from textlstm.config import SCHEDULES, ModelConfig
-from textlstm.data.encoded import EncodedTexts, collate, train_batches
+from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, train_batches
 from textlstm.errors import ConfigError, DataError, ModelFolderError, TrainingError
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.training import trainer as trainer_module
+from textlstm.training import loop as loop_module
 from textlstm.training.checkpoint import load_checkpoint, save_checkpoint
 from textlstm.training.observer import Observer
 from textlstm.training.schedule import Schedule
@@ -365,7 +365,7 @@ def test_when_the_time_is_over_the_unfinished_epoch_is_judged_and_can_be_resumed
         def on_step(self, step, epoch, loss, texts):
             Clock.now += 60.0
 
-    monkeypatch.setattr(trainer_module.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(loop_module.time, "monotonic", lambda: Clock.now)
     folder = tmp_path / "short"
     result = trainer(folder, max_minutes=8.0, observer=Clock()).run()
     assert (result.reason, result.steps) == ("max minutes", 8)
@@ -382,7 +382,7 @@ def test_when_the_time_is_over_the_unfinished_epoch_is_judged_and_can_be_resumed
 
 def test_each_step_uses_the_rate_of_the_schedule_and_a_clipped_gradient(monkeypatch):
     seen = []
-    make = trainer_module.make_optimizer
+    make = loop_module.make_optimizer
 
     def watched(model, config):
         optimizer = make(model, config)
@@ -394,7 +394,7 @@ def test_each_step_uses_the_rate_of_the_schedule_and_a_clipped_gradient(monkeypa
         optimizer.register_step_pre_hook(look)
         return optimizer
 
-    monkeypatch.setattr(trainer_module, "make_optimizer", watched)
+    monkeypatch.setattr(loop_module, "make_optimizer", watched)
     trainer(epochs=2, clip_norm=0.01).run()
     schedule = Schedule("one-cycle", 0.05, 12)
     assert [rate for rate, _ in seen] == [schedule.rate(step) for step in range(12)]
@@ -480,19 +480,19 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path, ch
 
 def test_other_labels_of_the_same_texts_are_noticed(tmp_path):
     trainer(tmp_path, epochs=1).run()
-    turned = trainer_module.LabelledTexts(TRAIN.texts, 1 - TRAIN.labels)
+    turned = LabelledTexts(TRAIN.texts, 1 - TRAIN.labels)
     with pytest.raises(TrainingError, match="train labels"):
         trainer(tmp_path, epochs=1, train=turned).resume()
 
 
 def weighted(labels, weight):
-    return trainer_module.LabelledTexts(TRAIN.texts, labels, np.asarray(weight, np.float64))
+    return LabelledTexts(TRAIN.texts, labels, np.asarray(weight, np.float64))
 
 
 def test_texts_count_by_their_weights():
     same = EncodedTexts.from_batches([(np.full(40, 3, np.int32), np.ones(40, np.int64))])
     labels = np.arange(40) % 2
-    train = trainer_module.LabelledTexts(same, labels, np.where(labels == 1, 9.0, 1.0))
+    train = LabelledTexts(same, labels, np.where(labels == 1, 9.0, 1.0))
     shares = []
 
     class Look(Observer):
@@ -530,7 +530,7 @@ def test_the_figures_on_validation_weigh():
         return trainer(epochs=1, validation=validation).run().history[0]
 
     weights = np.where(VALIDATION.labels == 1, 5.0, 1.0)
-    judged = record(trainer_module.LabelledTexts(VALIDATION.texts, VALIDATION.labels, weights))
+    judged = record(LabelledTexts(VALIDATION.texts, VALIDATION.labels, weights))
     plain = record(VALIDATION)
     assert judged["train_loss"] == plain["train_loss"]
     assert judged["validation_loss"] != plain["validation_loss"]

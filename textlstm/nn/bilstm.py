@@ -69,12 +69,15 @@ class BiLSTM(nn.LSTM):
     def path(self) -> str:
         """The implementation that `forward` uses: 'dense' or 'packed'.
 
-        By default dense on a CPU and packed (cuDNN) on a GPU. Set it to force one, or to
-        'auto' to restore the default.
+        By default dense on a CPU and packed (cuDNN) on a GPU, but for gradients in evaluation
+        mode. Set it to force one, or to 'auto' to restore the default.
         """
         if self._path != "auto":
             return self._path
-        return "dense" if self.weight_ih_l0.device.type == "cpu" else "packed"
+        if self.weight_ih_l0.device.type == "cpu":
+            return "dense"
+        # cuDNN has no gradient for a packed LSTM in evaluation mode, which an explanation wants
+        return "packed" if self.training or not torch.is_grad_enabled() else "dense"
 
     @path.setter
     def path(self, value: str) -> None:

@@ -6,7 +6,8 @@
 - `pretrained`: training from word vectors
 - `fit`: encoded texts to a trained and evaluated network
 - `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression
-- `trainer`: the loop: steps, epochs, validation, checkpoints, resume
+- `loop`: steps, epochs, checkpoints, resume: of any training
+- `trainer`: the loop of a classifier, with its gradients and validation
 - `gradients`: the gradients of a batch, of which each process computes a part
 - `optimizer`: AdamW, and its step over the rows that a batch read
 - `schedule`: learning rate schedule and early stopping
