@@ -99,9 +99,7 @@ def export_onnx(
     threads = torch.get_num_threads()
     content = build_graph(model).SerializeToString()
     session = OnnxSession(content, threads=threads)
-    cost = sum(weight.numel() for weight in model.lstm.parameters())
-    tokens = round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))  # fewer for a larger network
-    parity = compare(model, session, tokens=tokens)
+    parity = compare(model, session, tokens=_gate_tokens(model.lstm))
     require_parity(parity, "ONNX model")
     logger.info(
         "the ONNX model is equal to the network: largest difference %.1e on %d texts",
@@ -171,6 +169,12 @@ def require_independence(session: OnnxSession, vocab_size: int) -> None:
             f"the int8 model changes a logit by {difference:.2g} in another batch, so "
             "nothing was written: export without quantize, or update onnxruntime"
         )
+
+
+def _gate_tokens(lstm: torch.nn.Module) -> int:
+    """Return the number of tokens to compare on, fewer for a larger network."""
+    cost = sum(weight.numel() for weight in lstm.parameters())
+    return round(_GATE_TOKENS * min(1.0, _DEFAULT_COST / cost))
 
 
 def _measure(
