@@ -45,18 +45,39 @@ def test_ids_are_those_of_the_tokens_in_the_vocabulary(kind):
     assert UNK_ID in expected
 
 
-@settings(max_examples=300)
+@pytest.mark.parametrize("few", [0, 100], ids=["many texts", "few texts"])
+@settings(max_examples=200)
 @given(st.lists(ANY_TEXT, max_size=4))
-def test_a_batch_reads_as_the_plain_tokenizers_library_reads_its_json(texts):
+def test_a_batch_reads_as_the_plain_tokenizers_library_reads_its_json(few, texts):
     for kind, trained in TRAINED.items():
         plain = PLAIN[kind]
         expected = [
             [UNK_ID] if not text or text.isspace() else plain.encode(text).ids or [UNK_ID]
             for text in texts
         ]
-        ids, lengths = trained.encode_batch(texts)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tokenizer_module, "_FEW", few)
+            ids, lengths = trained.encode_batch(texts)
+        assert ids.dtype == np.int32
         assert ids.tolist() == list(chain.from_iterable(expected)), kind
         assert lengths.tolist() == [len(one) for one in expected], kind
+
+
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_many_texts_are_truncated_as_each_alone_and_in_any_number_of_threads(
+    kind, truncation, monkeypatch
+):
+    trained = train(kind, max_length=7, truncation=truncation)
+    texts = ["", *TEXTS, " \t", "a", *(text * 3 for text in TEXTS), "\x1c", "great film"] * 4
+    alone = [trained.encode(text) for text in texts]
+    assert {7} < {len(ids) for ids in alone}
+    monkeypatch.setattr(tokenizer_module, "_TEXTS_AT_ONCE", 17)
+    for threads in (1, 3):
+        ids, lengths = train(kind, max_length=7, truncation=truncation).encode_batch(
+            texts, threads=threads
+        )
+        assert lengths.tolist() == [len(one) for one in alone]
+        assert ids.tolist() == list(chain.from_iterable(alone))
 
 
 @given(ANY_TEXT)

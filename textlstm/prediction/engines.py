@@ -61,10 +61,14 @@ class TorchEngine:
         self._batch_size = batch_size
         self._place = place
         self._shortcut = classifier.shortcut(cascade)
+        import torch
+
+        self._threads = place[1] if place else torch.get_num_threads()
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Return the token ids of texts."""
-        return EncodedTexts.from_batches([self._classifier.tokenizer.encode_batch(texts)])
+        encoded = self._classifier.tokenizer.encode_batch(texts, threads=self._threads)
+        return EncodedTexts.from_batches([encoded])
 
     def predict(self, texts: EncodedTexts) -> Predicted:
         """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
@@ -78,13 +82,12 @@ class TorchEngine:
         import torch
 
         classifier = self._classifier
-        device, threads = self._place or (str(classifier.device), torch.get_num_threads())
         return {
             "model": classifier.fingerprint(),
             "textlstm": __version__,
             "torch": torch.__version__,
-            "device": device,
-            "threads": threads,
+            "device": self._place[0] if self._place else str(classifier.device),
+            "threads": self._threads,
         }
 
 
@@ -116,7 +119,8 @@ class OnnxEngine:
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Return the token ids of texts."""
-        return EncodedTexts.from_batches([self._model.tokenizer.encode_batch(texts)])
+        encoded = self._model.tokenizer.encode_batch(texts, threads=self._threads)
+        return EncodedTexts.from_batches([encoded])
 
     def predict(self, texts: EncodedTexts) -> Predicted:
         """Return the probabilities of N texts, and which of them the n-grams alone predicted."""

@@ -66,6 +66,8 @@ class Rules(NamedTuple):
             of the parts, in order, are those of the whole.
         guarded: whether a text could contain the token `<pad>`, which must not become padding.
         decoder: joins tokens into a text, where a space between them is not enough.
+        breaks: where `pieces` are what white space separates, a pattern of what else separates
+            them; '' for nothing else. Pieces may then have white space in them that is not ASCII.
     """
 
     normalizers: tuple[normalizers.Normalizer, ...]
@@ -74,6 +76,7 @@ class Rules(NamedTuple):
     cut: re.Pattern[str]
     guarded: bool = False
     decoder: decoders.Decoder | None = None
+    breaks: str | None = None
 
 
 def rules_of(kind: str) -> Rules:
@@ -162,6 +165,7 @@ def _word() -> Rules:
         (pre_tokenizers.Split(Regex(_WORD), "removed", invert=True),),
         _without_breaks(_BREAK),
         _CUT_AT_SPACE,
+        breaks=_BREAK,
     )
 
 
@@ -182,11 +186,12 @@ def _basic_english() -> Rules:
         _without_breaks(_BASIC_BREAK),
         _CUT_AT_SPACE,
         guarded=True,
+        breaks=_BASIC_BREAK,
     )
 
 
 def _whitespace() -> Rules:
-    return Rules((), (_split_at_space(),), str.split, _CUT_AT_SPACE, guarded=True)
+    return Rules((), (_split_at_space(),), str.split, _CUT_AT_SPACE, guarded=True, breaks="")
 
 
 def _char() -> Rules:
@@ -205,6 +210,7 @@ def _marked_words() -> Rules:
         _without_breaks(_BREAK),
         _CUT_AT_SPACE,
         decoder=decoders.Metaspace(prepend_scheme="always", split=False),
+        breaks=_BREAK,
     )
 
 
@@ -215,6 +221,7 @@ def _wordpiece() -> Rules:
         _without_breaks(_BREAK),
         _CUT_AT_SPACE,
         decoder=decoders.WordPiece(prefix=CONTINUATION),
+        breaks=_BREAK,
     )
 
 
