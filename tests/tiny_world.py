@@ -30,7 +30,7 @@ from textlstm.config import ModelConfig, TrainSettings
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.nn.device import seed_everything
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.checkpoint import load_checkpoint
 from textlstm.training.distributed import ALONE, World, join

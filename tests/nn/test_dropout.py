@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from textlstm.nn.dropout import dropout
+from textlstm.nn.layers import dropout
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.9])

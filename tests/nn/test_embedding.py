@@ -6,7 +6,7 @@ Shapes: V vocabulary, E embedding.
 import torch
 from torch import nn
 
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 
 
 def pair(rows=12, size=5):

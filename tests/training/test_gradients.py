@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.data.encoded import LabelledTexts, collate
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import TextLoss, make_loss
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from textlstm.config import ModelConfig, TrainingConfig
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training import optimizer as optimizer_module
 from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate, unique_rows

@@ -218,8 +218,7 @@ def name_columns(config: PredictionConfig, columns: Sequence[str]) -> Prediction
 
 
 def _names(config: PredictionConfig) -> tuple[str, str]:
-    named = name_columns(config, ())
-    return str(named.output_column), str(named.score_column)
+    return config.output_column or "label", config.score_column or "score"
 
 
 def choose_texts(

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from textlstm.io.formats import first_line
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """A cell with no Python value, such as a date after the year 9999."""
-
-    reason: str
 
 
 def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
@@ -33,15 +25,15 @@ def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
     columns = [cells_of(column) for column in batch.columns]
     for row in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
         bad = [
-            f"column {name!r} cannot be read: {value.reason}"
+            f"column {name!r} cannot be read: {first_line(value)}"
             for name, value in zip(names, row, strict=True)
-            if type(value) is _Unreadable
+            if isinstance(value, Exception)
         ]
         yield ({}, bad[0]) if bad else (dict(zip(names, row, strict=True)), None)
 
 
 def cells_of(column: Any) -> list[Any]:
-    """Return the values of an Arrow array, with an `_Unreadable` where a cell has none.
+    """Return the values of an Arrow array, with an exception where a cell has none.
 
     Single-precision numbers are those with the fewest digits that read back equal: 3.3 rather
     than 3.299999952316284.
@@ -70,4 +62,4 @@ def _cell(scalar: Any) -> Any:
     try:
         return scalar.as_py()
     except (ValueError, OverflowError) as error:
-        return _Unreadable(first_line(error))
+        return error  # such as a date after the year 9999

@@ -2,9 +2,7 @@
 
 - `bilstm`: the bidirectional LSTM over true lengths
 - `network`: embedding, LSTM, pooling and linear layer
-- `pooling`: the states of a text to one vector
-- `embedding`: a lookup whose backward pass costs what the batch has, not the vocabulary
-- `dropout`: dropout with one random byte per number
+- `layers`: an embedding with sparse gradients, a cheap dropout, pooling
 - `ngrams`: the linear model of n-grams beside the LSTM
 - `loss`: cross entropy with class weights and label smoothing
 - `probabilities`: logits to probabilities to labels

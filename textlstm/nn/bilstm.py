@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textlstm.errors import ConfigError, require_choice
-from textlstm.nn.dropout import dropout
+from textlstm.nn.layers import dropout
 
 States = tuple[Tensor, Tensor]
 PATHS = ("auto", "dense", "packed")

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
 from textlstm.nn.bilstm import BiLSTM
-from textlstm.nn.dropout import dropout
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import Pooling, RowEmbedding, dropout
 from textlstm.nn.ngrams import NgramLinear
-from textlstm.nn.pooling import Pooling
 
 PAD_ID = 0
 UNK_ID = 1

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.data.encoded import LabelledTexts, collate
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.network import BiLSTMClassifier, Branched
 from textlstm.nn.probabilities import probabilities_of

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from textlstm.config import TrainingConfig
-from textlstm.nn.embedding import RowEmbedding
+from textlstm.nn.layers import RowEmbedding
 
 
 def update_rows(optimizer: AdamW, args: Any, kwargs: Any) -> None:

@@ -1,0 +1,139 @@
+"""The layers beside the LSTM: a sparse embedding, a cheap dropout, pooling.
+
+The embedding's gradient and optimizer step cost what the batch has, not the vocabulary: a batch of
+short texts holds some hundred of 30,000 tokens, and the dense gradient of the whole table, its
+norm, and the optimizer's pass over every row cost more than the rest of a fast step. Here the
+gradient is a sparse tensor of the rows that were read, each once.
+
+The mask of the dropout costs a CPU one random byte a number. `torch.nn.functional.dropout` draws
+each mask bit as a number of its own (about 7 ns on a CPU); beside a fast LSTM that is a sixth of
+a training step. Eight mask bytes from each 64-bit draw cost an eighth of that.
+
+Shapes: B batch, T time (tokens), H hidden, D directions, F = D*H, V vocabulary, E embedding,
+K rows read, N tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+_LEVELS = 256  # values of a byte: the share dropped is a multiple of 1/256
+
+
+class RowEmbedding(nn.Embedding):
+    """An `nn.Embedding` whose sparse gradient holds each row that was read once, padding never.
+
+    The gradient is dense, for any optimizer, until `sparse` is set, as `make_optimizer` does.
+    """
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look ids up: int64 of any shape [...] gives [..., E]."""
+        if not (self.sparse and self.weight.requires_grad and torch.is_grad_enabled()):
+            return nn.functional.embedding(ids, self.weight, self.padding_idx)
+        found = _LookUp.apply(self.weight, ids, self.padding_idx)  # type: ignore[no-untyped-call]
+        return cast(Tensor, found)
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, padding: int) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.shape, ctx.padding = weight.shape, padding
+        return nn.functional.embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (ids,) = ctx.saved_tensors
+        rows, places = torch.unique(ids, return_inverse=True)  # [K] ascending, [...]
+        values = gradient.new_zeros(len(rows), ctx.shape[1])  # [K, E]
+        values.index_add_(0, places.flatten(), gradient.reshape(-1, ctx.shape[1]))
+        true = rows != ctx.padding
+        rows, values = rows[true], values[true]
+        sparse = torch.sparse_coo_tensor(
+            rows[None], values, ctx.shape, is_coalesced=True, check_invariants=False
+        )
+        return sparse, None, None
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Zero a random share of the numbers and scale up the rest (Srivastava et al. 2014).
+
+    On a CPU the share is rounded to a multiple of 1/256, and the scale belongs to the rounded
+    share, so that the expectation is kept exactly.
+
+    Args:
+        x: any float tensor.
+        share: the share to drop, 0 to 1.
+        training: False gives `x` itself.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+    """
+    if not training or not share:
+        return x
+    dropped = round(share * _LEVELS)
+    if x.device.type != "cpu" or not 0 < dropped < _LEVELS:
+        return nn.functional.dropout(x, share)
+    count = x.numel()
+    words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
+    draws = words.view(torch.uint8)[:count].view(x.shape)
+    kept = (draws >= dropped).to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+    return x * kept
+
+
+class Pooling(nn.Module):
+    """States of a text's true tokens to one vector.
+
+    Args:
+        kind: 'final' (the forward state at the true last token and the backward state at the
+            first), 'max', 'mean' or 'attention' (a learned score per token, softmax over the
+            text; after Yang et al. 2016).
+        features: numbers per token, F = D*H.
+    """
+
+    def __init__(self, kind: str, features: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            self.hidden = nn.Linear(features, features)
+            self.score = nn.Linear(features, 1, bias=False)
+
+    @property
+    def any_order(self) -> bool:
+        """Whether each direction is pooled by itself, in the order in which it reads."""
+        return self.kind != "attention"
+
+    def forward(self, states: Sequence[Tensor], lengths: Tensor) -> Tensor:
+        """Pool.
+
+        Args:
+            states: if `any_order`, those of each direction as `BiLSTM.scan` gives them, D of
+                [B, T, H]; else one [B, T, F] in the texts' order.
+            lengths: true tokens of each text, int64 [B].
+
+        Returns:
+            One fp32 vector per text, [B, F].
+        """
+        lengths = lengths.to(states[0].device)
+        if self.kind == "final":
+            rows = torch.arange(lengths.shape[0], device=lengths.device)  # len() can't be exported
+            return torch.cat([part[rows, lengths - 1].float() for part in states], dim=1)  # [B, F]
+        steps = torch.arange(states[0].shape[1], device=lengths.device)
+        outside = (steps >= lengths[:, None])[:, :, None]  # [B, T, 1]
+        if self.kind == "max":
+            parts = [part.masked_fill(outside, -torch.inf).amax(dim=1).float() for part in states]
+            return torch.cat(parts, dim=1)  # [B, F]
+        if self.kind == "mean":
+            parts = [
+                part.masked_fill(outside, 0.0).sum(dim=1, dtype=torch.float32) for part in states
+            ]
+            return torch.cat(parts, dim=1) / lengths[:, None]  # [B, F]
+        (output,) = (part.float() for part in states)  # [B, T, F]
+        scores = self.score(torch.tanh(self.hidden(output)))  # [B, T, 1]
+        weights = scores.masked_fill(outside, -torch.inf).softmax(dim=1)
+        pooled: Tensor = (weights * output).sum(dim=1)  # [B, F]
+        return pooled
