@@ -21,6 +21,7 @@ _HOMES = {
     "TrainSettings": "config",
     "Vocabulary": "text.vocabulary",
     "cross_validate": "training.crossval",
+    "distill": "training.distill",
     "load_corpus": "data.corpus",
     "train": "training.train",
 }
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from textlstm.text.vocabulary import Vocabulary as Vocabulary
     from textlstm.training.crossval import CrossValidation as CrossValidation
     from textlstm.training.crossval import cross_validate as cross_validate
+    from textlstm.training.distill import distill as distill
     from textlstm.training.train import train as train
 
 

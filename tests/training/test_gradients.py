@@ -22,8 +22,10 @@ DRY = dict.fromkeys(("word_dropout", "embedding_dropout", "dropout", "output_dro
 class Two(World):
     """The first of two processes; the other has read some rows and adds 1 to every number."""
 
+    def __new__(cls, rows):
+        return super().__new__(cls, 0, 2)
+
     def __init__(self, rows):
-        super().__init__(0, 2)
         self.__dict__["rows"] = torch.tensor(rows, dtype=torch.int64)
         self.__dict__["messages"] = 0
 

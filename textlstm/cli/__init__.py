@@ -4,8 +4,8 @@
 - `console`: log lines and progress on stderr
 - `paths`: missing files and models reported before anything heavy is imported
 - `model`: the argument MODEL
-- `train`, `evaluate`, `crossval`, `predict`, `calibrate`, `explain`, `export`, `inspect`, `vocab`,
-  `vectors`, `config`, `completion`: a command each
+- `train`, `distill`, `evaluate`, `crossval`, `predict`, `calibrate`, `explain`, `export`,
+  `inspect`, `vocab`, `vectors`, `config`, `completion`: a command each
 - `train_options`, `settings_file`: the options of a training, and their TOML file
 - `progress`: the progress of a training
 

@@ -17,6 +17,7 @@ ERROR_CODE = 2
 
 COMMANDS = {
     "train": "train a classifier",
+    "distill": "train a small classifier on the probabilities of a larger one",
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",
     "predict": "label texts",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,43 +56,60 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
+
+    def begin(**options: Any) -> None:
+        from textlstm.training.train import train
+
+        train(
+            arguments.data,
+            arguments.out,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            finish=arguments.finish,
+            **options,
+        )
+
+    return run_training(arguments.out, lambda: _options(arguments), begin)
+
+
+def run_training(
+    out: str, read_options: Callable[[], dict[str, Any]], begin: Callable[..., object]
+) -> int:
+    """Train, say how to go on, and return the exit code.
+
+    Args:
+        out: the model folder.
+        read_options: returns the options of the training; its errors are told once.
+        begin: trains, with these options and `observer`.
+    """
     rank = read_rank()
     try:
-        options = _options(arguments)
+        options = read_options()
     except TextLSTMError as error:
         if rank.is_main:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
-    from textlstm.training.train import train
 
     command = "textlstm" if rank.size == 1 else "torchrun ... -m textlstm"
-    out = shlex.quote(arguments.out)
+    folder, out = out, shlex.quote(out)
     resume = f"to resume: {command} train --resume --out {out}"
     keep_freed_memory()
     try:
         # one of several processes, which waits for the others, would ignore SIGTERM
         with messages(shown=rank.is_main), term_as_interrupt(wanted=rank.size == 1):
-            train(
-                arguments.data,
-                arguments.out,
-                resume=arguments.resume,
-                overwrite=arguments.overwrite,
-                finish=arguments.finish,
-                observer=Progress() if rank.is_main else None,
-                **options,
-            )
+            begin(observer=Progress() if rank.is_main else None, **options)
     except KeyboardInterrupt as stop:
         if rank.is_main:
-            if _is_unfinished(arguments):
+            if _is_unfinished(folder):
                 say(f"for a model of the best epoch so far: {command} train --finish --out {out}")
-            say(resume if _is_unfinished(arguments) else "interrupted")
+            say(resume if _is_unfinished(folder) else "interrupted")
         return interrupt_code(stop)
     if not rank.is_main:
         return 0
-    say(f"the model is in {Path(arguments.out)}")
-    if _is_unfinished(arguments):
+    say(f"the model is in {Path(folder)}")
+    if _is_unfinished(folder):
         say("--max-minutes are over; the model is of the best epoch so far")
         say(f"to end the run with it: {command} train --finish --out {out}")
         say(resume)
@@ -111,7 +129,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return read_train_options(arguments)
 
 
-def _is_unfinished(arguments: argparse.Namespace) -> bool:
+def _is_unfinished(folder: str) -> bool:
     from textlstm.training.run_folder import RunFolder
 
-    return RunFolder(arguments.out).is_unfinished()
+    return RunFolder(folder).is_unfinished()

@@ -16,6 +16,8 @@
 - `observer`: what a run reports: callbacks and result
 - `distributed`: communication between the processes of one training
 - `launch`: the rank that `torchrun` gives a process
+- `teacher`: what other models say of the training texts
+- `distill`: a small model from the probabilities of a larger one
 - `crossval`: one run per fold, with mean and spread
 
 May import: every folder but `export`, `prediction` and `cli`.

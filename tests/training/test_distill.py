@@ -1,0 +1,79 @@
+"""A small model learns from a larger one, with its data and settings unless told otherwise."""
+
+import pytest
+from tiny_corpus import OPTIONS, rows, write_splits
+
+from textlstm import TextClassifier, distill, train
+from textlstm.cli import main
+from textlstm.errors import ConfigError
+from textlstm.training.distill import student_options
+
+pytestmark = pytest.mark.slow
+
+FAST = {"epochs": 2, "adversarial": 0.0, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_splits(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def teacher(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    train(data, folder, **{**OPTIONS, "tokenizer": "whitespace", "seed": 3, "ngrams": 1})
+    return folder
+
+
+def test_a_student_is_small_and_shares_the_rest_with_its_teacher(data, teacher, tmp_path):
+    student = distill(teacher, out=tmp_path / "small", **FAST)
+    own, settings = TextClassifier.load(teacher), student.settings
+    assert (settings.model.hidden_size, settings.model.num_layers) == (64, 1)
+    assert (settings.tokenizer.tokenizer, settings.training.seed) == ("whitespace", 3)
+    assert settings.model.ngrams == 1
+    assert student.record.source == own.record.source == str(data)
+    assert student.record.training["teacher"] == own.fingerprint()
+    assert TextClassifier.load(tmp_path / "small").fingerprint() == student.fingerprint()
+
+
+def test_options_data_and_several_teachers_can_be_passed(data, teacher):
+    own = TextClassifier.load(teacher)
+    texts, labels = zip(*rows(60, seed=5), strict=True)
+    student = distill([own, own], (texts, labels), hidden_size=8, tokenizer="word", **FAST)
+    assert student.settings.model.hidden_size == 8
+    assert student.settings.tokenizer.tokenizer == "word"
+    assert student.record.training["teacher"] == f"{own.fingerprint()}, {own.fingerprint()}"
+    with pytest.raises(ConfigError, match="distill needs a model"):
+        distill([], data)
+
+
+def test_a_validation_file_that_is_gone_is_left_out(data, teacher, tmp_path):
+    from dataclasses import replace
+
+    settings = TextClassifier.load(teacher).settings
+    own = replace(settings.data, validation=str(tmp_path / "gone.csv"), test=str(data))
+    found = student_options(replace(settings, data=own))
+    assert "validation" not in found
+    assert found["test"] == str(data)
+
+
+def test_the_command_trains_a_student_that_can_be_resumed(data, teacher, tmp_path, capsys):
+    (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n")
+    out = str(tmp_path / "small")
+    words = ["--epochs", "2", "--adversarial", "0", "--threads", "1", "--max-minutes", "0"]
+    words += ["--data", str(data), "--unlabeled", str(tmp_path / "more.csv")]
+    assert main(["distill", str(teacher), "--out", out, "--hidden-size", "8", *words]) == 0
+    assert f"to resume: textlstm train --resume --out {out}" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", out, "--max-minutes", "9"]) == 0
+    student = TextClassifier.load(out)
+    assert student.settings.model.hidden_size == 8
+    assert student.record.rows["unlabeled"] == 2
+
+
+def test_a_missing_model_or_file_is_told(teacher, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "small")]
+    assert main(["distill", str(tmp_path / "none"), *out]) == 2
+    assert "no such model folder" in capsys.readouterr().err
+    assert main(["distill", str(teacher), "--data", str(tmp_path / "x.csv"), *out]) == 2
+    assert "x.csv" in capsys.readouterr().err
+    assert not (tmp_path / "small").exists()

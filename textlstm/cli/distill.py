@@ -1,0 +1,64 @@
+"""textlstm distill."""
+
+from __future__ import annotations
+
+import argparse
+
+from textlstm.cli.paths import require_data, require_model
+from textlstm.cli.train import run_training
+from textlstm.cli.train_options import add_train_options, read_train_options
+
+_DESCRIPTION = """\
+Train a small classifier that learns from the probabilities of MODEL, or the mean of several, and
+from the labels of its data. Texts without labels (--unlabeled) make it learn more from MODEL.
+
+Data, tokenizer, pooling, n-grams and seed are those of MODEL, hidden_size is 64 and num_layers 1,
+unless options say otherwise. Like any training it is continued by
+textlstm train --resume --out DIR."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm distill MODEL [MODEL ...] --out DIR [OPTION ...]"
+    parser.description = _DESCRIPTION
+    parser.add_argument(
+        "model", nargs="+", metavar="MODEL", help="a model folder, or owner/name on the Hub"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="DATA",
+        help="what to train on, as for train (default: the data of MODEL)",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="the model folder, new or empty"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the model or run that DIR holds"
+    )
+    add_train_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit code."""
+
+    def options() -> dict[str, object]:
+        for name in arguments.model:
+            require_model(name)
+        require_data(arguments.data or [])
+        return read_train_options(arguments)
+
+    def begin(**given: object) -> None:
+        from textlstm.training.distill import distill
+
+        data = arguments.data
+        distill(
+            arguments.model,
+            data[0] if data and len(data) == 1 else data,
+            arguments.out,
+            overwrite=arguments.overwrite,
+            **given,  # type: ignore[arg-type]
+        )
+
+    return run_training(arguments.out, options, begin)

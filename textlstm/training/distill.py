@@ -1,0 +1,88 @@
+"""A small model that learns from the probabilities of a larger one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textlstm.classifier.classifier import TextClassifier
+from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
+from textlstm.data.corpus import Source
+from textlstm.errors import ConfigError
+from textlstm.options import documents
+from textlstm.training.observer import Observer
+from textlstm.training.train import train
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Model = str | os.PathLike[str] | TextClassifier
+
+_SMALL = {"hidden_size": 64, "num_layers": 1}
+# What a student shares with its teacher. The same rows are held out, since the teacher has
+# learned the others by heart.
+_SHARED = (
+    *("text_column", "label_column", "label_separator", "delimiter"),
+    *("dataset_config", "dataset_revision", "validation", "test"),
+    *("test_fraction", "validation_fraction", "seed"),
+    *("tokenizer", "vocab_size", "min_frequency", "max_length", "truncation"),
+    *("bidirectional", "pooling", "ngrams", "ngram_buckets"),
+)
+
+
+@documents(*TRAIN_PARTS.values())
+def distill(
+    model: Model | Sequence[Model],
+    source: Source | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    **options: Unpack[TrainOptions],
+) -> TextClassifier:
+    """Train a small classifier on the probabilities of a larger one, and on the labels.
+
+    Args:
+        model: the teacher: a classifier, a model folder or a name on the Hub; or a list of them,
+            whose mean is learned.
+        source: the data, as for `textlstm.train`; that of the teacher if not given.
+        out: the model folder; None keeps the model in memory only.
+        overwrite: replace the model or run in `out`.
+        observer: callbacks for steps and epochs.
+        **options: settings by name, listed below. By default data, tokenizer, pooling, n-grams
+            and seed are as the (first) teacher's, `hidden_size` is 64 and `num_layers` 1.
+
+    Returns:
+        The student.
+
+    Raises:
+        TextLSTMError: as `textlstm.train`.
+    """
+    models = [model] if isinstance(model, str | os.PathLike | TextClassifier) else list(model)
+    if not models:
+        raise ConfigError("distill needs a model to learn from: pass its folder")
+    first = models[0]
+    if not isinstance(first, TextClassifier):
+        first = TextClassifier.from_pretrained(os.fspath(first), device="cpu")
+    asked: dict[str, Any] = {**student_options(first.settings), **options, "teacher": models}
+    source = source if source is not None else first.record.source or None
+    return train(source, out, overwrite=overwrite, observer=observer, **asked)
+
+
+def student_options(settings: TrainSettings) -> dict[str, Any]:
+    """Return the options with which a student is trained by default.
+
+    Args:
+        settings: those of its teacher.
+
+    Returns:
+        Settings by name. A file that is no longer there is left out.
+    """
+    own = settings.to_options()
+    shared = {name: own[name] for name in _SHARED}
+    for name in ("validation", "test"):
+        if shared[name] is not None and not Path(shared[name]).exists():
+            del shared[name]
+    return {**shared, **_SMALL}
