@@ -9,8 +9,7 @@
 - `markdown`: tables and lists for cards
 - `hub`: model folders on the Hugging Face Hub
 - `fingerprint`: a network as plain bytes; the hash of everything that results depend on
-- `batched`: prediction in batches of like length side by side, without torch
-- `predictor`: encoded texts to probabilities, as a stream
+- `predictor`: encoded texts to probabilities, in batches side by side, as a stream
 - `calibrate`: the cascade, fitted on further texts
 - `explain`: the contribution of each word to a logit
 - `notebook`: HTML forms for notebooks

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.predictor import predict_branches
+from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.cascade import Cascade

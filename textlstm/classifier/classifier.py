@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textlstm.classifier.batched import BATCH_SIZE, Predicted
 from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.labelled import LabelledSplit, evaluate_model
 from textlstm.classifier.labelling import ENGINES
 from textlstm.classifier.notebook import probability_bars
-from textlstm.classifier.predictor import stream_predictions, stream_probabilities
+from textlstm.classifier.predictor import (
+    BATCH_SIZE,
+    Predicted,
+    stream_predictions,
+    stream_probabilities,
+)
 from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.errors import ConfigError

@@ -1,7 +1,9 @@
-"""Probabilities of encoded texts: a stream in, a stream out, constant memory.
+"""Probabilities of encoded texts: a stream in, a stream out, constant memory; no import of torch.
 
 Texts are sorted by length inside a bounded window, because batches of like length waste no
-work on padding; the order of the results is that of the texts.
+work on padding; the order of the results is that of the texts. Several batches are predicted side
+by side: an LSTM's products are small, and threads that share one wait for each other at every
+time step; a thread with its own batch never waits.
 
 Shapes: N rows, B batch, T time (tokens), C classes.
 """
@@ -9,25 +11,147 @@ Shapes: N rows, B batch, T time (tokens), C classes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from textlstm.classifier.batched import (
-    BATCH_SIZE,
-    WINDOW_ROWS,
-    Predicted,
-    predict_in_batches,
-    predict_in_cascade,
-)
-from textlstm.data.encoded import EncodedTexts
+from textlstm.data.encoded import EncodedTexts, collate_arrays, sorted_batches
 from textlstm.evaluation.cascade import Shortcut
-from textlstm.nn.device import mind_fork
-from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import to_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from textlstm.nn.network import BiLSTMClassifier
+
+T = TypeVar("T")
+
+_MOST = 8  # Python's lock slows more of them down: about an eighth of a short batch is Python
+_LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
+WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
+BATCH_SIZE = 64
+TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
+
+
+def predict_in_batches(
+    forward: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    texts: EncodedTexts,
+    classes: int,
+    *,
+    batch_size: int,
+    parallel: bool = True,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Predict texts in batches of like length.
+
+    Args:
+        forward: ids int64 [B, T] and lengths int64 [B] to probabilities, float32 [B, C]; called
+            in several threads at once if `parallel`.
+        texts: N encoded texts.
+        classes: C.
+        batch_size: texts per step.
+        parallel: whether the CPU threads predict batches side by side.
+        threads: how many, where torch does not compute; None divides torch's.
+
+    Returns:
+        Probabilities, float32 [N, C].
+    """
+    probabilities = np.empty((len(texts), classes), np.float32)  # [N, C]
+
+    def predict(rows: np.ndarray) -> None:
+        probabilities[rows] = forward(*collate_arrays(texts, rows))
+
+    for start in range(0, len(texts), WINDOW_ROWS):
+        window = texts.lengths[start : start + WINDOW_ROWS]
+        batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
+        tokens = len(batches[0]) * int(window.max())  # of the largest batch
+        most = TOKENS_AT_ONCE // tokens if parallel else 1
+        for_each(predict, batches, most=most, threads=threads)
+    return probabilities
+
+
+Predicted = tuple[np.ndarray, np.ndarray]
+"""Probabilities, float32 [N, C], and which texts the n-grams alone predicted, bool [N]."""
+
+
+def predict_in_cascade(
+    texts: EncodedTexts,
+    ngrams: Callable[[EncodedTexts], np.ndarray],
+    whole: Callable[[EncodedTexts], np.ndarray],
+    shortcut: Shortcut | None,
+) -> Predicted:
+    """Predict texts by the n-grams, and by the whole model where these are not certain.
+
+    Args:
+        texts: N encoded texts.
+        ngrams: encoded texts to probabilities by the n-grams alone, float32 [N, C].
+        whole: the same for the whole model.
+        shortcut: which texts are skipped; None for none.
+
+    Returns:
+        Probabilities, and which texts the n-grams alone predicted.
+    """
+    if shortcut is None or shortcut.least is None:
+        return whole(texts), np.zeros(len(texts), bool)
+    probabilities = ngrams(texts)  # [N, C]
+    skipped = shortcut.skips(probabilities)  # [N]
+    rest = np.flatnonzero(~skipped)
+    probabilities[rest] = whole(texts.take(rest))
+    return probabilities, skipped
+
+
+def for_each(
+    work: Callable[[T], None],
+    items: Sequence[T],
+    *,
+    most: int = _MOST,
+    threads: int | None = None,
+) -> None:
+    """Call a function with every item, in threads that share torch's CPU threads.
+
+    Args:
+        work: takes an item. Modes such as `torch.inference_mode` belong to a thread, so it has
+            to enter them itself.
+        items: with few items, or if torch has one thread, all are done in the calling thread.
+        most: the greatest number of items at once, for instance because of the memory they take.
+        threads: how many threads to use where torch does not compute; None divides torch's.
+
+    Raises:
+        Exception: what `work` raises; items that are not begun by then are skipped.
+    """
+    torch: Any = None
+    if threads is None:
+        import torch  # takes seconds, and ONNX Runtime does without
+
+        threads = torch.get_num_threads()
+    workers = min(threads, most, _MOST, len(items) // _LEAST_ITEMS)
+    if workers < 2:
+        for item in items:
+            work(item)
+        return
+    begun = threading.Barrier(workers + 1)
+
+    def begin() -> None:
+        if torch is not None:
+            torch.get_num_threads()  # a thread's first call sets its number to the process's
+            torch.set_num_threads(threads // workers)
+        begun.wait()
+
+    with ThreadPoolExecutor(workers, "textlstm-parallel", begin) as pool:
+        results = pool.map(work, items)
+        begun.wait()
+        if torch is not None:
+            torch.set_num_threads(threads)  # the workers have set that of later threads, too
+        try:
+            for _ in results:
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def predict_probabilities(
@@ -64,22 +188,15 @@ def predict_texts(
     Returns:
         Probabilities, and which texts the n-grams alone predicted.
     """
-    mind_fork()
-    device = model.linear.weight.device
 
     def predict(logits_of: Callable[..., Tensor], texts: EncodedTexts) -> np.ndarray:
-        @torch.inference_mode()
-        def forward(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-            logits = logits_of(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
-            return to_probabilities(logits, multi_label=model.multi_label)  # [B, C]
-
-        return predict_in_batches(
-            forward,
+        return _compute(
+            model,
             texts,
+            lambda *batch: to_probabilities(logits_of(*batch), multi_label=model.multi_label),
             model.linear.out_features,
-            batch_size=batch_size,
-            parallel=device.type == "cpu",
-        )
+            batch_size,
+        )  # [N, C]
 
     def ngram_logits(ids: Tensor, lengths: Tensor) -> Tensor:
         assert model.ngrams is not None
@@ -87,27 +204,48 @@ def predict_texts(
         logits: Tensor = model.ngrams(ids, lengths) * shortcut.scale  # [B, C]
         return logits
 
-    with _evaluating(model):
-        return predict_in_cascade(
-            texts, partial(predict, ngram_logits), partial(predict, model), shortcut
-        )
+    return predict_in_cascade(
+        texts, partial(predict, ngram_logits), partial(predict, model), shortcut
+    )
 
 
 def predict_branches(
     model: BiLSTMClassifier, texts: EncodedTexts, *, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
     """Return the logits of each branch, float32 [K, N, C]; arguments as for `predict_texts`."""
-    device, shape = model.linear.weight.device, (len(model.scales), model.linear.out_features)
+    shape = (len(model.scales), model.linear.out_features)
 
-    @torch.inference_mode()
-    def forward(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        logits = model.branches(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
-        return logits.float().cpu().transpose(0, 1).flatten(1).numpy()  # [B, K * C]
+    def logits(ids: Tensor, lengths: Tensor) -> np.ndarray:
+        found = model.branches(ids, lengths).float().cpu().transpose(0, 1)  # [B, K, C]
+        flat: np.ndarray = found.flatten(1).numpy()
+        return flat
 
-    size, parallel = shape[0] * shape[1], device.type == "cpu"
-    with _evaluating(model):
-        found = predict_in_batches(forward, texts, size, batch_size=batch_size, parallel=parallel)
+    found = _compute(model, texts, logits, shape[0] * shape[1], batch_size)  # [N, K * C]
     return np.ascontiguousarray(found.reshape(-1, *shape).transpose(1, 0, 2))
+
+
+def _compute(
+    model: BiLSTMClassifier,
+    texts: EncodedTexts,
+    function: Callable[[Tensor, Tensor], np.ndarray],
+    size: int,
+    batch_size: int,
+) -> np.ndarray:
+    """Return what a function of ids [B, T] and lengths [B] returns for all texts, [N, size]."""
+    import torch
+
+    from textlstm.nn.device import mind_fork
+
+    mind_fork()
+    device = model.linear.weight.device
+
+    def forward(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():  # in each thread
+            return function(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
+
+    options: dict[str, Any] = {"batch_size": batch_size, "parallel": device.type == "cpu"}
+    with _evaluating(model):
+        return predict_in_batches(forward, texts, size, **options)
 
 
 def stream_probabilities(
@@ -160,7 +298,7 @@ def stream_predictions(
 
 
 @contextlib.contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def _evaluating(model: nn.Module) -> Iterator[None]:
     """Set evaluation mode; a model already in it is not touched, as threads may share it."""
     training = model.training
     if training:

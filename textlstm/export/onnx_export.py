@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from textlstm.classifier.batched import BATCH_SIZE
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelled import LabelledSplit
+from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.encoded import EncodedTexts, collate, sorted_batches
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
 from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import numpy as np
 
-from textlstm.classifier.batched import Predicted, predict_in_batches, predict_in_cascade
+from textlstm.classifier.predictor import (
+    Predicted,
+    predict_in_batches,
+    predict_in_cascade,
+    predict_texts,
+)
 from textlstm.config import PredictionConfig
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError
@@ -72,8 +77,6 @@ class TorchEngine:
 
     def predict(self, texts: EncodedTexts) -> Predicted:
         """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
-        from textlstm.classifier.predictor import predict_texts
-
         options: dict[str, Any] = {"batch_size": self._batch_size, "shortcut": self._shortcut}
         return predict_texts(self._classifier.model, texts, **options)
 

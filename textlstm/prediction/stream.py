@@ -16,8 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar, cast
 
-from textlstm.classifier.batched import Predicted
 from textlstm.classifier.labelling import TEXT_COLUMN, Labeller
+from textlstm.classifier.predictor import Predicted
 from textlstm.data.encoded import EncodedTexts
 from textlstm.io.input import Chunk, Place
 from textlstm.io.readers import Row

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from textlstm.classifier.batched import for_each
+from textlstm.classifier.predictor import for_each
 from textlstm.nn.device import cpu_threads
 
 
