@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny_corpus import rows
 
+from textlstm.config import TokenizerConfig
 from textlstm.data import checks
 from textlstm.data.corpus import load_corpus
 
@@ -20,27 +21,102 @@ def numbered(n, seed):
 
 def test_sound_data_passes_in_silence():
     sound = corpus(train=numbered(100, 0), validation=numbered(50, 1), test=numbered(50, 2))
-    assert checks.corpus_warnings(sound) == []
+    assert checks.corpus_warnings(sound, folded=True) == {}
+    assert checks.check_corpus(sound, TokenizerConfig(min_frequency=1)).warnings.keys() <= {
+        "unknown_words"  # the numbers
+    }
 
 
 def test_every_finding_of_a_corpus_is_reported_the_most_serious_first():
     train = [*numbered(200, 0), ("both ways", "bad"), ("both ways ", "good"), ("odd", "rare")]
     part = numbered(9, 1)
-    found = checks.corpus_warnings(corpus(train=train, validation=part, test=[*train[:3], *part]))
+    test = [*train[:3], *part, ("  BOTH, ways!", "bad")]
+    data = corpus(train=train, validation=[*part, train[4]], test=test)
+    found = checks.corpus_warnings(data, folded=True).values()
     begins = [
-        "3 of 12 test texts are in train",
+        "3 of 13 test texts are in train too: the test figures",
+        "1 of 10 validation texts are in train too: the validation figures",
+        "1 of 13 test texts are in train but for case",
         "texts that occur in train with different labels: 1",
     ]
     begins += [
         "fewer than 5 rows in train: 'rare'",
         "label 'bad' has 101 rows",
-        "validation has only 9",
+        "validation has only 10",
     ]
     assert len(found) == len(begins)
     for sentence, begin in zip(found, begins, strict=True):
         assert sentence.startswith(begin)
-    (alone,) = checks.corpus_warnings(corpus(train=numbered(200, 0), validation=numbered(50, 1)))
-    assert alone == checks.NO_TEST
+    assert len(checks.corpus_warnings(data)) == len(begins) - 1
+    alone = corpus(train=numbered(200, 0), validation=numbered(50, 1))
+    assert checks.corpus_warnings(alone) == {"no_test": checks.NO_TEST}
+
+
+def test_copies_are_reported_if_there_are_many():
+    texts = np.arange(100)
+    assert checks.copies(np.array([*texts[:98], 1, 2])) is None
+    assert checks.copies(np.array([*texts[:97], 1, 1, 2])).startswith("3 of 100 texts in train are")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("A film!", "a  film", True),
+        ("Straße №1", "STRASSE no1", True),
+        ("ﬁne", "fine", True),
+        ("a film", "a filming", False),
+        ("?!", "!?", False),
+        ("你好。", "你好", True),
+    ],
+)
+def test_folding_leaves_the_words(one, other, same):
+    assert (checks.folded_text(one) == checks.folded_text(other)) == same
+
+
+def checked(texts, **options):
+    """What is wrong with these texts, each in train with two labels."""
+    rows = [
+        (f"{text} {number}", ("bad", "good")[number % 2]) for number, text in enumerate(texts * 2)
+    ]
+    data = corpus(train=rows, validation=numbered(50, 1))
+    return checks.check_corpus(data, TokenizerConfig(**options))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("a\x00b", "control_characters"),
+        ("a\x97b", "control_characters"),
+        ("caf\ufffd", "control_characters"),
+        ("a\tb\nc\r\n", None),
+        ("cafÃ©", "encoding"),
+        ("donâ€™t", "encoding"),
+        ("Ð¿Ñ\x80", "encoding"),
+        ("café, don’t, São, Ângela, привет, Ð", None),
+    ],
+)
+def test_wrong_encodings_are_found(text, rule):
+    found = {"control_characters", "encoding"} & checked([text]).warnings.keys()
+    assert (rule in found) if rule else not found
+
+
+def test_a_tokenizer_that_finds_no_words_is_reported():
+    chinese = ["这部电影非常好看我很喜欢演员的表演也很出色" * 3]
+    assert "long_tokens" in checked(chinese, tokenizer="whitespace").warnings
+    assert "long_tokens" not in checked(chinese, tokenizer="word").warnings
+    long = ["Donaudampfschifffahrtsgesellschaft war gestern ein Wort"]
+    assert "long_tokens" not in checked(long, tokenizer="whitespace").warnings
+
+
+def test_facts_and_the_share_of_unknown_words():
+    found = checked(["film " * 30, "a film"], max_length=20)
+    assert found.rows == {"train": 4, "validation": 50}
+    assert found.labels == {"bad": 2, "good": 2}
+    assert found.lengths == {"median": 11, "95%": 20, "longest": 20, "max_length": 20}
+    assert found.unknown > 0.5
+    assert found.warnings["unknown_words"].startswith(f"{found.unknown:.0%} of the tokens in")
+    assert found.warnings["cut_texts"].startswith("2 of 4 texts")
+    assert found.to_dict()["lengths"]["longest"] == 20
 
 
 def test_rows_with_several_labels_are_checked_too():

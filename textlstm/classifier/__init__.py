@@ -12,6 +12,7 @@
 - `predictor`: encoded texts to probabilities, in batches side by side, as a stream
 - `calibrate`: the cascade, fitted on further texts
 - `explain`: the contribution of each word to a logit
+- `mistakes`: a table of the most confident mistakes
 - `notebook`: HTML forms for notebooks
 - `labelled`: labelled data, and the evaluation on it
 - `texts`: texts as callers pass them: checked, in batches

@@ -4,12 +4,12 @@
 - `console`: log lines and progress on stderr
 - `paths`: missing files and models reported before anything heavy is imported
 - `model`: the argument MODEL
-- `train`, `distill`, `evaluate`, `crossval`, `predict`, `calibrate`, `explain`, `export`,
-  `inspect`, `vocab`, `vectors`, `config`, `completion`: a command each
+- a module for each command, listed in `parser.COMMANDS`
 - `train_options`, `settings_file`: the options of a training, and their TOML file
 - `progress`: the progress of a training
 
-Exit codes: 0; 2 for an error that the user can fix; 130 after Ctrl-C; 143 after SIGTERM.
+Exit codes: 0; 1 for warnings of `check --strict`; 2 for an error that the user can fix; 130 after
+Ctrl-C; 143 after SIGTERM.
 Results go to stdout, everything else to stderr. May import: every folder.
 """
 

@@ -16,12 +16,14 @@ from textlstm.version import __version__
 ERROR_CODE = 2
 
 COMMANDS = {
+    "check": "check data before training",
     "train": "train a classifier",
     "distill": "train a small classifier on the probabilities of a larger one",
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",
     "predict": "label texts",
     "calibrate": "find when the n-grams alone may label a text",
+    "mistakes": "list the most confident mistakes and likely label errors",
     "explain": "show which words speak for a label",
     "export": "write the vocabulary, weights or network for other tools",
     "inspect": "show what a model is and how it was trained",
@@ -83,6 +85,17 @@ class Names(argparse.Action):
         there = getattr(namespace, self.dest, None)
         names = [*([there] if isinstance(there, str) else there or []), *values]
         setattr(namespace, self.dest, names if len(names) > 1 else names[0] if names else None)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number above 0."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+positive.__name__ = "whole number above 0"  # argparse prints this name
 
 
 def add_data(parser: argparse.ArgumentParser, help: str, nargs: str = "+") -> None:

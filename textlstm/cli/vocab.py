@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.parser import add_data, add_verbosity
+from textlstm.cli.parser import add_data, add_verbosity, positive
 from textlstm.cli.paths import require_data, require_file, require_free
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.options import add_flags, build
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_verbosity(viewer)
     viewer.add_argument("file", metavar="FILE", help="a vocabulary file, or a model folder")
     viewer.add_argument(
-        "--top", type=_positive, default=20, metavar="N", help="number of tokens (default: 20)"
+        "--top", type=positive, default=20, metavar="N", help="number of tokens (default: 20)"
     )
     viewer.set_defaults(run=run_show)
 
@@ -94,13 +94,3 @@ def run_show(arguments: argparse.Namespace) -> int:
         say(f"the first {arguments.top:,} of {len(lines):,} entries of {path}; --top N shows more")
     say(f"next: textlstm train DATA --vocab {shlex.quote(str(path))} --out MODEL")
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_positive.__name__ = "whole number above 0"  # argparse prints this name

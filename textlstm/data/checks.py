@@ -1,6 +1,6 @@
 """Rules that find what is likely to be wrong with data, and with what was learned from it.
 
-Each rule is a function that returns a sentence for the user or None: the value, what it means,
+Each rule is a function that returns a sentence for the user or None: the value, what it costs,
 and a remedy. Nothing here stops a training.
 
 Shapes: N rows of a split, C labels.
@@ -9,44 +9,148 @@ Shapes: N rows of a split, C labels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from textlstm.config import TokenizerConfig
 from textlstm.data.corpus import Corpus
 from textlstm.data.split import Split
+from textlstm.text.tokenizer import TextTokenizer
+from textlstm.text.vocabulary import UNK_ID
 
 LEAST_VALIDATION = 50  # rows; fewer can't tell one epoch from another
 LEAST_PER_LABEL = 5
 MOST_IMBALANCE = 20
 _MEASUREMENT = 20  # labels that are numbers, from which on they may be a measurement
 _CUT = 0.05  # share of the texts
+_COPIES = 0.02  # share of the texts
+_UNKNOWN = 0.2  # share of the tokens; 0.08 in SST-2, 0.14 in TREC
+_TOKEN_LETTERS = 15  # on average; 5 in English, 8 in Finnish
 _QUIET_BRANCH = 0.25  # scale of the LSTM, as a share of that of the n-grams
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
-def corpus_warnings(corpus: Corpus) -> list[str]:
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+_MOJIBAKE = re.compile(r"[ÂÃ][\x80-\xbf]|â€|(?:[ÐÑ][\x80-\xbf]){2}")
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What `check_corpus` found.
+
+    Args:
+        source: the data.
+        rows: split to its number of rows.
+        labels: label to its rows in train.
+        lengths: of the texts of train, in tokens: 'median', '95%' and 'longest', where longer
+            texts are cut to `max_length`, and that.
+        unknown: share of the tokens of validation that are not in the vocabulary of train.
+        notes: what was detected and left out.
+        warnings: rule to its sentence, the most serious first.
+    """
+
+    source: str
+    rows: dict[str, int]
+    labels: dict[str, int]
+    lengths: dict[str, int]
+    unknown: float
+    notes: tuple[str, ...]
+    warnings: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        return asdict(self)
+
+
+def check_corpus(corpus: Corpus, config: TokenizerConfig) -> DataCheck:
+    """Check all that can be seen before a training.
+
+    Args:
+        corpus: the splits; each is read two or three times.
+        config: how the training would make ids.
+
+    Returns:
+        Facts and warnings.
+    """
+    splits, tokenizer = _splits(corpus), TextTokenizer.train(corpus.train.texts, config)
+    lengths, letters, spoiled, garbled = [np.zeros(0, np.int64)], 0, 0, 0
+    for texts in corpus.train.texts():
+        found = tokenizer.encode_batch(texts)[1]
+        lengths.append(found)
+        whole = zip(texts, found.tolist(), strict=True)
+        letters += sum(len(text) for text, length in whole if length < config.max_length)
+        spoiled += sum(_CONTROL.search(text) is not None for text in texts)
+        garbled += sum(_MOJIBAKE.search(text) is not None for text in texts)
+    tokens = np.concatenate(lengths)  # [N]
+    unknown = [tokenizer.encode_batch(texts)[0] == UNK_ID for texts in corpus.validation.texts()]
+    share = float(np.concatenate(unknown).mean())
+    rows, counts = len(corpus.train), _counts(corpus.train.labels, len(corpus.labels))
+    warnings = corpus_warnings(corpus, folded=True) | {
+        "encoding": garbled_texts(garbled, rows),
+        "control_characters": control_characters(spoiled, rows),
+        "long_tokens": long_tokens(letters, int(tokens[tokens < config.max_length].sum()), config),
+        "cut_texts": cut_texts(tokens, config.max_length),
+        "unknown_words": unknown_words(share),
+    }
+    median, most = np.percentile(tokens, (50, 95)).astype(int).tolist()
+    return DataCheck(
+        source=corpus.source,
+        rows={name: len(split) for name, split in splits.items()},
+        labels=dict(zip(corpus.labels, counts.tolist(), strict=True)),
+        lengths={
+            "median": median,
+            "95%": most,
+            "longest": int(tokens.max()),
+            "max_length": config.max_length,
+        },
+        unknown=round(share, 6),
+        notes=(*corpus.notes, *([] if "test" in splits else [NO_TEST])),
+        warnings=_found(warnings | {"no_test": None}),
+    )
+
+
+def corpus_warnings(corpus: Corpus, *, folded: bool = False) -> dict[str, str]:
     """Check the splits of a training, before it begins.
 
     Args:
-        corpus: the splits; the texts of train and test are read once.
+        corpus: the splits; their texts are read once.
+        folded: whether to look for texts that are equal but for case, spaces and punctuation
+            too, which takes longer.
 
     Returns:
-        One sentence per finding, the most serious first.
+        Rule to a sentence for each finding, the most serious first.
     """
-    train = _text_keys(corpus.train)
-    found = [
-        None if corpus.test is None else leakage(train, _text_keys(corpus.test)),
-        measurement(corpus.labels, len(corpus.train)),
-        contradictions(train, corpus.train.labels),
-        rare_labels(_counts(corpus.train.labels, len(corpus.labels)), corpus.labels),
-        imbalance(_counts(corpus.train.labels, len(corpus.labels)), corpus.labels),
-        small_validation(len(corpus.validation)),
-        None if corpus.test is not None else NO_TEST,
-    ]
-    return [warning for warning in found if warning]
+    keys = {name: _text_keys(split) for name, split in _splits(corpus).items()}
+    train, counts = keys["train"], _counts(corpus.train.labels, len(corpus.labels))
+    others = [name for name in ("test", "validation") if name in keys]
+    found = {f"{name}_leakage": leakage(train, keys[name], name) for name in others}
+    if folded and corpus.test is not None:
+        near = _text_keys(corpus.train, folded=True), _text_keys(corpus.test, folded=True)
+        found["near_leakage"] = near_leakage(*near, exact=np.isin(keys["test"], train))
+    found |= {
+        "measurement": measurement(corpus.labels, len(corpus.train)),
+        "contradictions": contradictions(train, corpus.train.labels),
+        "copies": copies(train),
+        "rare_labels": rare_labels(counts, corpus.labels),
+        "imbalance": imbalance(counts, corpus.labels),
+        "small_validation": small_validation(len(corpus.validation)),
+        "no_test": None if corpus.test is not None else NO_TEST,
+    }
+    return _found(found)
+
+
+def _splits(corpus: Corpus) -> dict[str, Split]:
+    splits = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
+    return {name: split for name, split in splits.items() if split is not None}
+
+
+def _found(sentences: Mapping[str, str | None]) -> dict[str, str]:
+    return {rule: sentence for rule, sentence in sentences.items() if sentence}
 
 
 def result_warnings(metrics: Mapping[str, Any]) -> list[str]:
@@ -69,14 +173,48 @@ NO_TEST = (
 )
 
 
-def leakage(train: np.ndarray, test: np.ndarray) -> str | None:
-    """Report test texts that are in train too; the arguments are hashes of texts, [N]."""
-    count = int(np.isin(test, train).sum())
+def leakage(train: np.ndarray, other: np.ndarray, name: str) -> str | None:
+    """Report texts of another split that are in train too.
+
+    Args:
+        train: hashes of the texts, [N].
+        other: those of the other split, [M].
+        name: how it is called.
+    """
+    count = int(np.isin(other, train).sum())
     if not count:
         return None
     return (
-        f"{count:,} of {len(test):,} test texts are in train too: the test figures are too good; "
-        "remove them from one of the two"
+        f"{count:,} of {len(other):,} {name} texts are in train too: the {name} figures are too "
+        "good; remove them from one of the two"
+    )
+
+
+def near_leakage(train: np.ndarray, test: np.ndarray, exact: np.ndarray) -> str | None:
+    """Report test texts that differ from one in train by case, spaces and punctuation only.
+
+    Args:
+        train: hashes of the folded texts, [N].
+        test: those of the test texts, [M].
+        exact: bool [M], the test texts that `leakage` reports.
+    """
+    count = int((np.isin(test, train) & ~exact).sum())
+    if not count:
+        return None
+    return (
+        f"{count:,} of {len(test):,} test texts are in train but for case, spaces or punctuation: "
+        "the test figures are too good; remove them from one of the two"
+    )
+
+
+def copies(texts: np.ndarray) -> str | None:
+    """Report copies among the texts of train; the argument is hashes of texts, [N]."""
+    count = len(texts) - len(np.unique(texts))
+    if count <= _COPIES * len(texts):
+        return None
+    return (
+        f"{count:,} of {len(texts):,} texts in train are copies of others: each counts several "
+        "times; remove the copies unless that is meant"
     )
 
 
@@ -94,7 +232,10 @@ def contradictions(texts: np.ndarray, labels: np.ndarray) -> str | None:
     count = len(np.unique(texts[1:][(texts[1:] == texts[:-1]) & differ]))
     if not count:
         return None
-    return f"texts that occur in train with different labels: {count:,}; correct or remove them"
+    return (
+        f"texts that occur in train with different labels: {count:,}; nothing can learn both: "
+        "correct or remove them"
+    )
 
 
 def measurement(labels: Sequence[str], rows: int) -> str | None:
@@ -114,7 +255,10 @@ def rare_labels(counts: np.ndarray, labels: Sequence[str]) -> str | None:
     rare = [label for label, count in zip(labels, counts, strict=True) if count < LEAST_PER_LABEL]
     if not rare:
         return None
-    return f"fewer than {LEAST_PER_LABEL} rows in train: {_names(rare)}; add rows, or merge labels"
+    return (
+        f"fewer than {LEAST_PER_LABEL} rows in train: {_names(rare)}; too few to learn from: add "
+        "rows, or merge labels"
+    )
 
 
 def imbalance(counts: np.ndarray, labels: Sequence[str]) -> str | None:
@@ -146,6 +290,47 @@ def cut_texts(lengths: np.ndarray, max_length: int) -> str | None:
     return (
         f"{count:,} of {len(lengths):,} texts of train have {max_length} tokens or more; what is "
         "longer is cut: raise --max-length, or choose what is kept by --truncation"
+    )
+
+
+def control_characters(count: int, rows: int) -> str | None:
+    """Report texts of train with control or replacement characters."""
+    if not count:
+        return None
+    return (
+        f"texts in train with control characters or \ufffd, as a wrong decoding leaves: {count:,} "
+        f"of {rows:,}; their words do not count for clean texts: mend or remove them"
+    )
+
+
+def garbled_texts(count: int, rows: int) -> str | None:
+    """Report texts of train that are UTF-8 read as another encoding."""
+    if not count:
+        return None
+    return (
+        f"texts in train that look like UTF-8 read as Latin-1 ('Ã©' for 'é'): {count:,} of "
+        f"{rows:,}; their words do not count for clean texts: decode the data again as UTF-8"
+    )
+
+
+def long_tokens(letters: int, tokens: int, config: TokenizerConfig) -> str | None:
+    """Report a tokenizer that does not find the words; the arguments are sums over texts."""
+    if letters <= _TOKEN_LETTERS * tokens:
+        return None
+    return (
+        f"the tokens of {config.tokenizer} have {letters / tokens:.0f} characters on average, as "
+        "where words are not separated by spaces: most tokens of new texts will be unknown; pass "
+        "--tokenizer word, char or unigram"
+    )
+
+
+def unknown_words(share: float) -> str | None:
+    """Report a large share of unknown tokens in validation."""
+    if share <= _UNKNOWN:
+        return None
+    return (
+        f"{share:.0%} of the tokens in validation are not in the vocabulary of train, and all read "
+        "as the same token: add data, or pass --tokenizer unigram, --min-frequency 1 or --vectors"
     )
 
 
@@ -189,7 +374,14 @@ def _counts(labels: np.ndarray, classes: int) -> np.ndarray:
     return counts
 
 
-def _text_keys(split: Split) -> np.ndarray:
+def _text_keys(split: Split, *, folded: bool = False) -> np.ndarray:
     """Return a hash of each text, int64 [N]; spaces around a text don't count."""
-    keys: Iterable[int] = (hash(text.strip()) for texts in split.texts() for text in texts)
+    fold = folded_text if folded else str.strip
+    keys = (hash(fold(text)) for texts in split.texts() for text in texts)
     return np.fromiter(keys, np.int64, len(split))
+
+
+def folded_text(text: str) -> str:
+    """Return a text without the differences of case, spaces and punctuation."""
+    folded = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    return folded or text.strip()

@@ -65,6 +65,10 @@ class Split:
         for start in range(0, len(self), step):
             yield from self._lists(start, min(start + step, len(self)))
 
+    def numbers(self) -> np.ndarray:
+        """Return the place of each row in the data, from 1, int64 [N]."""
+        return (np.arange(len(self)) if self._rows is None else self._rows) + 1
+
     def select(self, rows: np.ndarray) -> Split:
         """Return a split of some of the rows.
 

@@ -35,6 +35,8 @@ from textlstm.training.train import train_on
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from textlstm.classifier.classifier import TextClassifier
+
 logger = logging.getLogger(__name__)
 
 # Settings that may differ where folds are added to others, since no figure depends on them.
@@ -134,6 +136,7 @@ def cross_validate(
     folds: int = CrossvalConfig.folds,
     done: CrossValidation | None = None,
     on_fold: Callable[[CrossValidation], None] | None = None,
+    on_model: Callable[[TextClassifier, Whole, np.ndarray], None] | None = None,
     observer: Observer | None = None,
     **options: Unpack[TrainOptions],
 ) -> CrossValidation:
@@ -147,6 +150,8 @@ def cross_validate(
         folds: 2 or more.
         done: folds of an earlier call with the same arguments, which need not be trained again.
         on_fold: called before the first training and after each with what is done until then.
+        on_model: called after each training with the model, all rows, and the row numbers of the
+            fold, which the model has not seen.
         observer: callbacks for every step and epoch of every training.
         **options: settings by name, listed below; `preset` stands for several of them.
 
@@ -178,6 +183,8 @@ def cross_validate(
         logger.info("fold %d of %d", number + 1, folds)
         corpus = _without(whole, numbers == number, settings)
         classifier = train_on(corpus, settings, observer=observer, reports=False, world=world)
+        if on_model:
+            on_model(classifier, whole, np.flatnonzero(numbers == number))
         record = classifier.record
         fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
         state = dataclasses.replace(state, results=(*state.results, fold))

@@ -18,7 +18,7 @@ from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
-from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings
+from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings, unknown_words
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import (
@@ -259,7 +259,7 @@ class Run:
         labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
         if self._checks():
-            self._warn(corpus_warnings(corpus)[:_FIRST_WARNINGS])
+            self._warn(list(corpus_warnings(corpus).values())[:_FIRST_WARNINGS])
         tokenizer = self._load_tokenizer() if begun else None
         if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
             self.tokenizer, self.pretrained = tokenizer, None
@@ -300,8 +300,9 @@ class Run:
     def fit(self) -> None:
         """Train the network and evaluate it."""
         lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
-        if self._checks() and (cut := cut_texts(lengths, longest)):
-            self._warn([cut])
+        if self._checks():
+            found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
+            self._warn([sentence for sentence in found if sentence])
         logger.info(
             "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
             f"{len(self.tokenizer.vocabulary):,}",

@@ -1,0 +1,144 @@
+"""A table of the most confident mistakes of a classifier.
+
+Shapes: N texts, C classes (labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textlstm.data.encoded import EncodedTexts
+from textlstm.data.split import Split
+from textlstm.evaluation.mistakes import find_mistakes, likely_label_errors, nearest_texts
+from textlstm.nn.probabilities import predicted_labels
+from textlstm.text.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The mistakes in some texts.
+
+    Args:
+        texts: how many texts were judged.
+        mistakes: how many of them got another label than theirs.
+        likely: how many of these labels are likely wrong themselves.
+        rows: the most confident mistakes, the greatest margin first: `row` (its number among the
+            rows, from 1), `text`, `label`, `prediction`, `score` (the probability of the
+            prediction), `label_score` (that of the label), `likely_label_error` and
+            `nearest_text` (the most similar training text of the predicted label, or None).
+    """
+
+    texts: int
+    mistakes: int
+    likely: int
+    rows: list[dict[str, Any]]
+
+
+def list_mistakes(
+    tokenizer: TextTokenizer,
+    split: Split,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    *,
+    thresholds: Sequence[float] | None = None,
+    training: Split | None = None,
+    top: int = 50,
+) -> Mistakes:
+    """List the most confident mistakes.
+
+    Args:
+        tokenizer: text to ids, for the likeness of texts.
+        split: N texts with their labels.
+        probabilities: of them, float32 [N, C].
+        names: label names [C].
+        thresholds: the decision thresholds, where a text may have several labels.
+        training: the texts to find similar ones in; may be `split` itself.
+        top: most rows of the table.
+
+    Returns:
+        The table, and counts.
+    """
+    found = find_mistakes(split.labels, probabilities, thresholds)
+    likely = likely_label_errors(split.labels, probabilities)
+    chosen = found[:top]
+    labels, scores = split.labels[chosen], probabilities[chosen]
+    predicted = predicted_labels(scores, names, thresholds)
+    ordered = np.sort(chosen)
+    texts = [text for batch in split.select(ordered).texts() for text in batch]
+    texts = [texts[place] for place in np.searchsorted(ordered, chosen)]
+    nearest: list[str | None] = [None] * len(texts)
+    if training is not None and texts:
+        nearest = _nearest(tokenizer, texts, chosen, predicted, names, training, split)
+    rows = [
+        {
+            "row": int(split.numbers()[row]),
+            "text": text,
+            "label": _joined(names, label),
+            "prediction": "; ".join(prediction),
+            "score": float(score),
+            "label_score": _score(label, row_scores),
+            "likely_label_error": bool(likely[row]),
+            "nearest_text": near,
+        }
+        for row, text, label, (prediction, score), row_scores, near in zip(
+            chosen, texts, labels, predicted, scores, nearest, strict=True
+        )
+    ]
+    return Mistakes(len(split), len(found), int(likely[found].sum()), rows)
+
+
+def _nearest(
+    tokenizer: TextTokenizer,
+    texts: list[str],
+    chosen: np.ndarray,
+    predicted: list[tuple[tuple[str, ...], float]],
+    names: Sequence[str],
+    training: Split,
+    split: Split,
+) -> list[str | None]:
+    """Return the most similar training text of the label predicted for each text."""
+    places = {name: place for place, name in enumerate(names)}
+
+    def allowed(row: int) -> Any:
+        wanted = [places[name] for name in predicted[row][0]]
+        if training.labels.ndim == 1:
+            same: Any = training.labels == wanted[0]
+        elif wanted:
+            same = training.labels[:, wanted].any(axis=1)
+        else:
+            same = ~training.labels.any(axis=1)
+        if training is split:
+            same[chosen[row]] = False
+        return same
+
+    own = EncodedTexts.from_batches([tokenizer.encode_batch(texts)])
+    others = EncodedTexts.from_batches(map(tokenizer.encode_batch, training.texts()))
+    rows = nearest_texts(
+        (own.ids, own.offsets),
+        (others.ids, others.offsets),
+        allowed,
+        len(tokenizer.vocabulary),
+    )
+    found = sorted({row for row in rows if row is not None})
+    if not found:
+        return [None] * len(texts)
+    read = [text for batch in training.select(np.array(found)).texts() for text in batch]
+    known = dict(zip(found, read, strict=True))
+    return [None if row is None else known[row] for row in rows]
+
+
+def _joined(names: Sequence[str], label: Any) -> str:
+    if np.ndim(label):
+        return "; ".join(name for name, has in zip(names, label, strict=True) if has)
+    return names[int(label)]
+
+
+def _score(label: Any, probabilities: np.ndarray) -> float:
+    """Return the probability of the label that a text has, or of exactly its labels."""
+    if np.ndim(label):
+        return float(np.where(label, probabilities, 1 - probabilities).prod())
+    return float(probabilities[int(label)])

@@ -1,0 +1,78 @@
+"""textlstm check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from textlstm.cli.console import messages, say
+from textlstm.cli.parser import add_data
+from textlstm.cli.paths import require_data
+from textlstm.config import DataConfig, TokenizerConfig
+from textlstm.options import add_flags, build, names_of
+
+if TYPE_CHECKING:
+    from textlstm.data.checks import DataCheck
+
+_SHOWN = 20  # labels
+_DESCRIPTION = """\
+Check data before a training: labels, lengths, copies, texts that are in train and in test, wrong
+encodings, unknown words, and more. Each warning says what it costs and what to do.
+
+The report goes to stdout. With --strict the exit code is 1 if there is a warning."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command, and its function."""
+    parser.usage = "textlstm check DATA [OPTION ...]"
+    parser.description = _DESCRIPTION
+    add_data(parser, "as for train")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if there is a warning")
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    add_flags(parser, DataConfig, "data")
+    add_flags(parser, TokenizerConfig, "tokenizer")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit code."""
+    require_data(arguments.data)
+    given = vars(arguments).items()
+    data = build(DataConfig, {k: v for k, v in given if k in names_of(DataConfig)})
+    tokenizer = build(TokenizerConfig, {k: v for k, v in given if k in names_of(TokenizerConfig)})
+    from textlstm.data.checks import check_corpus
+    from textlstm.data.corpus import load_corpus
+
+    with messages():
+        found = check_corpus(load_corpus(arguments.data, data), tokenizer)
+    if arguments.json:
+        sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(format_check(found) + "\n")
+    names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
+    say(f"next: textlstm train {shlex.join(names)} --out DIR")
+    return 1 if found.warnings and arguments.strict else 0
+
+
+def format_check(found: DataCheck) -> str:
+    """Return a check as lines of text, the warnings last."""
+    from textlstm.evaluation.tables import shorten
+
+    rows = ", ".join(f"{count:,} {name}" for name, count in found.rows.items())
+    most = sorted(found.labels.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{shorten(label, 40)} {count:,}" for label, count in most[:_SHOWN])
+    more = f" and {len(most) - _SHOWN:,} more, down to {most[-1][1]:,}" if most[_SHOWN:] else ""
+    median, often, longest, limit = found.lengths.values()
+    lines = [
+        f"data      {found.source}",
+        *(f"note      {note}" for note in found.notes),
+        f"rows      {rows}",
+        f"labels    {len(most)} in train: {shown}{more}",
+        f"tokens    median {median:,}, 95% up to {often:,}, longest {longest:,} (cut at {limit:,})",
+        f"unknown   {found.unknown:.2%} of the tokens in validation",
+        *(f"warning   {sentence}" for sentence in found.warnings.values()),
+    ]
+    return "\n".join(lines if found.warnings else [*lines, "no warnings"])

@@ -1,0 +1,105 @@
+"""Mistakes of a classifier, and which of them are likely errors of the labels.
+
+Labels are judged by confident learning (Northcutt et al. 2021, section 3): a text is confidently
+of a label if that label's probability reaches its mean over the texts that have it. A text that
+is confidently of another label than its own is likely labelled wrongly. This needs probabilities
+of a model that has not learned from these labels.
+
+Shapes: N texts, C classes (labels), V vocabulary entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from textlstm.nn.probabilities import answers
+
+
+def likely_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return which texts are confidently of another label than theirs.
+
+    Args:
+        labels: int64 [N]; where a text may have several, bool [N, C], each judged by itself.
+        probabilities: [N, C].
+
+    Returns:
+        bool [N].
+    """
+    if labels.ndim == 2:
+        two = [np.stack([1 - column, column], axis=1) for column in probabilities.T]  # C of [N, 2]
+        found = map(likely_label_errors, labels.T.astype(np.int64), two)
+        any_of_them: np.ndarray = np.any(list(found), axis=0)
+        return any_of_them
+    own = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]  # [N]
+    thresholds = [
+        own[labels == label].mean() if (labels == label).any() else np.inf
+        for label in range(probabilities.shape[1])
+    ]
+    reached = np.where(probabilities >= np.array(thresholds), probabilities, -1.0)  # [N, C]
+    suspect: np.ndarray = (reached.max(axis=1) >= 0) & (reached.argmax(axis=1) != labels)
+    return suspect
+
+
+def label_margins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return by how much another label than its own is more probable for each text.
+
+    Args:
+        labels: as for `likely_label_errors`.
+        probabilities: [N, C].
+
+    Returns:
+        From -1 to 1, [N]; where a text may have several labels, that of the worst one.
+    """
+    if labels.ndim == 2:
+        signed = np.where(labels, 1 - 2 * probabilities, 2 * probabilities - 1)  # [N, C]
+    else:
+        signed = probabilities - np.take_along_axis(probabilities, labels[:, None], 1)  # [N, C]
+        np.put_along_axis(signed, labels[:, None], -1.0, 1)
+    margins: np.ndarray = signed.max(axis=1)
+    return margins
+
+
+def find_mistakes(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float] | None
+) -> np.ndarray:
+    """Return the texts that are labelled otherwise, int64 [n], the greatest margin first."""
+    wrong = answers(probabilities, thresholds) != labels
+    found = np.flatnonzero(wrong.any(axis=1) if wrong.ndim == 2 else wrong)
+    margins = label_margins(labels[found], probabilities[found])
+    ranked: np.ndarray = found[np.argsort(-margins, kind="stable")]
+    return ranked
+
+
+def nearest_texts(
+    texts: tuple[np.ndarray, np.ndarray],
+    others: tuple[np.ndarray, np.ndarray],
+    allowed: Callable[[int], np.ndarray],
+    size: int,
+) -> list[int | None]:
+    """Find the most similar of other texts, by the cosine of TF-IDF vectors of tokens.
+
+    Args:
+        texts: ids of n texts, one behind the other, and their offsets, int64 [n + 1].
+        others: the same of those to choose from, N.
+        allowed: returns which of these, bool [N], are a choice for a text.
+        size: V.
+
+    Returns:
+        For each text a row of `others`; None where no choice has a token in common with it.
+    """
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    counts = [
+        csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, size))
+        for ids, offsets in (texts, others)
+    ]
+    weights = TfidfTransformer(sublinear_tf=True).fit(counts[1])
+    first, second = map(weights.transform, counts)
+    found: list[int | None] = []
+    for row in range(first.shape[0]):
+        likeness = (second @ first[row].T).toarray()[:, 0] * allowed(row)  # [N]
+        found.append(int(likeness.argmax()) if likeness.max(initial=0) > 0 else None)
+    return found
