@@ -2,6 +2,10 @@
 
     python scripts/bench_predict.py [--reviews FILE ...] [--rounds 3] [--json FILE]
 
+The reviews must not be those that --model learned from: of such the n-grams are too certain, and
+a cascade skips more. `differ` counts the rows whose label is not that of `ours`, over the whole
+input. Files without the column label will do; the peers then learn made-up labels.
+
 Two files are classified: reviews (a few hundred words each) and short rows (a sentence each).
 Every contender is a command in its own process; all take turns, round after round. Figures are
 medians over the rounds and include everything: start, loading, reading, computing, writing.
@@ -9,6 +13,8 @@ medians over the rounds and include everything: start, loading, reading, computi
     ours          textlstm predict
     ours bf16     the same with --precision bf16
     ours int8     the same with --engine onnx --precision int8; needs textlstm[onnx]
+    cascade       `ours` with --cascade SHARE (default: 0.001); needs a --model that has one for it
+    cascade bf16  `ours bf16` with it
     packed        a loop over the rows in their order: nn.LSTM over packed sequences, same weights;
                   with --packed-rows only the first rows are run, the time beyond that of one
                   batch is scaled up to all rows, and the figures are marked with *
@@ -50,7 +56,14 @@ from predict_peers import (
     train_tfidf,
 )
 
-CONTENDERS = ("ours", "ours bf16", "ours int8", "packed", "fasttext", "tfidf")
+OURS: dict[str, dict[str, str]] = {
+    "ours": {},
+    "ours bf16": {"precision": "bf16"},
+    "ours int8": {"engine": "onnx", "precision": "int8"},
+    "cascade": {},
+    "cascade bf16": {"precision": "bf16"},
+}
+CONTENDERS = (*OURS, "packed", "fasttext", "tfidf")
 TRAINED_ROWS = 20_000  # that fasttext and tfidf are trained on
 Command = Callable[[Path, Path], list[str]]
 STAGE_ROWS = {"reviews": 4096, "short": 65_536}  # to measure the share of each stage on
@@ -68,6 +81,7 @@ def main() -> None:
     parser.add_argument("--review-rows", type=int, default=25_000)
     parser.add_argument("--short-rows", type=int, default=1_000_000)
     parser.add_argument("--packed-rows", type=int, help="maximum number of rows for packed")
+    parser.add_argument("--cascade", metavar="SHARE", default="0.001", help="for `cascade`")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--threads", type=int, help="CPU threads of every contender")
@@ -80,10 +94,11 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--options", type=json.loads, default={}, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         name, *paths = arguments.worker
-        WORKERS[name](*map(Path, paths))
+        WORKERS[name](*map(Path, paths), **arguments.options)
         return
     with tempfile.TemporaryDirectory() as temporary:
         report = measure(arguments, arguments.work or Path(temporary))
@@ -130,28 +145,61 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "seconds": seconds,
                 "rows_per_second": rows[kind] / seconds,
                 "peak_mb": max(result["peak_mb"] for result in results),
+                "differ": count_differing(folder, kind, name),
             }
         )
-    for kind in rows:
-        figures = folder / f"{kind}-stages.json"
-        run(worker("stages", model, folder / f"{kind}.csv", figures), arguments.threads)
-        report["stages"][kind] = json.loads(figures.read_text())
+    for kind, name in itertools.product(rows, [name for name in commands if name in OURS]):
+        figures, source = folder / f"{kind}-stages.json", folder / f"{kind}.csv"
+        options = json.dumps(our_options(arguments, name))
+        stage = [*worker("stages", model, source, figures), "--options", options]
+        run(stage, arguments.threads)
+        start = run(commands[name](first_rows(source, 1), folder / "start.out"), arguments.threads)
+        spent = {"start": start["seconds"]}
+        for one, per_row in json.loads(figures.read_text()).items():
+            spent[one] = rows[kind] * per_row
+        report["stages"].setdefault(kind, {})[name] = spent
     return report
+
+
+def our_options(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return the options of `predict` of one of our contenders."""
+    cascade = {"cascade": float(arguments.cascade)} if name.startswith("cascade") else {}
+    return {**OURS[name], **cascade}
+
+
+def count_differing(folder: Path, kind: str, name: str) -> int | None:
+    """Count the rows whose label is not that of the exact run; None where it was not run."""
+    files = [folder / f"{kind}-{one.replace(' ', '-')}.out.csv" for one in ("ours", name)]
+    if name == "ours" or name not in OURS or not all(file.exists() for file in files):
+        return None
+    exact, found = map(labels_in, files)
+    return sum(one != other for one, other in zip(exact, found, strict=True))
+
+
+def labels_in(file: Path) -> list[str]:
+    """Return the labels of an output."""
+    with file.open(newline="", encoding="utf-8") as rows:
+        return [row["label"] for row in csv.DictReader(rows)]
+
+
+def first_rows(source: Path, rows: int) -> Path:
+    """Write the first rows of a file to a file of their own."""
+    first = source.with_name(f"{source.stem}-first.csv")
+    with (
+        source.open(newline="", encoding="utf-8") as file,
+        first.open("w", newline="", encoding="utf-8") as copy,
+    ):
+        csv.writer(copy).writerows(itertools.islice(csv.reader(file), rows + 1))
+    return first
 
 
 def run_part(
     command: Command, source: Path, out: Path, count: int, total: int, threads: int | None
 ) -> dict[str, float]:
     """Run a command on the first rows of a file; return the estimate for all rows."""
-    first = source.with_name(f"{source.stem}-first.csv")
     seconds = []
     for rows in (BATCH, count):
-        with (
-            source.open(newline="", encoding="utf-8") as file,
-            first.open("w", newline="", encoding="utf-8") as copy,
-        ):
-            csv.writer(copy).writerows(itertools.islice(csv.reader(file), rows + 1))
-        result = run(command(first, out), threads)
+        result = run(command(first_rows(source, rows), out), threads)
         seconds.append(result["seconds"])
     rate = (seconds[1] - seconds[0]) / (count - BATCH)
     whole = seconds[0] + rate * (total - BATCH)
@@ -188,7 +236,8 @@ def read_texts(files: list[Path]) -> tuple[list[str], list[str]]:
     from textlstm.io.readers import read_rows
 
     found = [row.values for file in files for row in read_rows(file)]
-    return [str(row["text"]) for row in found], [str(row["label"]) for row in found]
+    labels = [str(row.get("label", number % 2)) for number, row in enumerate(found)]
+    return [str(row["text"]) for row in found], labels
 
 
 def made_up() -> tuple[list[str], list[str]]:
@@ -227,8 +276,10 @@ def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> d
     """Return each contender's command for an input and an output."""
     predict = [sys.executable, "-m", "textlstm", "predict", str(model)]
 
-    def ours(*options: str) -> Command:
-        more = [*options, *(["--threads", str(arguments.threads)] if arguments.threads else [])]
+    def ours(name: str) -> Command:
+        more = ["--threads", str(arguments.threads)] if arguments.threads else []
+        for option, value in our_options(arguments, name).items():
+            more += [f"--{option}", str(value)]
         return lambda source, out: [
             *(*predict, str(source), "--out", f"{out}.csv", "--overwrite", *more)
         ]
@@ -241,9 +292,7 @@ def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> d
     binary, trained = shutil.which(arguments.fasttext), folder / "fasttext.bin"
     linear = folder / "tfidf.joblib"
     commands: dict[str, Command] = {
-        "ours": ours(),
-        "ours bf16": ours("--precision", "bf16"),
-        "ours int8": ours("--engine", "onnx", "--precision", "int8"),
+        **{name: ours(name) for name in OURS},
         "packed": lambda source, out: worker("packed", model, source, out),
     }
     if trained.exists():
@@ -252,6 +301,10 @@ def make_commands(arguments: argparse.Namespace, folder: Path, model: Path) -> d
         )
     if linear.exists():
         commands["tfidf"] = lambda source, out: worker("tfidf", linear, source, out)
+    cascade = json.loads((model / "config.json").read_text(encoding="utf-8")).get("cascade") or {}
+    if cascade.get("certainty", {}).get(arguments.cascade) is None:
+        print(f"left out: cascade (no {arguments.cascade} in the model)", file=sys.stderr)
+        commands = {name: made for name, made in commands.items() if "cascade" not in name}
     return {name: command for name, command in commands.items() if name in arguments.only}
 
 
@@ -278,7 +331,7 @@ def run(command: list[str], threads: int | None) -> dict[str, float]:
     return {"seconds": seconds, "peak_mb": usage.ru_maxrss / 1024}
 
 
-def stages(model: Path, source: Path, out: Path) -> None:
+def stages(model: Path, source: Path, out: Path, **options: Any) -> None:
     """Measure the stages of our command one after the other, so that none waits for another."""
     from textlstm import TextClassifier
     from textlstm.classifier.labelling import Labeller
@@ -287,8 +340,9 @@ def stages(model: Path, source: Path, out: Path) -> None:
     from textlstm.io.writers import CsvEncoder
     from textlstm.prediction.engines import make_engine
 
-    config = PredictionConfig()
-    classifier = TextClassifier.load(model)
+    config = PredictionConfig(**options)
+    here = config.engine == "torch"
+    classifier = TextClassifier.load(model, precision=config.precision if here else "fp32")
     engine = make_engine(classifier, config)
     labeller = Labeller(classifier.labels, ("text",), config)
     encoder = CsvEncoder("csv", ("id", "text", "label", "score", "error"))
@@ -318,7 +372,7 @@ def stages(model: Path, source: Path, out: Path) -> None:
     out.write_text(json.dumps({stage: value / done for stage, value in seconds.items()}))
 
 
-WORKERS: dict[str, Callable[[Path, Path, Path], None]] = {
+WORKERS: dict[str, Callable[..., None]] = {
     "packed": packed,
     "fasttext": predict_fasttext,
     "tfidf": predict_tfidf,
@@ -333,18 +387,19 @@ def table(report: dict[str, Any]) -> str:
         found = [entry for entry in report["contenders"] if entry["input"] == kind]
         base = [entry["seconds"] for entry in found if entry["contender"] == "packed"]
         lines.append(f"\n{rows:,} {'reviews' if kind == 'reviews' else 'short rows'}")
-        lines.append(f"{'':12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}{'x packed':>10}")
+        lines.append(
+            f"{'':13}{'seconds':>9}{'rows/s':>12}{'peak MB':>10}{'x packed':>10}{'differ':>9}"
+        )
         for entry in found:
             times = f"{base[0] / entry['seconds']:.1f}" if base else "-"
             name = entry["contender"] + (" *" if entry["scaled"] else "")
-            lines.append(
-                f"{name:12}{entry['seconds']:>10.1f}"
-                f"{entry['rows_per_second']:>12,.0f}{entry['peak_mb']:>10,.0f}{times:>10}"
-            )
-        seconds = report["stages"][kind]
-        total = sum(seconds.values())
-        shares = ", ".join(f"{stage} {value / total:.0%}" for stage, value in seconds.items())
-        lines.append(f"stages of ours: {shares}")
+            differ = "" if entry["differ"] is None else f"{entry['differ']:,}"
+            line = f"{name:13}{entry['seconds']:>9.1f}{entry['rows_per_second']:>12,.0f}"
+            lines.append(f"{line}{entry['peak_mb']:>10,.0f}{times:>10}{differ:>9}".rstrip())
+        for name, seconds in report["stages"].get(kind, {}).items():
+            total = sum(seconds.values())
+            shares = ", ".join(f"{stage} {value / total:.0%}" for stage, value in seconds.items())
+            lines.append(f"stages of {name}: {shares}")
         if any(entry["scaled"] for entry in found):
             lines.append("* measured on the first rows and multiplied up to all")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_classifier import CASCADE, tiny_classifier
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 README = (SCRIPTS / "README.md").read_text(encoding="utf-8")
@@ -67,10 +68,13 @@ def test_the_benchmarks_measure_a_small_case(tmp_path):
     data = tmp_path / "data.csv"
     rows = ["text,label", *[f"bright {n},good\ndull {n},bad" for n in range(40)]]
     data.write_text("\n".join(rows) + "\n")
+    model = tmp_path / "model"
+    tiny_classifier(cascade=CASCADE).save(model)
     small = "--options=--epochs 1 --hidden-size 4 --embedding-size 4 --threads 1"
     limits = ["--inputs", "reviews", "--review-rows", "80", "--short-rows", "80", "--threads", "1"]
+    inputs = ["--reviews", data, "--model", model]
     commands = [
-        ["bench_predict.py", "--only", "ours", "--rounds", "1", *limits, "--reviews", data],
+        ["bench_predict.py", "--only", "ours", "cascade", "--rounds", "1", *limits, *inputs],
         ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
     ]
     for script, *words in commands:
@@ -78,6 +82,10 @@ def test_the_benchmarks_measure_a_small_case(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
+        if script == "bench_predict.py":
+            assert re.search(r"(?m)^cascade +\d+\.\d .*[-\d.]+ +\d+$", done.stdout)  # differ
+            for name in ("ours", "cascade"):
+                assert re.search(rf"(?m)^stages of {name}: start \d+%, read .*, write", done.stdout)
 
 
 def test_the_settings_of_tf_idf_are_selected_on_validation(monkeypatch):

@@ -227,6 +227,6 @@ def test_what_a_cascade_skips_and_changes_is_in_the_card_and_on_a_terminal(descr
     assert "| 0.01 | 0.75 | 75.0% | 1 | 0.5000 |" in text
     lines = format_description(cascaded).splitlines()
     (line,) = [line for line in lines if line.startswith("cascade 0.01: validation")]
-    assert line.endswith("75.0% skip the LSTM, 1 labels differ, accuracy 0.5000")
+    assert line.endswith("75.0% skip the LSTM, labels that differ: 1, accuracy 0.5000")
     cascaded["metrics"]["validation"]["cascade"] |= {"accuracy": {}}  # of unlabelled texts
     assert "| 0.01 | 0.75 | 75.0% | 1 |  |" in model_card("film model", cascaded)

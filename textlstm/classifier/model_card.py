@@ -83,7 +83,7 @@ def format_description(description: Description) -> str:
     for split, metrics in description["metrics"].items():
         for share, _, skipped, differ, accuracy in cascade_rows(metrics):
             known = f", accuracy {accuracy}" if accuracy else ""
-            facts = f"{skipped} skip the LSTM, {differ} labels differ{known}"
+            facts = f"{skipped} skip the LSTM, labels that differ: {differ}{known}"
             rows.append((f"cascade {share}: {split}", facts))
     rows.append(("made with", ", ".join(" ".join(i) for i in description["versions"].items())))
     for part in settings:
