@@ -132,3 +132,16 @@ def test_a_label_without_texts_is_no_trouble(label):
     model = fitted(train)
     assert model.table.isfinite().all()
     assert model.bias[label] < model.bias[1]
+
+
+def test_a_teacher_counts_like_labels_by_its_share(monkeypatch):
+    monkeypatch.setattr(ngram_fitting, "_PASSES", 500)
+    monkeypatch.setattr(ngram_fitting, "_TOLERANCE", 0.0)
+    other = np.roll(TRAIN.labels, 1)
+    taught = np.eye(3, dtype=np.float32)[other]
+    for share, labels in ((0.0, other), (1.0, TRAIN.labels)):
+        shares = np.full(len(TRAIN), share, np.float32)
+        found = fitted(LabelledTexts(TRAIN.texts, TRAIN.labels, None, taught, shares))
+        expected = fitted(LabelledTexts(TRAIN.texts, labels))
+        torch.testing.assert_close(found.table, expected.table, rtol=0, atol=0.05)
+        torch.testing.assert_close(found.bias, expected.bias, rtol=0, atol=0.05)

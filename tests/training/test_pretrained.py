@@ -1,6 +1,7 @@
 """A run that begins with pretrained vectors: what it takes from them, keeps, and tells."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
@@ -14,6 +15,7 @@ from tiny_corpus import OPTIONS as TINY
 from textlstm import TextClassifier, TextTokenizer, train
 from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.text.named_vectors import KNOWN, NamedVectors
 from textlstm.text.vocabulary import UNK_ID
 from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
@@ -337,3 +339,16 @@ def test_frequent_words_of_the_vectors_are_entries_unless_told_otherwise(data, v
     for without in ({"tokenizer": "bpe"}, {"vocab": str(vocabulary)}, {"extend_vocab": 0}):
         assert read_options({**asked, **without}).tokenizer.extend_vocab == 0
     assert read_options({}).tokenizer.extend_vocab == 0
+
+
+def test_vectors_known_by_name_are_fetched_and_saved_by_their_name(data, tmp_path, monkeypatch):
+    path = write_vectors(tmp_path / "vectors.txt")
+    known = dataclasses.replace(KNOWN["wiki-news"], size=path.stat().st_size)
+    monkeypatch.setitem(KNOWN, "wiki-news", known)
+    monkeypatch.setattr(NamedVectors, "cached", lambda self: path)
+    train(data, tmp_path / "model", vectors="wiki-news", **OPTIONS)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["settings"]["training"]["vectors"] == "wiki-news"
+    assert config["training"]["vectors"] == "wiki-news"
+    classifier = TextClassifier.load(tmp_path / "model")
+    assert classifier.settings.model.embedding_size == SIZE

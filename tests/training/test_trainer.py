@@ -692,3 +692,29 @@ def test_the_scales_are_fitted_on_validation_and_kept_with_the_best_weights(tmp_
     plain = trainer(calibrate=False)
     assert "calibration" not in plain.run().best_metrics
     assert plain.model.scales.item() == 1
+
+
+def taught(seed=1):
+    """The training texts with a teacher, whose word is half of their loss."""
+    said = np.random.default_rng(seed).dirichlet([1, 1], len(TRAIN)).astype(np.float32)
+    return LabelledTexts(TRAIN.texts, TRAIN.labels, None, said, np.full(len(TRAIN), 0.5, "f4"))
+
+
+def test_a_run_is_resumed_with_the_same_teacher_only(tmp_path):
+    trainer(tmp_path, train=taught(), epochs=1).run()
+    trainer(tmp_path, train=taught(), epochs=1).resume()
+    for train in (TRAIN, taught(seed=2)):
+        with pytest.raises(TrainingError, match=r"train teacher \(crc32\) was \d+ and is now"):
+            trainer(tmp_path, train=train, epochs=1).resume()
+
+
+def test_a_checkpoint_of_a_version_without_an_option_is_resumed_with_its_default(tmp_path):
+    trainer(tmp_path, epochs=1).run()
+    path = tmp_path / "checkpoint.safetensors"
+    saved = load_checkpoint(path)
+    for name in ("teacher", "teacher_weight", "teacher_temperature"):
+        del saved.state["made_of"][name]
+    save_checkpoint(path, saved)
+    trainer(tmp_path, epochs=1).resume()
+    with pytest.raises(TrainingError, match="teacher_weight was"):
+        trainer(tmp_path, epochs=1, teacher_weight=0.123).resume()

@@ -159,7 +159,10 @@ class Loop(abc.ABC):
         """
         assert self._checkpoint is not None
         saved = load_checkpoint(self._checkpoint)
-        begun = saved.state["made_of"]
+        # a version without an option had what is its default now
+        defaults = TrainingConfig().to_dict()
+        begun = {k: v for k, v in defaults.items() if k in self._signature}
+        begun |= saved.state["made_of"]
         # an older version kept None for what was left open
         begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun.get(k) is None}
         found = differences(begun, self._signature)
