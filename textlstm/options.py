@@ -189,6 +189,14 @@ def add_flags(
         group.add_argument(flag, type=_NAMED[kind], **common)
 
 
+def read_flags(
+    arguments: argparse.Namespace, cls: type[T], only: Collection[str] | None = None
+) -> T:
+    """Make a settings object of the flags of `add_flags`."""
+    names = names_of(cls) if only is None else only  # type: ignore[arg-type]
+    return build(cls, {name: value for name, value in vars(arguments).items() if name in names})
+
+
 def _number(kind: type) -> Any:
     def parse(text: str) -> Any:
         return kind(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.errors import ConfigError
-from textlstm.options import add_flags, build
+from textlstm.options import add_flags, read_flags
 
 _DESCRIPTION = """\
 Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
@@ -47,8 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    given = {name: value for name, value in vars(arguments).items() if name in _RUN}
-    config = build(PredictionConfig, given)
+    config = read_flags(arguments, PredictionConfig, _RUN)
     require_model(arguments.model)
     if is_onnx_folder(arguments.model) or not Path(arguments.model).is_dir():
         raise ConfigError(
@@ -69,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.unlabeled:
             from textlstm.data.corpus import load_texts
 
-            options = {k: v for k, v in vars(arguments).items() if k in DATA_OPTIONS}
-            data = dataclasses.replace(DataConfig(), **options)
+            data = read_flags(arguments, DataConfig, DATA_OPTIONS)
             texts, notes = load_texts(arguments.data, data)
             for note in notes:
                 say(note)

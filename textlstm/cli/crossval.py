@@ -17,7 +17,7 @@ from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.io.atomic import write_text
-from textlstm.options import add_flags, build
+from textlstm.options import add_flags, read_flags
 from textlstm.training.launch import read_rank
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         require_data(arguments.data)
         options = read_train_options(arguments)
-        folds = _folds(arguments)
+        folds = read_flags(arguments, CrossvalConfig).folds
         done = _read(arguments.json) if arguments.resume else None
     except TextLSTMError as error:
         if rank.is_main:
@@ -92,11 +92,6 @@ def run(arguments: argparse.Namespace) -> int:
             names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
             say(f"next: textlstm train {shlex.join(names)} --out DIR")
     return code
-
-
-def _folds(arguments: argparse.Namespace) -> int:
-    given = {"folds": arguments.folds} if "folds" in arguments else {}
-    return build(CrossvalConfig, given).folds
 
 
 def _read(path: str | None) -> CrossValidation | None:

@@ -15,7 +15,7 @@ from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.io.atomic import write_text
-from textlstm.options import add_flags, build
+from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
     from textlstm.data.corpus import Split
@@ -43,8 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    given = {name: value for name, value in vars(arguments).items() if name in _RUN}
-    config = build(PredictionConfig, given)
+    config = read_flags(arguments, PredictionConfig, _RUN)
     require_model(arguments.model)
     require_data(arguments.data)
     from textlstm.evaluation.metrics import format_metrics
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
             with cpu_threads(config.threads):
                 classifier = load_model(arguments, device=config.device, precision=config.precision)
-                split = load_split(arguments, classifier, classifier.record.source)
+                split = load_split(arguments, classifier)
                 metrics = classifier.evaluate(split, batch_size=config.batch_size)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
@@ -88,27 +87,19 @@ def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> d
     )
 
 
-def load_split(
-    arguments: argparse.Namespace, model: Model, trained_source: str = "", default: str = "test"
-) -> Split:
+def load_split(arguments: argparse.Namespace, model: Model, default: str = "test") -> Split:
     """Read the split to evaluate, and show what was detected in it."""
-    split, notes = load_labelled(arguments, model, trained_source, default)
-    for note in notes:
-        say(note)
-    return split
+    from textlstm.classifier.labelled import load_labelled
 
-
-def load_labelled(
-    arguments: argparse.Namespace, model: Model, trained_source: str = "", default: str = "test"
-) -> tuple[Split, list[str]]:
-    """Read the split to evaluate (see `textlstm.classifier.labelled.load_labelled`)."""
-    from textlstm.classifier import labelled
-
-    return labelled.load_labelled(
+    record = getattr(model, "record", None)  # an ONNX folder has none
+    split, notes = load_labelled(
         arguments.data,
         model,
-        trained_source,
+        record.source if record else "",
         split=arguments.split,
         default=default,
         options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
     )
+    for note in notes:
+        say(note)
+    return split

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from textlstm.cli.console import messages, say
-from textlstm.cli.evaluate import load_labelled
+from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.paths import require_data, require_free, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig
@@ -71,9 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     with messages():
         classifier = load_model(arguments)
         if arguments.data is not None:
-            split, notes = load_labelled(arguments, classifier, classifier.record.source)
-            for note in notes:
-                say(note)
+            split = load_split(arguments, classifier)
             whole = Path(arguments.data).is_file()  # it has no splits
             name = arguments.data if whole else f"{arguments.data} ({arguments.split or 'test'})"
         export_model(

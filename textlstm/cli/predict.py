@@ -16,7 +16,7 @@ from textlstm.cli.parser import Names
 from textlstm.cli.paths import exists, require_data, require_model
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
-from textlstm.options import add_flags, build, names_of
+from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
     from textlstm.classifier.labelling import Summary
@@ -79,8 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_model(arguments.model)
     if text is None:
         require_data(arguments.input)
-    names = names_of(PredictionConfig)
-    config = build(PredictionConfig, {k: v for k, v in vars(arguments).items() if k in names})
+    config = read_flags(arguments, PredictionConfig)
     from textlstm.prediction.files import unfinished
 
     try:

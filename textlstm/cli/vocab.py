@@ -11,7 +11,7 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.parser import add_data, add_verbosity, positive
 from textlstm.cli.paths import require_data, require_file, require_free
 from textlstm.config import DataConfig, TokenizerConfig
-from textlstm.options import add_flags, build
+from textlstm.options import add_flags, read_flags
 
 _DATA = ("text_column", "delimiter", "dataset_config", "dataset_revision")
 _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
@@ -54,9 +54,8 @@ def run_build(arguments: argparse.Namespace) -> int:
     """Run `vocab build` and return the exit code."""
     require_data(arguments.data)
     require_free(arguments.out, overwrite=arguments.overwrite)
-    given = vars(arguments)
-    data = build(DataConfig, {name: given[name] for name in _DATA if name in given})
-    config = build(TokenizerConfig, {name: given[name] for name in _TOKENIZER if name in given})
+    data = read_flags(arguments, DataConfig, _DATA)
+    config = read_flags(arguments, TokenizerConfig, _TOKENIZER)
     from textlstm.data.corpus import load_texts
     from textlstm.text.tokenizer import TextTokenizer
     from textlstm.text.vocabulary import UNK_ID
