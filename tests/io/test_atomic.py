@@ -98,11 +98,11 @@ def test_a_folder_is_replaced_as_a_whole_if_it_holds_nothing_else(tmp_path):
     export(target, "1")
     (target / "b.txt").write_text("old")
     with pytest.raises(OutputError, match=r"holds other files \(b\.txt\)"):
-        export(target, "2", replaceable=["a.txt"])
+        export(target, "2", replaceable=["a.txt"].__contains__)
     with pytest.raises(OutputError, match=r"holds other files \(a\.txt, b\.txt\)"):
         export(target, "2")
     assert contents(target) == {"a.txt": "1", "b.txt": "old"}
-    export(target, "2", replaceable=["a.txt", "b.txt"])
+    export(target, "2", replaceable=["a.txt", "b.txt"].__contains__)
     assert contents(target) == {"a.txt": "2"}
     assert list(tmp_path.iterdir()) == [target]
 
@@ -113,7 +113,7 @@ def test_a_failed_folder_leaves_the_old_one_and_no_other(tmp_path, failure):
     export(target, "old")
 
     def fail():
-        with atomic_folder(target, replaceable=["a.txt"]) as folder:
+        with atomic_folder(target, replaceable=["a.txt"].__contains__) as folder:
             (folder / "a.txt").write_text("new")
             raise failure
 
@@ -135,7 +135,7 @@ def test_the_old_folder_comes_back_if_the_new_one_can_not_take_its_place(tmp_pat
 
     monkeypatch.setattr(Path, "replace", broken)
     with pytest.raises(OutputError, match="folder: Input/output error"):
-        export(target, "new", replaceable=["a.txt"])
+        export(target, "new", replaceable=["a.txt"].__contains__)
     assert contents(target) == {"a.txt": "old"}
     assert list(tmp_path.iterdir()) == [target]
 
@@ -145,7 +145,7 @@ def test_what_was_put_into_the_old_folder_meanwhile_is_kept(tmp_path):
     export(target, "old")
 
     def late():
-        with atomic_folder(target, replaceable=["a.txt"]) as folder:
+        with atomic_folder(target, replaceable=["a.txt"].__contains__) as folder:
             (folder / "a.txt").write_text("new")
             (target / "late.txt").write_text("late")
 

@@ -173,7 +173,7 @@ def write_folder(folder: str | Path, contents: SavedModel, *, card: str) -> None
     folder = Path(folder)
     if not _is_swappable(folder):
         return _write_files(folder, contents, card)
-    with atomic_folder(folder, replaceable=[p.name for p in folder.iterdir()]) as new:
+    with atomic_folder(folder, replaceable=lambda name: True) as new:
         _write_files(new, contents, card)
         shutil.copytree(
             folder,

@@ -15,7 +15,7 @@ from textlstm.cli.parser import add_data, positive
 from textlstm.cli.paths import require_data, require_free, require_model
 from textlstm.config import DATA_OPTIONS, CrossvalConfig, DataConfig
 from textlstm.errors import ConfigError
-from textlstm.options import add_flags
+from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +111,7 @@ def _predicted(arguments: argparse.Namespace, classifier: TextClassifier) -> Mis
     """Find mistakes in the predictions of the model itself."""
     from textlstm.classifier.mistakes import list_mistakes
 
-    split = load_split(arguments, classifier, classifier.record.source)
+    split = load_split(arguments, classifier)
     training = _training(arguments, classifier)
     if training is not None:
         known = {text.strip() for batch in training.texts() for text in batch}
@@ -139,15 +139,14 @@ def _training(arguments: argparse.Namespace, classifier: TextClassifier) -> Spli
     """Load the training texts: those of --train, else those that DATA has beside its others."""
     from textlstm.data.sources import find_tables
 
-    given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     source = arguments.train or arguments.data
     if arguments.train is None:
-        splits = find_tables(source, DataConfig(**given))
+        splits = find_tables(source, read_flags(arguments, DataConfig, DATA_OPTIONS))
         trained_on = source == classifier.record.source
         if (splits.single and not trained_on) or "train" not in splits.splits:
             return None
     options = argparse.Namespace(**{**vars(arguments), "data": source, "split": None})
-    return load_split(options, classifier, classifier.record.source, "train")
+    return load_split(options, classifier, "train")
 
 
 def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) -> Mistakes:

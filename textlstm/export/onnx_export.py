@@ -94,7 +94,7 @@ def export_onnx(
     folder = Path(folder)
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} exists: pass overwrite to replace it, or another name")
-    require_replaceable(folder, FILES)
+    require_replaceable(folder, FILES.__contains__)
     model = plain_copy(classifier.model)
     threads = torch.get_num_threads()
     content = build_graph(model).SerializeToString()
@@ -123,7 +123,7 @@ def export_onnx(
             report = replace(report, int8=after, agreement=agreement)
             _report(len(texts), agreement, before, after)
     cascade = classifier.cascade
-    with atomic_folder(folder, replaceable=FILES) as temporary:
+    with atomic_folder(folder, replaceable=FILES.__contains__) as temporary:
         (temporary / MODEL).write_bytes(content)
         if cascade is not None:
             (temporary / NGRAMS).write_bytes(_ngrams(model, cascade.scale, threads))

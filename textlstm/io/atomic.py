@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from textlstm.errors import OutputError, system_errors
@@ -43,14 +43,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(
-    path: str | os.PathLike[str], *, replaceable: Collection[str] = ()
+    path: str | os.PathLike[str], *, replaceable: Callable[[str], object] = lambda name: False
 ) -> Iterator[Path]:
     """Yield a new folder beside `path`; on success it is synced and renamed to `path`.
 
     Args:
         path: the folder to write. An existing folder is replaced as a whole, and only if it is
             empty or holds nothing but replaceable files.
-        replaceable: names of files that may be replaced.
+        replaceable: whether a file of some name may be replaced.
 
     Yields:
         The folder to write into.
@@ -83,11 +83,11 @@ def atomic_folder(
             shutil.rmtree(old, ignore_errors=True)
 
 
-def require_replaceable(folder: Path, names: Collection[str]) -> None:
-    """Raise an `OutputError` if a file or a folder that holds more than `names` is there."""
+def require_replaceable(folder: Path, replaceable: Callable[[str], object]) -> None:
+    """Raise an `OutputError` if a file or a folder with other files than these is there."""
     if folder.is_dir():
         with system_errors(OutputError, f"cannot read {folder}"):
-            others = sorted({path.name for path in folder.iterdir()} - set(names))
+            others = sorted(p.name for p in folder.iterdir() if not replaceable(p.name))
         if others:
             raise OutputError(
                 f"{folder} holds other files ({', '.join(others[:3])}): choose another folder"

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textlstm.errors import ConfigError, DataError, OutputError
-from textlstm.io.atomic import sync
+from textlstm.io.atomic import require_replaceable, sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
 from textlstm.io.writers import Encoder, make_encoder, parquet_columns
@@ -74,16 +74,9 @@ class Target:
 
     def require_free(self, *, overwrite: bool) -> None:
         """Raise an `OutputError` if the path holds something that must not be replaced."""
-        if self.is_folder and self.path.is_dir():
-            others = sorted(
-                entry.name for entry in self.path.iterdir() if not _PART.fullmatch(entry.name)
-            )
-            if others:
-                raise OutputError(
-                    f"{self.path} holds other files ({', '.join(others[:3])}): choose another "
-                    "folder"
-                )
-            if next(self.path.iterdir(), None) is None:
+        if self.path.is_dir():
+            require_replaceable(self.path, _PART.fullmatch)
+            if not any(self.path.iterdir()):
                 return
         if self.path.exists() and not overwrite:
             raise OutputError(
