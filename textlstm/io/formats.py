@@ -1,14 +1,17 @@
-"""Open files of rows: format by name, decompression, errors in one line."""
+"""Open files of rows: format by name, decompression, the records of a csv, errors in one line."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
 import io
+import itertools
 import os
 import shutil
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,9 @@ SUFFIXES = {
 COMPRESSIONS = (".gz", ".zst")
 _OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+# The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
+_LONGEST_FIELD = 2**26
 _SIGNATURES = {
     b"\x1f\x8b": "it is gzip: add .gz to its name",
     b"\x28\xb5\x2f\xfd": "it is zstd: add .zst to its name",
@@ -196,3 +202,84 @@ def open_parquet(path: Path) -> Iterator[Any]:
         except pa.ArrowInvalid as error:
             raise DataError(f"{path} is not a whole parquet file: {first_line(error)}") from error
         yield stack.enter_context(file)
+
+
+def csv_delimiter(path: Path, kind: str) -> str:
+    """Return what separates the cells of a csv or tsv: a comma or tab unless its rows say other.
+
+    Another mark is taken where the first rows are one cell each, and several, as many in each,
+    if they are cut at that mark.
+    """
+    expected = DELIMITERS[kind]
+    with clear_errors(path), open_text(path) as text:
+        head = text.read(2**16)
+
+    def fields(mark: str) -> set[int]:
+        records = itertools.islice(csv_records(io.StringIO(head, newline=""), mark), 3)
+        return {len(record) if isinstance(record, list) else 0 for record in records}
+
+    header = next(csv_records(io.StringIO(head, newline=""), expected), [])
+    if len(header) == 1 and isinstance(header, list):
+        for mark in (";", "\t", "|", ","):
+            counts = fields(mark) if mark in header[0] else {1}
+            if len(counts) == 1 and min(counts) > 1:
+                return mark
+    return expected
+
+
+class _Lines:
+    """The lines of a csv, which can be taken back to the second line of the current record."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._ahead: deque[str] = deque()
+        self._record: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._text)
+        self._record.append(line)
+        if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
+            raise csv.Error("a NUL byte")
+        return line
+
+    def next_record(self) -> None:
+        self._record.clear()
+
+    def rewind(self) -> None:
+        self._ahead.extendleft(reversed(self._record[1:]))
+        self._record.clear()
+
+
+def csv_records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
+    """Split a csv into records: lists of fields, or the reason why one doesn't parse."""
+    if csv.field_size_limit() < _LONGEST_FIELD:
+        csv.field_size_limit(_LONGEST_FIELD)
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.rewind()
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            yield _csv_reason(error)
+            continue
+        lines.next_record()
+        if record:
+            yield record
+
+
+def _csv_reason(error: csv.Error) -> str:
+    message = str(error)
+    if "unexpected end of data" in message:
+        return "a quote is opened and never closed"
+    if "expected after" in message:
+        return "text after a closing quote (a quote within quotes is written twice)"
+    if "field limit" in message:
+        return f"a field of over {_LONGEST_FIELD:,} characters (a quote left open?)"
+    return message

@@ -8,17 +8,14 @@ reason. Memory is constant: a batch of a parquet file or a record of a text file
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import itertools
 import json
 import os
 import re
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from textlstm.errors import DataError
 from textlstm.io.arrow import batch_values
@@ -27,6 +24,8 @@ from textlstm.io.formats import (
     Meter,
     check_file,
     clear_errors,
+    csv_delimiter,
+    csv_records,
     file_format,
     first_line,
     label_folders,
@@ -39,9 +38,6 @@ __all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_ro
 
 LABEL_MARK = "__label__"  # of fastText
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-# The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
-_LONGEST_FIELD = 2**26
 _BATCH_BYTES = 4 * 2**20
 MOST_NESTED = 100  # levels of a json line; Python's functions for JSON call themselves for each
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
@@ -140,30 +136,7 @@ def read_columns(path: str | os.PathLike[str], *, delimiter: str | None = None) 
                 return ["text", "label"] if labelled else ["text"]
         delimiter = delimiter or csv_delimiter(path, kind)
         with open_text(path) as text:
-            return _read_header(path, _records(text, delimiter))
-
-
-def csv_delimiter(path: Path, kind: str) -> str:
-    """Return what separates the cells of a csv or tsv: a comma or tab unless its rows say other.
-
-    Another mark is taken where the first rows are one cell each, and several, as many in each,
-    if they are cut at that mark.
-    """
-    expected = DELIMITERS[kind]
-    with clear_errors(path), open_text(path) as text:
-        head = text.read(2**16)
-
-    def fields(mark: str) -> set[int]:
-        records = itertools.islice(_records(io.StringIO(head, newline=""), mark), 3)
-        return {len(record) if isinstance(record, list) else 0 for record in records}
-
-    header = next(_records(io.StringIO(head, newline=""), expected), [])
-    if len(header) == 1 and isinstance(header, list):
-        for mark in (";", "\t", "|", ","):
-            counts = fields(mark) if mark in header[0] else {1}
-            if len(counts) == 1 and min(counts) > 1:
-                return mark
-    return expected
+            return _read_header(path, csv_records(text, delimiter))
 
 
 def bad_text(value: Any) -> str | None:
@@ -257,7 +230,7 @@ def _read_label_folder(path: Path) -> Iterator[Row]:
 
 def _read_csv(path: Path, delimiter: str, meter: Meter | None) -> Iterator[Row]:
     with clear_errors(path), open_text(path, meter) as text:
-        records = _records(text, delimiter)
+        records = csv_records(text, delimiter)
         header = _read_header(path, records)
         for number, record in enumerate(records, 1):
             if isinstance(record, str):
@@ -287,64 +260,6 @@ def _read_header(path: Path, records: Iterator[list[str] | str]) -> list[str]:
     if isinstance(header, str):
         raise DataError(f"{path}: its first line does not parse: {header}")
     return _unique(path, header)
-
-
-class _Lines:
-    """The lines of a csv, which can be taken back to the second line of the current record."""
-
-    def __init__(self, text: TextIO) -> None:
-        self._text = text
-        self._ahead: deque[str] = deque()
-        self._record: list[str] = []
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else next(self._text)
-        self._record.append(line)
-        if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
-            raise csv.Error("a NUL byte")
-        return line
-
-    def next_record(self) -> None:
-        self._record.clear()
-
-    def rewind(self) -> None:
-        self._ahead.extendleft(reversed(self._record[1:]))
-        self._record.clear()
-
-
-def _records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
-    """Split a csv into records: lists of fields, or the reason why one doesn't parse."""
-    if csv.field_size_limit() < _LONGEST_FIELD:
-        csv.field_size_limit(_LONGEST_FIELD)
-    lines = _Lines(text)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            lines.rewind()
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
-            yield _csv_reason(error)
-            continue
-        lines.next_record()
-        if record:
-            yield record
-
-
-def _csv_reason(error: csv.Error) -> str:
-    message = str(error)
-    if "unexpected end of data" in message:
-        return "a quote is opened and never closed"
-    if "expected after" in message:
-        return "text after a closing quote (a quote within quotes is written twice)"
-    if "field limit" in message:
-        return f"a field of over {_LONGEST_FIELD:,} characters (a quote left open?)"
-    return message
 
 
 def _read_json_lines(path: Path, skip: int = 0, meter: Meter | None = None) -> Iterator[Row]:

@@ -21,9 +21,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from textlstm.errors import OutputError
-from textlstm.io.formats import first_line
+from textlstm.io.formats import DELIMITERS, first_line
 
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _DEEPEST_COLUMN = 20  # lists count 3 of the 100 levels that readers of parquet allow
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')  # the last two are no JSON
@@ -119,7 +118,7 @@ class CsvEncoder:
         text = io.StringIO(newline="")
         writer = csv.writer(
             text,
-            delimiter=_DELIMITERS[self.kind],
+            delimiter=DELIMITERS[self.kind],
             lineterminator="\n",
             quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
         )
