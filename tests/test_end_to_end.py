@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tiny_corpus import flags, write_csv, write_splits
@@ -23,6 +24,9 @@ FORKS = """
 import json, os, pathlib, signal, sys, time
 import textlstm.training.train, textlstm.cli.progress
 from textlstm.cli import main
+from tiny_training import trainer
+
+trainer(epochs=1).run()  # torch loads much on the first step
 
 def counting(limit, pipe):
     replace, done = pathlib.Path.replace, 0
@@ -71,6 +75,7 @@ def fork():
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=Path(__file__).parent,  # of tiny_training
     )
 
     def command(*arguments, seconds=None, renames=None):

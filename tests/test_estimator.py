@@ -193,7 +193,7 @@ def test_a_clone_has_the_parameters_and_no_model(fitted):
     assert other.get_params() == fitted.get_params()
     assert not hasattr(other, "classes_")
     assert other.set_params(hidden_size=3).hidden_size == 3
-    assert repr(other).startswith("TextLSTMClassifier(batch_size=16")
+    assert repr(other).startswith("TextLSTMClassifier(adversarial=0.0")
 
 
 def test_a_grid_is_searched_and_the_best_refitted():

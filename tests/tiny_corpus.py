@@ -12,6 +12,7 @@ OPTIONS = {
     "num_layers": 1,
     "epochs": 3,
     "batch_size": 8,
+    "adversarial": 0.0,
     "min_frequency": 1,
     "threads": 1,
 }
