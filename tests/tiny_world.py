@@ -368,7 +368,4 @@ def take_part(scenario, folder, arguments, rank, port):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:  # started by torchrun
-        SCENARIOS[sys.argv[1]](None, join(), **json.loads(sys.argv[2]))
-    else:
-        serve()
+    serve()

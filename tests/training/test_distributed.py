@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,8 +22,6 @@ from textlstm.errors import ConfigError, TrainingError
 from textlstm.training.distributed import ALONE, World, join
 
 pytestmark = pytest.mark.slow
-
-TINY_WORLD = Path(__file__).parents[1] / "tiny_world.py"
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +222,38 @@ def test_a_finished_run_has_nothing_to_resume_for_any_process(pair, data, tmp_pa
     assert second == ""
 
 
-# From here on torchrun itself starts the processes.
+def test_the_command_line_trains_the_model_of_one_process(pair, data, tmp_path, capsys):
+    words = ["train", str(data), *flags(**DRY, num_layers=2, precision="fp32"), "--out"]
+    assert pair("command", tmp_path, words=[*words, str(tmp_path / "two")]) == [0, 0]
+    assert main([*words, str(tmp_path / "one")]) == 0
+    two, one = (TextClassifier.load(tmp_path / name) for name in ("two", "one"))
+    assert_alike(two.model.state_dict(), one.model.state_dict(), within=1e-4)
+    for split in ("validation", "test"):
+        assert two.metrics[split]["confusion_matrix"] == one.metrics[split]["confusion_matrix"]
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {
+        path.name for path in (tmp_path / "one").iterdir()
+    }
+    first, second = outputs(tmp_path)
+    told, told_alone = (
+        re.sub(r"[\d.,:]+", "0", text).splitlines()  # but for figures
+        for text in (first, capsys.readouterr().err.replace("/one", "/two"))
+    )
+    assert [line for line in told if line in told_alone] == told_alone
+    assert second == ""
+
+
+def test_a_process_that_dies_ends_all_at_once_and_is_heard(pair, data, tmp_path):
+    out = str(tmp_path / "m")
+    began = time.monotonic()
+    codes = pair("die", tmp_path, source=str(data), out=out, rank=1, at=9, **OPTIONS)
+    assert codes == [1, 1]
+    assert time.monotonic() - began < 60  # not after the limit of a wait
+    first, second = outputs(tmp_path)
+    assert "PeerError: another process of this training has ended" in first
+    assert "ValueError: out of paper" in second
+
+
+# torchrun itself starts the processes.
 
 
 def torchrun(*words):
@@ -237,27 +265,6 @@ def torchrun(*words):
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def test_the_command_line_trains_the_model_of_one_process(data, tmp_path, capsys):
-    options = flags(**DRY, num_layers=2, precision="fp32")
-    run = torchrun("-m", "textlstm", "train", data, "--out", tmp_path / "two", *options)
-    out, err = run.communicate(timeout=300)
-    assert run.returncode == 0, err
-    assert main(["train", str(data), "--out", str(tmp_path / "one"), *options]) == 0
-    two, one = (TextClassifier.load(tmp_path / name) for name in ("two", "one"))
-    assert_alike(two.model.state_dict(), one.model.state_dict(), within=1e-4)
-    for split in ("validation", "test"):
-        assert two.metrics[split]["confusion_matrix"] == one.metrics[split]["confusion_matrix"]
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {
-        path.name for path in (tmp_path / "one").iterdir()
-    }
-    told, told_alone = (
-        re.sub(r"[\d.,:]+", "0", text).splitlines()  # but for figures
-        for text in (err, capsys.readouterr().err.replace("/one", "/two"))
-    )
-    assert [line for line in told if line in told_alone] == told_alone
-    assert out == ""
 
 
 def test_a_signal_to_torchrun_ends_in_good_order_and_the_run_goes_on(pair, data, tmp_path):
@@ -277,19 +284,6 @@ def test_a_signal_to_torchrun_ends_in_good_order_and_the_run_goes_on(pair, data,
     assert pair("command", tmp_path, words=words) == [0, 0]
     assert "resumed from" in outputs(tmp_path)[0]
     assert TextClassifier.load(folder).labels == ("bad", "good")
-
-
-def test_a_process_that_dies_ends_all_at_once_and_is_heard(data, tmp_path):
-    arguments = {"source": str(data), "out": str(tmp_path / "m"), "rank": 1, "at": 9, **OPTIONS}
-    run = torchrun(TINY_WORLD, "die", json.dumps(arguments))
-    seen = []
-    for line in run.stderr:
-        seen.append((time.monotonic(), line))
-    died = next(when for when, line in seen if "out of paper" in line)
-    assert run.wait(60) == 1
-    assert time.monotonic() - died < 20
-    text = "".join(line for _, line in seen)
-    assert "PeerError: another process of this training has ended" in text
 
 
 def test_alone_there_is_one_process(monkeypatch):
