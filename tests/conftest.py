@@ -3,6 +3,7 @@
 import os
 
 import hypothesis
+import pytest
 
 # Tensors are tiny here, and several threads on a busy machine wait for each other far longer
 # than they compute. Set before torch is loaded.
@@ -15,6 +16,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
+FIRST = ("test_readme.py", "test_scripts.py")  # they share `forks`
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the longest test, or it ends long after all others."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
+    """Begin with the longest tests, or they end long after all others."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    """Programs that start without loading torch again; see `tiny_forks`."""
+    from tiny_forks import Forks
+
+    forks = Forks(tmp_path_factory.mktemp("forks") / "bin")
+    yield forks
+    forks.close()

@@ -1,16 +1,11 @@
 """Every command and program of the READMEs runs, on a sample cut small, in a folder of its own."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
-import datasets
 import pytest
-from tiny_forks import Forks
 
 from textlstm.cli.parser import COMMANDS
-from textlstm.io.locate import SAMPLE
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS_NETWORK = ("cornell-movie-review-data", "your-name/")
@@ -44,40 +39,15 @@ def smaller(program):
     return program
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder with the scripts, and an environment in which `sample` is a small one."""
-    tmp_path = tmp_path_factory.mktemp("readme")
-    rows = {"train": 24, "validation": 10, "test": 10}
-    for split, n in rows.items():
-        whole = datasets.Dataset.from_parquet(str(SAMPLE / f"{split}.parquet"))
-        (tmp_path / "sample").mkdir(exist_ok=True)
-        whole.select(range(n)).to_parquet(tmp_path / "sample" / f"{split}.parquet")
-    folder = tmp_path / "work"
-    folder.mkdir()
-    (folder / "scripts").symlink_to(ROOT / "scripts")
-    (folder / "vocab").mkdir()
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    prepare = (
-        "import pathlib, textlstm.io.locate\n"
-        f"textlstm.io.locate.SAMPLE = pathlib.Path({str(tmp_path / 'sample')!r})\n"
-    )
-    forks = Forks(tmp_path / "bin", prepare, env)
-    env["PATH"] = os.pathsep.join([str(forks.folder), os.environ["PATH"]])
-    yield folder, env
-    forks.close()
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md", "textlstm/README.md", "vocab/README.md"])
-def test_every_command_and_program_runs(name, workplace):
-    folder, env = workplace
-    for line, language, program in blocks(name):
-        runner = ["bash", "-euo", "pipefail"] if language == "bash" else ["python"]
-        done = subprocess.run(
-            [*runner, "-c", smaller(program)], cwd=folder, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{name}, line {line}:\n{program}\n{done.stderr[-3000:]}"
+def test_every_command_and_program_runs(forks, tmp_path):
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / "vocab").mkdir()
+    for name in ("README.md", "textlstm/README.md", "vocab/README.md"):
+        for line, language, program in blocks(name):
+            runner = ["bash", "-euo", "pipefail"] if language == "bash" else ["python"]
+            done = forks.run(*runner, "-c", smaller(program), folder=tmp_path)
+            assert done.returncode == 0, f"{name}, line {line}:\n{program}\n{done.stderr[-3000:]}"
 
 
 def test_the_readme_is_for_users_and_short():

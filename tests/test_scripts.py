@@ -2,7 +2,6 @@
 
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -63,8 +62,7 @@ def test_the_readme_names_every_script_and_every_option_it_shows_exists():
 
 
 @pytest.mark.slow
-def test_the_benchmarks_measure_a_small_case(tmp_path):
-    """Each as its user starts it, on as little as it takes."""
+def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
     data = tmp_path / "data.csv"
     rows = ["text,label", *[f"bright {n},good\ndull {n},bad" for n in range(40)]]
     data.write_text("\n".join(rows) + "\n")
@@ -78,8 +76,7 @@ def test_the_benchmarks_measure_a_small_case(tmp_path):
         ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
     ]
     for script, *words in commands:
-        command = [sys.executable, str(SCRIPTS / script), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        done = forks.run("python", SCRIPTS / script, *words, folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
         if script == "bench_predict.py":

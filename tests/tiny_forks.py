@@ -1,8 +1,8 @@
 """Programs in forks of one process that has loaded torch for all: a start takes no seconds.
 
-`Forks` makes an executable `python` and `textlstm` that each ask the process for a fork, in which
-they run with their own arguments, folder, environment and streams. This file is the process, and
-in Python's isolated mode one of the executables.
+`Forks` makes the executables `python` and `textlstm`, which ask the process for a fork; it runs
+with their arguments, folder, environment and streams. There, `sample` is a small one. This file
+is the process, and in Python's isolated mode one of the executables.
 """
 
 import json
@@ -15,40 +15,58 @@ import sys
 import traceback
 from pathlib import Path
 
+ROWS = {"train": 24, "validation": 10, "test": 10}
+
 
 class Forks:
-    """The process, and a folder of executables for PATH.
+    """The process, and executables that stand first in the PATH of `env`.
 
     Args:
-        folder: gets the executables and the socket; made here.
-        prepare: what the process runs before it loads textlstm.
-        env: the environment of the process.
+        folder: gets the executables, the sample and the socket; made here.
     """
 
-    def __init__(self, folder, prepare="", env=None):
-        folder.mkdir()
+    def __init__(self, folder):
         self.folder = folder
+        (folder / "sample").mkdir(parents=True)
         for name in ("python", "textlstm"):
-            path = folder / name
-            words = [sys.executable, "-I", "-S", __file__, str(folder / "socket"), name]
-            path.write_text(f'#!/bin/sh\nexec {" ".join(map(repr, words))} "$@"\n')
-            path.chmod(0o755)
+            words = [sys.executable, "-I", "-S", __file__, str(folder), name]
+            (folder / name).write_text(f'#!/bin/sh\nexec {" ".join(map(repr, words))} "$@"\n')
+            (folder / name).chmod(0o755)
+        self.env = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         self._server = subprocess.Popen(
-            [sys.executable, __file__, str(folder / "socket"), prepare],
+            [sys.executable, __file__, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            env=env,
+            env=self.env,
         )
         assert self._server.stdout.readline() == "ready\n"
+
+    def run(self, *command, folder):
+        """Run a program there; return what `subprocess.run` does."""
+        words = [str(word) for word in command]
+        return subprocess.run(words, cwd=folder, env=self.env, capture_output=True, text=True)
 
     def close(self):
         self._server.kill()
         self._server.wait(60)
 
 
-def serve(path, prepare):
-    exec(prepare, {})
+def serve(folder):
+    import pyarrow.parquet as pq
+
+    from textlstm.io import locate
+
+    for split, n in ROWS.items():
+        name = f"{split}.parquet"
+        pq.write_table(pq.read_table(locate.SAMPLE / name).slice(0, n), folder / "sample" / name)
+    locate.SAMPLE = folder / "sample"
+
     import sklearn.model_selection
     from tiny_training import trainer
 
@@ -58,8 +76,9 @@ def serve(path, prepare):
 
     del sklearn, textlstm
     trainer(epochs=1).run()  # torch loads much on the first step
+    sys.executable = str(folder / "python")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(str(folder / "socket"))
     listener.listen()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -69,8 +88,12 @@ def serve(path, prepare):
             listener.close()
             run(asker)
         asker.close()
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:  # bury the dead
+            try:
+                if not os.waitpid(-1, os.WNOHANG)[0]:
+                    break
+            except ChildProcessError:
+                break
 
 
 def run(asker):
@@ -102,22 +125,23 @@ def execute(name, arguments):
         from textlstm.cli import main
 
         return main(arguments)
-    first, *rest = arguments
-    sys.argv = arguments
-    if first == "-c":
-        program, *rest = rest
+    if arguments[:2] == ["-m", "textlstm"]:
+        return execute("textlstm", arguments[2:])
+    if arguments[0] == "-c":
+        program, *rest = arguments[1:]
         sys.argv = ["-c", *rest]
         sys.path.insert(0, "")
         exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
     else:
-        sys.path.insert(0, str(Path(first).parent))
-        runpy.run_path(first, run_name="__main__")
+        sys.argv = arguments
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        runpy.run_path(arguments[0], run_name="__main__")
     return 0
 
 
-def ask(path, name, *arguments):
+def ask(folder, name, *arguments):
     with socket.socket(socket.AF_UNIX) as server:
-        server.connect(path)
+        server.connect(f"{folder}/socket")
         message = json.dumps([name, arguments, str(Path.cwd()), dict(os.environ)])
         socket.send_fds(server, [message.encode()], [0, 1, 2])
         answer = server.recv(1)
@@ -127,4 +151,4 @@ def ask(path, name, *arguments):
 if __name__ == "__main__":
     if sys.flags.isolated:
         sys.exit(ask(*sys.argv[1:]))
-    serve(*sys.argv[1:])
+    serve(Path(sys.argv[1]))

@@ -1,7 +1,5 @@
 import dataclasses
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -140,14 +138,13 @@ def test_a_name_that_is_not_utf8_can_be_written(description):
 
 
 @pytest.mark.slow
-def test_the_python_example_runs_as_printed(tmp_path):
+def test_the_python_example_runs_as_printed(forks, tmp_path):
     name = 'my "model" 1'
     tiny_classifier().save(tmp_path / name)
     card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = forks.run("python", "-c", code, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert all(any(line.startswith(label) for label in LABELS) for line in lines)

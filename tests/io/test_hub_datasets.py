@@ -102,7 +102,7 @@ def test_an_unreachable_hub_is_asked_once_and_then_only_the_cache(
 
 
 @pytest.mark.slow
-def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
+def test_offline_mode_ends_in_one_line(forks: Any, tmp_path: Path) -> None:
     program = (
         "from textlstm.data.corpus import load_corpus\n"
         "from textlstm.errors import DataError\n"
@@ -111,10 +111,7 @@ def test_offline_mode_ends_in_one_line(tmp_path: Path) -> None:
         "except DataError as error:\n"
         "    print(error)\n"
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
-    )
+    done = forks.run("python", "-c", program, folder=tmp_path)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
     assert "owner/reviews; and the Hub is out of reach: use `sample`" in done.stdout
