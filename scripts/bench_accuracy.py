@@ -1,13 +1,16 @@
 """Compare accuracy with fastText and TF-IDF with linear models, which also train in minutes.
 
     python scripts/bench_accuracy.py DATA ... [--presets default] [--seeds 1 2 3]
-        [--vectors FILE] [--only ours fasttext logistic svm] [--json FILE]
+        [--vectors FILE] [--teachers 5] [--unlabeled FILE]
+        [--only ours fasttext logistic svm] [--json FILE]
 
 DATA is anything that `textlstm train` takes. All contenders get the same rows: they learn from
 train, select their settings on validation and are evaluated on test. Without a test split they are
 evaluated on validation, and the table says so.
 
-    textlstm     `textlstm train` with each preset and seed; the epoch is selected on validation
+    textlstm     `textlstm train` with each preset and seed; the epoch is selected on validation.
+                 With --teachers N also a student of N models of other seeds, which learns from
+                 --unlabeled texts too; the time to train its teachers is that of tuning
     fastText     1-grams and 1-2-grams, with --vectors also starting from these; learning rate,
                  epochs and size selected on validation. Runs the command `fasttext` or, if there
                  is none, the Python package
@@ -43,6 +46,8 @@ FAMILIES = ("ours", *PEERS)
 SPLITS = ("train", "validation", "test")
 VECTORS = "vectors.vec"
 VECTOR_MARK = " + vectors"  # after the name of a contender that starts from them
+TEACHER_MARK = " + teacher"
+FIRST_TEACHER = 1001  # seed
 
 
 @dataclass
@@ -70,6 +75,8 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["default"], help="presets of ours")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--vectors", type=Path, help="word vectors for textlstm and fastText")
+    parser.add_argument("--teachers", type=int, default=0, help="models that teach a student")
+    parser.add_argument("--unlabeled", nargs="+", default=[], help="texts for the student")
     parser.add_argument("--options", default="", help="more options of `textlstm train`, quoted")
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -116,6 +123,8 @@ def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
     if "ours" in arguments.only:
         for preset in arguments.presets:
             yield measure_ours(data, folder, preset, evaluated_on, arguments)
+            if arguments.teachers:
+                yield measure_ours(data, folder, preset, evaluated_on, arguments, taught=True)
     for family in PEERS:
         for name in PEERS[family] if family in arguments.only else ():
             seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # not random
@@ -126,22 +135,42 @@ def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
 
 
 def measure_ours(
-    data: str, folder: Path, preset: str, evaluated_on: str, arguments: argparse.Namespace
+    data: str,
+    folder: Path,
+    preset: str,
+    evaluated_on: str,
+    arguments: argparse.Namespace,
+    *,
+    taught: bool = False,
 ) -> Result:
-    """Train with a preset and each seed."""
+    """Train with a preset and each seed; a student after its teachers."""
     options = [] if preset == "default" else ["--preset", preset]
     if arguments.vectors:
         options += ["--vectors", str(arguments.vectors)]
     options += shlex.split(arguments.options)
     name = f"textlstm {preset}" + (VECTOR_MARK if arguments.vectors else "")
     result = Result(data, name, evaluated_on, {"options": shlex.join(options)})
-    command = [sys.executable, "-m", "textlstm", "train", str(folder), *options]
+
+    def train(model: Path, seed: int, more: Sequence[str]) -> tuple[float, float]:
+        command = [sys.executable, "-m", "textlstm", "train", str(folder), *options, *more]
+        command += ["--out", str(model), "--seed", str(seed), "--threads", str(arguments.threads)]
+        return run(command, arguments.threads)
+
+    more: list[str] = []
+    if taught:
+        result.contender += TEACHER_MARK
+        teachers = [folder / f"teacher-{number}" for number in range(arguments.teachers)]
+        for seed, teacher in enumerate(teachers, FIRST_TEACHER):
+            result.tuning_seconds += train(teacher, seed, [])[0]
+        more = ["--teacher", *map(str, teachers)]
+        more += ["--unlabeled", *arguments.unlabeled] if arguments.unlabeled else []
     for seed in arguments.seeds:
         model = folder / "ours"
-        more = ["--out", str(model), "--seed", str(seed), "--threads", str(arguments.threads)]
-        seconds, peak = run([*command, *more], arguments.threads)
+        seconds, peak = train(model, seed, more)
         metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))[evaluated_on]
         note(result, metrics, seconds, peak, model)
+    for number in range(arguments.teachers if taught else 0):
+        shutil.rmtree(folder / f"teacher-{number}")
     return result
 
 

@@ -75,10 +75,13 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
         ["bench_predict.py", "--only", "ours", "cascade", "--rounds", "1", *limits, *inputs],
         ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
     ]
+    commands[-1] += ["--teachers", "2", "--unlabeled", data]
     for script, *words in commands:
         done = forks.run("python", SCRIPTS / script, *words, folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
+        if script == "bench_accuracy.py":
+            assert "textlstm default + teacher" in done.stdout
         if script == "bench_predict.py":
             assert re.search(r"(?m)^cascade +\d+\.\d .*[-\d.]+ +\d+$", done.stdout)  # differ
             for name in ("ours", "cascade"):
