@@ -66,11 +66,13 @@ def say(line: str) -> None:
 
 
 def _write(line: str, origin: str) -> None:
-    from tqdm import tqdm  # takes as long to import as all of `textlstm --help`
-
+    tqdm = sys.modules.get("tqdm")  # a bar is there only if it is loaded, and that takes long
     if is_verbose():
         line = f"{time.strftime('%H:%M:%S')} {origin}: {line}"
-    tqdm.write(line, file=sys.stderr)
+    if tqdm is None:
+        sys.stderr.write(line + "\n")
+    else:
+        tqdm.tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from textlstm.errors import DataError
 
@@ -198,6 +197,8 @@ def open_parquet(path: Path) -> Iterator[Any]:
             raise EmptyFileError(f"{path} is empty")
         try:
             # Pages come through a buffer; a whole column of a row group never lies in memory.
+            import pyarrow.parquet as pq  # only where it is needed, to start fast
+
             file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path} is not a whole parquet file: {first_line(error)}") from error

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io.atomic import require_replaceable, sync
@@ -257,6 +256,8 @@ class RowOutput:
             with self._work.writing():
                 with path.open("wb") as file:
                     stream: Any = _compressed(file, self._target.compression)
+                    import pyarrow.parquet as pq  # only where it is needed, to start fast
+
                     with pq.ParquetWriter(stream, self._columns) as writer:
                         for table in self._row_groups():
                             writer.write_table(table)

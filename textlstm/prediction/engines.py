@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 import numpy as np
@@ -142,10 +141,12 @@ class OnnxEngine:
 
     def signature(self) -> dict[str, Any]:
         """Return what shapes a result to the last bit."""
+        import onnxruntime
+
         return {
             "model": self._model.fingerprint(),
             "textlstm": __version__,
-            "onnxruntime": version("onnxruntime"),
+            "onnxruntime": onnxruntime.__version__,
             "device": "cpu",
             "threads": self._threads,
         }
