@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from textlstm.errors import MissingDependencyError, VocabularyError
@@ -52,6 +51,8 @@ def make_vocab(itos: Sequence[str], default_index: int | None) -> Any:
     Raises:
         MissingDependencyError: torch is not 2.3, or torchtext is not installed.
     """
+    from importlib.metadata import PackageNotFoundError, version  # slow, and rarely needed
+
     torch = version("torch")
     if not torch.startswith(TORCH + "."):
         raise MissingDependencyError(
