@@ -6,7 +6,6 @@ import importlib.metadata
 import pytest
 
 from textlstm.errors import MissingDependencyError, VocabularyError
-from textlstm.text import torchtext as torchtext_forms
 from textlstm.text.torchtext import make_vocab, read_vocab
 from textlstm.text.vocabulary import Vocabulary
 
@@ -98,7 +97,7 @@ def versions(monkeypatch, **installed):
             return installed[name]
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(torchtext_forms, "version", version)
+    monkeypatch.setattr("importlib.metadata.version", version)
 
 
 def test_with_a_newer_torch_the_error_says_that_torchtext_needs_an_older_one(monkeypatch):
