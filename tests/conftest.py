@@ -16,12 +16,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
-FIRST = ("test_readme.py", "test_scripts.py")  # they share `forks`
-
-
 def pytest_collection_modifyitems(items):
-    """Begin with the longest tests, or they end long after all others."""
-    items.sort(key=lambda item: item.path.name not in FIRST)
+    """Begin with the longest test and those that share `forks`, so that one worker has them."""
+    items.sort(key=lambda item: "forks" not in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
+# Nothing here must outlive a loss of power, and to wait for the disk takes milliseconds a file.
+os.fsync = lambda descriptor: None
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 """Models go to the Hub and come back; the Hub is a stand-in on this machine."""
 
+import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -16,6 +14,7 @@ from tiny_hub import TOKEN, TinyHub
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.json_files import FILES
+from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.io import hub as progress
 
@@ -258,36 +257,16 @@ def test_a_folder_is_loaded_as_by_load(folder):
         TextClassifier.from_pretrained("no-such-model")
 
 
-@pytest.mark.slow
-def test_the_command_line_takes_a_name_on_the_hub(server, folder, tmp_path):
+def test_the_command_line_takes_a_name_on_the_hub(server, folder, capsys, monkeypatch):
     server.put_folder("me/films", folder, branch="v1")
-    environment = {
-        **os.environ,
-        "HF_ENDPOINT": server.url,
-        "HF_HOME": str(tmp_path / "home"),
-        "OMP_NUM_THREADS": "1",
-    }
-
-    def run(*arguments, code=0, **changes):
-        result = subprocess.run(
-            [sys.executable, "-m", "textlstm", *arguments],
-            input="a bright film\n",
-            capture_output=True,
-            text=True,
-            env={**environment, **changes},
-            timeout=300,
-            check=False,
-        )
-        assert result.returncode == code, result.stderr
-        return result
-
-    predicted = run("predict", "me/films", "-", "--revision", "v1", "--device", "cpu").stdout
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a bright film\n")))
+    revision = ["--revision", "v1"]
+    assert main(["predict", "me/films", "-", *revision, "--device", "cpu"]) == 0
     expected = CLASSIFIER.predict(["a bright film"])[0]
-    assert json.loads(predicted)["label"] == expected.label
-    again = run(
-        "inspect", "me/films", "--revision", "v1", "--json", HF_ENDPOINT="http://127.0.0.1:9"
-    )
-    assert json.loads(again.stdout)["labels"] == list(CLASSIFIER.labels)
-    wrong = run("inspect", "me/films", code=2)
-    assert wrong.stderr.count("\n") == 1
-    assert "me/films on the Hub has no revision 'main'" in wrong.stderr
+    assert json.loads(capsys.readouterr().out)["label"] == expected.label
+    assert main(["inspect", "me/films"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "me/films on the Hub has no revision 'main'" in line
+    server.down = True
+    assert main(["inspect", "me/films", *revision, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == list(CLASSIFIER.labels)

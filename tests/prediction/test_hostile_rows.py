@@ -14,7 +14,7 @@ from textlstm.prediction.files import classify_file
 
 pytestmark = pytest.mark.slow
 
-FILES = 60
+FILES = 8
 NUMBERS = ["1.10", "-0", "-0.0", "1E400", "1e-400", "12345678901234567890123", "0.1e1", "7", "NaN"]
 STRINGS = [r'"a"', r'""', r'"\ud83d\ude00"', r'"\ud800"', r'"\\ud800"', r'"NaN \"Infinity\""']
 STRINGS += ['"映画"', r'"\u00e9\t"', '"a,b"', r'"line\nbreak"', r'"\r"', '" "']
