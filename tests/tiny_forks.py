@@ -44,16 +44,19 @@ class Forks:
             stdout=subprocess.PIPE,
             text=True,
             env=self.env,
+            start_new_session=True,  # to end what hangs
         )
         assert self._server.stdout.readline() == "ready\n"
 
     def run(self, *command, folder):
         """Run a program there; return what `subprocess.run` does."""
         words = [str(word) for word in command]
-        return subprocess.run(words, cwd=folder, env=self.env, capture_output=True, text=True)
+        return subprocess.run(
+            words, cwd=folder, env=self.env, capture_output=True, text=True, timeout=600
+        )
 
     def close(self):
-        self._server.kill()
+        os.killpg(self._server.pid, signal.SIGKILL)
         self._server.wait(60)
 
 

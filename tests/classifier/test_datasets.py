@@ -1,7 +1,5 @@
 """A dataset gets its labels as new columns, and is otherwise as it was."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
@@ -266,10 +264,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_map_may_use_several_processes_after_torch_used_several_threads():
-    subprocess.run(
-        [sys.executable, "-c", FORKING], cwd=Path(__file__).parents[1], check=True, timeout=240
-    )
+def test_map_may_use_several_processes_after_torch_used_several_threads(forks):
+    done = forks.run("python", "-c", FORKING, folder=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_label_with_a_low_score_is_left_out(classifier):
