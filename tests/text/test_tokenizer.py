@@ -282,7 +282,7 @@ def test_counts_are_those_of_the_ids_of_the_texts(kind):
 
 def test_vocabulary_does_not_depend_on_how_the_texts_are_batched(kind, monkeypatch):
     expected = TRAINED[kind].vocabulary
-    monkeypatch.setattr(tokenizer_module, "_COUNT_LETTERS", 10)
+    monkeypatch.setattr("textlstm.text.rules._COUNT_LETTERS", 10)
     config = TokenizerConfig(tokenizer=kind, min_frequency=1, vocab_size=90)
     for some in ([TEXTS], [[text] for text in reversed(TEXTS)], [(), TEXTS]):
         assert TextTokenizer.train(lambda some=some: iter(some), config).vocabulary == expected

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -112,14 +113,8 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     """
     found = find_tables(source, config)
     _add_splits(found, config)
-    scans, notes = _scan_splits(found, config)
-    _spell_alike(list(scans.values()))
-    labels = _labels_of_train(scans["train"], notes)
-    for scan in scans.values():
-        _check_known(scan, labels, "in train")
-    splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
-    unlabeled = _add_unlabeled(splits["train"], scans["train"], labels, config, notes)
-    fingerprint = _fingerprint(scans, labels, splits["train"], unlabeled)
+    splits, facts = _load(found, config)
+    notes = facts["notes"]
     if config.test_fraction:
         notes.append(_hold_out(splits, "test", config.test_fraction, seed + 1))
     if "validation" not in splits:
@@ -130,16 +125,33 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
                 "add rows or a validation split"
             )
     return Corpus(
-        labels=labels,
         train=splits["train"],
         validation=splits["validation"],
         test=splits.get("test"),
-        unlabeled=unlabeled,
-        notes=notes,
-        source=found.dataset_id or found.name,
-        fingerprint=fingerprint,
         dataset_id=found.dataset_id,
+        **facts,
     )
+
+
+def _load(found: Located[Table], config: DataConfig) -> tuple[dict[str, Split], dict[str, Any]]:
+    """Read the splits of a training, and the other facts that `Corpus` and `Whole` have."""
+    scans, notes = _scan_splits(found, config)
+    _spell_alike(list(scans.values()))
+    labels = _labels_of_train(scans["train"], notes)
+    for scan in scans.values():
+        _check_known(scan, labels, "in train")
+    splits = {name: _split_of(scan, labels) for name, scan in scans.items()}
+    train = splits["train"]
+    taught, of_train = read_taught(train, scans["train"], labels, config)
+    others, of_others = load_unlabeled(train, labels, config)
+    unlabeled = (*taught, *others)
+    return splits, {
+        "labels": labels,
+        "unlabeled": unlabeled,
+        "notes": [*notes, *of_train, *of_others],
+        "source": found.dataset_id or found.name,
+        "fingerprint": _fingerprint(scans, labels, train, unlabeled),
+    }
 
 
 def _hold_out(splits: dict[str, Split], name: str, fraction: float, seed: int) -> str:
@@ -182,16 +194,11 @@ def load_whole(source: Source, config: DataConfig = _DEFAULTS) -> Whole:
     found = find_tables(source, config)
     others = [name for name in found.splits if name != "train"]
     found.splits = {"train": found.split("train")}
-    scans, notes = _scan_splits(found, config)
-    _spell_alike(list(scans.values()))
-    labels = _labels_of_train(scans["train"], notes)
+    splits, facts = _load(found, config)
     if others:
-        notes.append(f"only train of {found.name} is used, not its {' and '.join(others)}")
-    name = found.dataset_id or found.name
-    rows = _split_of(scans["train"], labels)
-    unlabeled = _add_unlabeled(rows, scans["train"], labels, config, notes)
-    fingerprint = _fingerprint(scans, labels, rows, unlabeled)
-    return Whole(labels, rows, unlabeled, notes, name, fingerprint)
+        other = " and ".join(others)
+        facts["notes"].append(f"only train of {found.name} is used, not its {other}")
+    return Whole(rows=splits["train"], **facts)
 
 
 def load_split(
@@ -314,16 +321,6 @@ def _cells_like(
             "them: write lists, or pass --label-separator for cells of text"
         )
     return cells
-
-
-def _add_unlabeled(
-    train: Split, scan: Scan, labels: Sequence[str], config: DataConfig, notes: list[str]
-) -> tuple[Split, ...]:
-    """Read the probabilities of train and the rows without labels."""
-    taught, of_train = read_taught(train, scan, labels, config)
-    others, of_others = load_unlabeled(train, labels, config)
-    notes += of_train + of_others
-    return (*taught, *others)
 
 
 def _fingerprint(

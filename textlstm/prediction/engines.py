@@ -5,9 +5,11 @@ Shapes: N texts, B batch, T time (tokens), C classes.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
@@ -31,98 +33,65 @@ if TYPE_CHECKING:
 Model = Union["TextClassifier", "OnnxModel"]
 
 
-class Engine(Protocol):
-    """Predicts. Equal texts in equal lists give equal results, bit for bit."""
-
-    def encode(self, texts: Sequence[str]) -> EncodedTexts:
-        """Return the token ids of texts."""
-
-    def predict(self, texts: EncodedTexts) -> Predicted:
-        """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
-
-    def signature(self) -> dict[str, Any]:
-        """Return what shapes a result to the last bit: the model, versions, device, threads."""
-
-
-class TorchEngine:
-    """The network itself.
+@dataclass(frozen=True)
+class _Engine:
+    """What predicts. Equal texts in equal lists give equal results, bit for bit.
 
     Args:
-        classifier: the model, on its device and with its precision.
+        model: its tokenizer and labels are used.
         batch_size: texts per step.
-        place: device and threads, where another process computes.
-        cascade: the share of labels that may differ; None to run the whole model on all texts.
-    """
-
-    def __init__(
-        self,
-        classifier: TextClassifier,
-        batch_size: int,
-        place: tuple[str, int] | None = None,
-        cascade: float | None = None,
-    ) -> None:
-        self._classifier = classifier
-        self._batch_size = batch_size
-        self._place = place
-        self._shortcut = classifier.shortcut(cascade)
-        import torch
-
-        self._threads = place[1] if place else torch.get_num_threads()
-
-    def encode(self, texts: Sequence[str]) -> EncodedTexts:
-        """Return the token ids of texts."""
-        encoded = self._classifier.tokenizer.encode_batch(texts, threads=self._threads)
-        return EncodedTexts.from_batches([encoded])
-
-    def predict(self, texts: EncodedTexts) -> Predicted:
-        """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
-        options: dict[str, Any] = {"batch_size": self._batch_size, "shortcut": self._shortcut}
-        return predict_texts(self._classifier.model, texts, **options)
-
-    def signature(self) -> dict[str, Any]:
-        """Return what shapes a result to the last bit."""
-        import torch
-
-        classifier = self._classifier
-        return {
-            "model": classifier.fingerprint(),
-            "textlstm": __version__,
-            "torch": torch.__version__,
-            "device": self._place[0] if self._place else str(classifier.device),
-            "threads": self._threads,
-        }
-
-
-class OnnxEngine:
-    """The network as an ONNX graph, run by ONNX Runtime on the CPU.
-
-    Args:
-        model: the model, whose tokenizer and labels are used.
-        sessions: its graph and, for a cascade, that of its n-grams; batches are predicted side by
-            side, each by one thread.
-        batch_size: texts per step.
-        threads: how many batches are predicted at once.
+        threads: of the CPU.
+        device: where it computes.
         shortcut: which texts the n-grams alone predict; None for none.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        sessions: Sequence[OnnxSession],
-        batch_size: int,
-        threads: int,
-        shortcut: Shortcut | None = None,
-    ) -> None:
-        self._model = model
-        self._sessions = sessions
-        self._batch_size = batch_size
-        self._threads = threads
-        self._shortcut = shortcut
+    model: Any  # a `Model`
+    batch_size: int
+    threads: int
+    device: str
+    shortcut: Shortcut | None
+
+    library = ""
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Return the token ids of texts."""
-        encoded = self._model.tokenizer.encode_batch(texts, threads=self._threads)
+        encoded = self.model.tokenizer.encode_batch(texts, threads=self.threads)
         return EncodedTexts.from_batches([encoded])
+
+    def signature(self) -> dict[str, Any]:
+        """Return what shapes a result to the last bit."""
+        return {
+            "model": self.model.fingerprint(),
+            "textlstm": __version__,
+            self.library: importlib.import_module(self.library).__version__,
+            "device": self.device,
+            "threads": self.threads,
+        }
+
+
+class TorchEngine(_Engine):
+    """The network itself, on its device and with its precision."""
+
+    library = "torch"
+
+    def predict(self, texts: EncodedTexts) -> Predicted:
+        """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
+        options: dict[str, Any] = {"batch_size": self.batch_size, "shortcut": self.shortcut}
+        return predict_texts(self.model.model, texts, **options)
+
+
+@dataclass(frozen=True)
+class OnnxEngine(_Engine):
+    """The network as an ONNX graph, run by ONNX Runtime on the CPU.
+
+    Args:
+        sessions: the graph and, for a cascade, that of its n-grams; batches are predicted side by
+            side, each by one thread.
+    """
+
+    sessions: Sequence[OnnxSession]
+
+    library = "onnxruntime"
 
     def predict(self, texts: EncodedTexts) -> Predicted:
         """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
@@ -131,25 +100,33 @@ class OnnxEngine:
             return predict_in_batches(
                 lambda ids, lengths: session(ids, lengths)[1],  # [B, C]
                 texts,
-                len(self._model.labels),
-                batch_size=self._batch_size,
-                threads=self._threads,
+                len(self.model.labels),
+                batch_size=self.batch_size,
+                threads=self.threads,
             )
 
-        whole, ngrams = (partial(by, self._sessions[place]) for place in (0, -1))
-        return predict_in_cascade(texts, ngrams, whole, self._shortcut)
+        whole, ngrams = (partial(by, self.sessions[place]) for place in (0, -1))
+        return predict_in_cascade(texts, ngrams, whole, self.shortcut)
 
-    def signature(self) -> dict[str, Any]:
-        """Return what shapes a result to the last bit."""
-        import onnxruntime
 
-        return {
-            "model": self._model.fingerprint(),
-            "textlstm": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            "device": "cpu",
-            "threads": self._threads,
-        }
+Engine: TypeAlias = TorchEngine | OnnxEngine
+
+
+def torch_engine(
+    classifier: TextClassifier, config: PredictionConfig, place: tuple[str, int] | None = None
+) -> TorchEngine:
+    """Create the engine of a classifier.
+
+    Args:
+        classifier: the model, on its device and with its precision.
+        config: `batch_size` and `cascade`.
+        place: device and threads, where another process computes.
+    """
+    import torch
+
+    device, threads = place or (str(classifier.device), torch.get_num_threads())
+    shortcut = classifier.shortcut(config.cascade)
+    return TorchEngine(classifier, config.batch_size, threads, device, shortcut)
 
 
 def make_engine(model: Model, config: PredictionConfig) -> Engine:
@@ -173,9 +150,8 @@ def make_engine(model: Model, config: PredictionConfig) -> Engine:
     if not isinstance(model, TextClassifier):
         raise ConfigError(f"engine = {config.engine!r}: an ONNX folder needs the engine onnx")
     if config.engine == "ray":
-        place = (config.device, config.threads or 1)
-        return TorchEngine(model, config.batch_size, place, config.cascade)
-    return TorchEngine(model, config.batch_size, cascade=config.cascade)
+        return torch_engine(model, config, (config.device, config.threads or 1))
+    return torch_engine(model, config)
 
 
 def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
@@ -191,7 +167,7 @@ def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
             )
         sessions = [model.session, *([model.ngrams()] if shortcut else [])]
         threads = config.threads or cpu_count()
-        return OnnxEngine(model, sessions, config.batch_size, threads, shortcut)
+        return OnnxEngine(model, config.batch_size, threads, "cpu", shortcut, sessions)
     if config.precision not in ("fp32", "int8"):
         raise ConfigError(f"precision = {config.precision!r}: the engine onnx has fp32 and int8")
     import torch
@@ -204,4 +180,5 @@ def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
     if shortcut:
         graphs.append(build_ngram_graph(network, shortcut.scale))
     sessions = [OnnxSession(graph.SerializeToString(), threads=1) for graph in graphs]
-    return OnnxEngine(model, sessions, config.batch_size, torch.get_num_threads(), shortcut)
+    threads = torch.get_num_threads()
+    return OnnxEngine(model, config.batch_size, threads, "cpu", shortcut, sessions)

@@ -31,7 +31,7 @@ from textlstm.io.guess import TableColumns
 from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
-from textlstm.prediction.engines import TorchEngine
+from textlstm.prediction.engines import TorchEngine, torch_engine
 from textlstm.prediction.stream import Commit, finish_chunk
 
 try:
@@ -145,7 +145,7 @@ def _engine(classifier: TextClassifier, config: PredictionConfig) -> TorchEngine
         device=config.device,
         precision=config.precision,
     )
-    return TorchEngine(classifier, config.batch_size, cascade=config.cascade)
+    return torch_engine(classifier, config)
 
 
 class _Reader:

@@ -37,7 +37,7 @@ from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.labelling import ERROR_COLUMN, TEXT_COLUMN, Labeller
 from textlstm.config import PredictionConfig
 from textlstm.io.readers import Row
-from textlstm.prediction.engines import TorchEngine
+from textlstm.prediction.engines import torch_engine
 
 PredictFn = Callable[["np.ndarray | Sequence[Any]"], dict[str, np.ndarray]]
 COLUMNS = ("label", "score", ERROR_COLUMN)
@@ -77,7 +77,7 @@ def make_predict_fn(
         torch.set_num_threads(threads)
     classifier = TextClassifier.load(folder, device=device, precision=precision)
     config = PredictionConfig(min_score=min_score, cascade=cascade)
-    engine = TorchEngine(classifier, config.batch_size, cascade=cascade)
+    engine = torch_engine(classifier, config)
     labeller = Labeller(classifier.labels, (TEXT_COLUMN,), config, thresholds=classifier.thresholds)
 
     def predict(texts: np.ndarray | Sequence[Any]) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Text to tokens to ids: tokenizers, vocabularies, word vectors.
 
 - `tokenizer`: train, load and save a tokenizer; encode texts
-- `rules`: how each kind of tokenizer splits a text
+- `rules`: how each kind of tokenizer splits a text; tokens counted
 - `subwords`: subword models from word counts, the same on every run
 - `tokenizer_file`: any `tokenizer.json`, with `<pad>` as 0 and `<unk>` as 1
 - `vocabulary`: tokens to ids with counts; text and JSON forms

@@ -11,7 +11,8 @@ panics after ten million retries in one match, which a single long word could ca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
@@ -21,6 +22,7 @@ from textlstm.text.vocabulary import PAD, UNK
 
 FROM_FILE = "file"
 CONTINUATION = "##"  # of a word, in front of a wordpiece (Devlin et al. 2019)
+_COUNT_LETTERS, _COUNT_PIECES = 2**26, 2**19  # collected before tokens are counted: 100 MB
 _MODELS = {"bpe": BPE, "wordpiece": WordPiece, "unigram": Unigram}
 
 # Python's white space (str.isspace), as a range inside [...] for `re` and for Oniguruma, whose
@@ -234,3 +236,53 @@ _RULES: dict[str, Callable[[], Rules]] = {
     "wordpiece": _wordpiece,
     "unigram": _marked_words,
 }
+
+
+def valid_text(text: str) -> str:
+    """Replace halves of surrogate pairs, which `tokenizers` refuses; join whole pairs."""
+    if text.isascii():  # known without looking at the letters
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def steps_of(rules: Rules) -> tuple[Any, Any]:
+    """Return the normalizer and the pre-tokenizer of rules."""
+    before = normalizers.Sequence(list(rules.normalizers))
+    return before, pre_tokenizers.Sequence(list(rules.pre_tokenizers))
+
+
+def word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
+    """Return the tokens of a text, which are whole words."""
+    if normalizer is not None:
+        text = normalizer.normalize_str(text)
+    if pre_tokenizer is None:
+        return [text] if text else []
+    return [token for token, _ in pre_tokenizer.pre_tokenize_str(text)]
+
+
+def count_tokens(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
+    """Count tokens. Equal pieces of text are counted first, and split once."""
+    steps = steps_of(rules)
+    tokens: Counter[str] = Counter()
+    pieces: Counter[str] = Counter()
+
+    def count_pieces() -> None:
+        for piece, count in pieces.items():
+            for token in word_tokens(piece, *steps):
+                tokens[token] += count
+        pieces.clear()
+
+    letters = 0
+    for batch in batches:
+        for text in batch:
+            pieces.update(rules.pieces(valid_text(text)))
+        letters += sum(map(len, batch))
+        if letters > _COUNT_LETTERS or len(pieces) > _COUNT_PIECES:
+            count_pieces()
+            letters = 0
+    count_pieces()
+    return tokens

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,13 +17,22 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from textlstm.config import TOKENIZERS, TRUNCATIONS, TokenizerConfig
 from textlstm.errors import ConfigError, VocabularyError, did_you_mean, require_choice
 from textlstm.io.atomic import atomic_path
-from textlstm.text.rules import FROM_FILE, Rules, assemble, rules_of
+from textlstm.text.rules import (
+    FROM_FILE,
+    Rules,
+    assemble,
+    count_tokens,
+    rules_of,
+    steps_of,
+    valid_text,
+    word_tokens,
+)
 from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
 from textlstm.text.tokenizer_file import read_tokenizer
 from textlstm.text.vocabulary import UNK, UNK_ID, Vocabulary
@@ -40,7 +48,6 @@ _ID_BYTES = 4  # an id is an int32
 _TEXTS_AT_ONCE = 1024  # bounds the memory for their pieces
 _FEW = 16  # texts that are split without pyarrow
 _CACHE_LETTERS = 2**21  # of the pieces in one cache: about 250,000 English words, 35 MB
-_COUNT_LETTERS, _COUNT_PIECES = 2**26, 2**19  # collected before tokens are counted: 100 MB
 _LETTERS_A_TOKEN = 16  # a first, generous guess of where to cut a long text
 _MOST_LETTERS_A_TOKEN = 256  # kept at each end of a text that can't be cut; a word has 100
 _LEAST_LETTERS = 2**16  # kept there in any case
@@ -121,7 +128,7 @@ class TextTokenizer:
             vocabulary = _given_vocabulary(config, config.vocab)
             model = _word_level(vocabulary)
         else:
-            words = _count(batches(), rules_of(kind))
+            words = count_tokens(batches(), rules_of(kind))
             if kind in SUBWORDS:
                 limits = {"vocab_size": config.vocab_size, "min_frequency": config.min_frequency}
                 model = train_subwords(kind, words, **limits)
@@ -198,19 +205,19 @@ class TextTokenizer:
 
     def tokens(self, text: str) -> list[str]:
         """Return all tokens of a text, before they become ids and before truncation."""
-        text = _valid(text)
+        text = valid_text(text)
         if not isinstance(self._tokenizer.model, WordLevel):
             return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
         if self._rules is not None:
-            return _word_tokens(text, *_steps(self._rules))
-        return _word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
+            return word_tokens(text, *steps_of(self._rules))
+        return word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
 
     def _counted(self, batches: Iterable[Sequence[str]]) -> Vocabulary:
         """Count the entries in texts."""
         totals = np.zeros(len(self.vocabulary), dtype=np.int64)
         for batch in batches:
             for start in range(0, len(batch), _TEXTS_AT_ONCE):
-                part = [_valid(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
+                part = [valid_text(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
                 ids, _ = self._encode(part)
                 totals += np.bincount(ids, minlength=len(totals))
         return Vocabulary(self.vocabulary.get_itos(), totals.tolist())
@@ -272,7 +279,7 @@ class TextTokenizer:
     def _encode_part(
         self, texts: Sequence[str]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        ids, lengths = self._encode([self._shorten(_valid(text)) for text in texts])
+        ids, lengths = self._encode([self._shorten(valid_text(text)) for text in texts])
         if lengths.max(initial=0) > self.max_length:
             ends = np.cumsum(lengths)
             places = np.arange(len(ids)) - np.repeat(ends - lengths, lengths)  # in its text
@@ -393,51 +400,3 @@ def _word_level(vocabulary: Vocabulary) -> Any:
 def _entries(tokenizer: Tokenizer) -> list[str]:
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     return sorted(vocab, key=vocab.__getitem__)
-
-
-def _valid(text: str) -> str:
-    """Replace halves of surrogate pairs, which `tokenizers` refuses; join whole pairs."""
-    if text.isascii():  # known without looking at the letters
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
-def _steps(rules: Rules) -> tuple[Any, Any]:
-    before = normalizers.Sequence(list(rules.normalizers))
-    return before, pre_tokenizers.Sequence(list(rules.pre_tokenizers))
-
-
-def _word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
-    if normalizer is not None:
-        text = normalizer.normalize_str(text)
-    if pre_tokenizer is None:
-        return [text] if text else []
-    return [token for token, _ in pre_tokenizer.pre_tokenize_str(text)]
-
-
-def _count(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
-    """Count tokens. Equal pieces of text are counted first, and split once."""
-    steps = _steps(rules)
-    tokens: Counter[str] = Counter()
-    pieces: Counter[str] = Counter()
-
-    def count_pieces() -> None:
-        for piece, count in pieces.items():
-            for token in _word_tokens(piece, *steps):
-                tokens[token] += count
-        pieces.clear()
-
-    letters = 0
-    for batch in batches:
-        for text in batch:
-            pieces.update(rules.pieces(_valid(text)))
-        letters += sum(map(len, batch))
-        if letters > _COUNT_LETTERS or len(pieces) > _COUNT_PIECES:
-            count_pieces()
-            letters = 0
-    count_pieces()
-    return tokens
