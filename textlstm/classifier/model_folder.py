@@ -37,7 +37,7 @@ from textlstm.classifier.weights import load_weights, save_weights
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
 from textlstm.evaluation.cascade import Cascade
-from textlstm.io.atomic import atomic_folder, atomic_path, write_text
+from textlstm.io.atomic import atomic_folder, atomic_path, file_hash, write_text
 from textlstm.nn.network import BiLSTMClassifier, network_of, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
@@ -229,7 +229,7 @@ def _write_files(folder: Path, contents: SavedModel, card: str) -> None:
             "training": dict(record.training),
             "versions": dict(record.versions),
             "sha256": {
-                **{name: _sha256(paths[name]) for name in _SEALED},
+                **{name: file_hash(paths[name]) for name in _SEALED},
                 "labels": _labels_hash(contents.labels),
             },
         }
@@ -254,7 +254,7 @@ def read_folder(folder: str | Path) -> ModelFolder:
     settings = TrainSettings.from_dict(config["settings"])
     for name in _SEALED:
         path = require_file(folder / name)
-        if _sha256(path) != config["sha256"].get(name):
+        if file_hash(path) != config["sha256"].get(name):
             raise ModelFolderError(
                 f"{path} is not the file that {FILES.config} was saved with (truncated, edited or "
                 "from another model): copy the whole model folder again, or train it again"
@@ -297,14 +297,6 @@ def read_folder(folder: str | Path) -> ModelFolder:
     cascade = Cascade.from_dict(config.get("cascade"))  # folders of version 0.1.0 have none
     labels = tuple(config["labels"])
     return ModelFolder(labels, settings, tokenizer, model, record, thresholds, cascade)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):  # bytes
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _labels_hash(labels: Sequence[str]) -> str:

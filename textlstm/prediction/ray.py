@@ -31,6 +31,7 @@ from textlstm.io.guess import TableColumns
 from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
+from textlstm.nn.device import pick_device, pick_precision
 from textlstm.prediction.engines import TorchEngine, torch_engine
 from textlstm.prediction.stream import Commit, finish_chunk
 
@@ -135,16 +136,8 @@ def label_dataset(
 def _engine(classifier: TextClassifier, config: PredictionConfig) -> TorchEngine:
     """Create the engine of an actor from the classifier that Ray sent it."""
     torch.set_num_threads(config.threads or 1)
-    classifier = TextClassifier(
-        classifier.model,
-        classifier.tokenizer,
-        classifier.labels,
-        classifier.settings,
-        thresholds=classifier.thresholds,
-        cascade=classifier.cascade,
-        device=config.device,
-        precision=config.precision,
-    )
+    classifier.model.to(pick_device(config.device))
+    classifier.model.compute_dtype = pick_precision(config.precision, classifier.device)
     return torch_engine(classifier, config)
 
 

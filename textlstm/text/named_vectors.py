@@ -6,7 +6,6 @@ Sizes, hashes and commits are pinned, so that a name always means the same numbe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import sys
@@ -15,10 +14,10 @@ from pathlib import Path
 
 from textlstm.config import VECTORS
 from textlstm.errors import DataError
+from textlstm.io.atomic import file_hash
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 2**22  # bytes hashed at once
 _SIZE_TOLERANCE = 0.005  # some sizes are known only as the Hub shows them, rounded
 
 
@@ -164,11 +163,7 @@ def _fetch(name: str, known: NamedVectors) -> Path:
             )
     except Exception as error:
         raise _unreachable(name, known, error) from error
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != known.sha256:
+    if file_hash(path) != known.sha256:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
         raise DataError(f"{name} was damaged on its way (its hash differs): run the command again")
