@@ -115,6 +115,23 @@ def test_the_classifier_says_which_part_predicted(classifier, expected):
     assert {prediction.engine for prediction in classifier.predict(TEXTS)} == {"lstm"}
 
 
+def test_an_evaluation_compares_what_is_predicted(classifier, expected, tmp_path):
+    np.testing.assert_allclose(
+        classifier.predict_proba(TEXTS, cascade=0.01), expected[0], atol=2e-6
+    )
+    predicted = classifier.predict(TEXTS, cascade=0.01)
+    several = classifier.multi_label
+    labels = [list(one.labels) if several else one.label for one in predicted]
+    assert classifier.evaluate(TEXTS, labels, cascade=0.01)["accuracy"] == 1.0
+    assert classifier.evaluate(TEXTS, labels)["accuracy"] < 1.0
+    classifier.save(tmp_path / "model")
+    lines = [json.dumps({"text": t, "label": one}) for t, one in zip(TEXTS, labels, strict=True)]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = ["evaluate", str(tmp_path / "model"), str(tmp_path / "data.jsonl")]
+    assert main([*words, "--cascade", "0.01", "--json", str(tmp_path / "out.json")]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["accuracy"] == 1.0
+
+
 def test_a_dataset_and_a_batch_of_map_get_the_same(classifier, expected):
     options = {"cascade": 0.01, "engine_column": "by", "probabilities": True}
     labelled = classifier.classify_dataset(Dataset.from_dict({"text": TEXTS}), **options)

@@ -185,11 +185,18 @@ class TextClassifier(SavedModel):
                 yield _BLANK if is_blank else next(predictions)
         warn_of_blanks(blank, rows, "no label")
 
-    def predict_proba(self, texts: Iterable[str], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    def predict_proba(
+        self,
+        texts: Iterable[str],
+        *,
+        cascade: float | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
         """Return the probability of every label.
 
         Args:
             texts: the texts; none may be blank.
+            cascade: as for `predict`; the n-grams' own probabilities where they are certain.
             batch_size: texts per step.
 
         Returns:
@@ -199,7 +206,7 @@ class TextClassifier(SavedModel):
         Raises:
             ConfigError: as in `predict`, or a text is blank (its place is named).
         """
-        batches = self._probability_batches(in_batches(texts), batch_size)
+        batches = self._probability_batches(in_batches(texts), batch_size, cascade)
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *batches])  # [N, C]
 
     def predict_batches(
@@ -227,6 +234,7 @@ class TextClassifier(SavedModel):
         labels: Sequence[Any] | np.ndarray | None = None,
         *,
         split: str | None = None,
+        cascade: float | None = None,
         batch_size: int = BATCH_SIZE,
         **options: Any,
     ) -> dict[str, Any]:
@@ -239,6 +247,7 @@ class TextClassifier(SavedModel):
             labels: for texts, the true label of each: its name, or its id if no name is a
                 number; of several labels a text, a list of such for each.
             split: of data with splits; test if not given.
+            cascade: as for `predict`.
             batch_size: texts per step.
             **options: text_column, label_column, label_separator, dataset_config and
                 dataset_revision, as in `DataConfig`; by default those of training, if the data
@@ -252,9 +261,8 @@ class TextClassifier(SavedModel):
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
             DataError: there are no texts, or the data can't be read.
         """
-        return evaluate_model(
-            self, data, labels, split=split, batch_size=batch_size, options=options
-        )
+        predict = partial(self.predict_proba, cascade=cascade, batch_size=batch_size)
+        return evaluate_model(self, data, labels, split=split, predict=predict, options=options)
 
     def explain(
         self, text: str, *, label: str | None = None, method: str = "gradients"
@@ -322,10 +330,11 @@ class TextClassifier(SavedModel):
         return label_batch(batch, self, options)
 
     def _probability_batches(
-        self, batches: Iterable[Sequence[str]], batch_size: int
+        self, batches: Iterable[Sequence[str]], batch_size: int, cascade: float | None = None
     ) -> Iterator[np.ndarray]:
         encoded = (self.tokenizer.encode_batch(batch) for batch in batches)
-        return stream_probabilities(self.model, encoded, batch_size=batch_size)
+        shortcut = self.shortcut(cascade)
+        return stream_probabilities(self.model, encoded, batch_size=batch_size, shortcut=shortcut)
 
     def _predictions(
         self,

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -53,7 +53,7 @@ def evaluate_model(
     labels: Sequence[Any] | np.ndarray | None,
     *,
     split: str | None,
-    batch_size: int,
+    predict: Callable[[Iterable[str]], np.ndarray],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Compare predictions with known labels; see `TextClassifier.evaluate`."""
@@ -88,7 +88,7 @@ def evaluate_model(
             usable = [place for place, text in enumerate(texts) if text.strip()]
             warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
             ids, texts = ids[usable], [texts[place] for place in usable]
-    probabilities = model.predict_proba(texts, batch_size=batch_size)
+    probabilities = predict(texts)
     if len(ids) != len(probabilities):
         raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
     return metrics.Metrics(

@@ -251,11 +251,10 @@ def _compute(
 def stream_probabilities(
     model: BiLSTMClassifier,
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    *,
-    batch_size: int = BATCH_SIZE,
+    **options: Any,
 ) -> Iterator[np.ndarray]:
-    """Yield the probabilities of a stream of texts; see `stream_predictions`."""
-    for probabilities, _ in stream_predictions(model, batches, batch_size=batch_size):
+    """Yield the probabilities of a stream of texts; arguments as for `stream_predictions`."""
+    for probabilities, _ in stream_predictions(model, batches, **options):
         yield probabilities
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Split
     from textlstm.prediction.engines import Model
 
-_RUN = ("batch_size", "precision", "threads", "device")
+_RUN = ("cascade", "batch_size", "precision", "threads", "device")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
             with cpu_threads(config.threads):
                 classifier = load_model(arguments, device=config.device, precision=config.precision)
                 split = load_split(arguments, classifier)
-                metrics = classifier.evaluate(split, batch_size=config.batch_size)
+                run_options: Any = {"cascade": config.cascade, "batch_size": config.batch_size}
+                metrics = classifier.evaluate(split, **run_options)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
         sys.stdout.write(text)
