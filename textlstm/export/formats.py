@@ -31,6 +31,8 @@ _NGRAMS_RULE = (
     "the row vocab_size + (t + f1*b1 + f2*b2 + ...) % ngram_buckets, with f of ngram_factors"
 )
 
+_SHAPE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "pooling", "ngrams")
+
 FORMATS = ("vocab", "safetensors", "onnx", "torch", "torch-export")
 """The formats a model can be exported to."""
 
@@ -132,23 +134,18 @@ def export_safetensors(classifier: TextClassifier, path: str | Path) -> None:
         "network": "embedding, lstm, pooling, linear, "
         + ("sigmoid" if classifier.multi_label else "softmax"),
         "lstm": lstm,
-        "pooling": shape.pooling,
         "pooling_rule": _POOLING_RULES[shape.pooling],
         "labels": json.dumps(list(classifier.labels), ensure_ascii=False),
         "num_classes": str(len(classifier.labels)),
         "vocab_size": str(len(classifier.vocabulary)),
-        "embedding_size": str(shape.embedding_size),
-        "hidden_size": str(shape.hidden_size),
-        "num_layers": str(shape.num_layers),
-        "bidirectional": str(shape.bidirectional).lower(),
+        **{name: str(getattr(shape, name)).lower() for name in _SHAPE},
         "pad_id": str(PAD_ID),
         "unk_id": str(UNK_ID),
         "tokenizer": tokenizer.kind,
         "max_length": str(tokenizer.max_length),
         "truncation": tokenizer.truncation,
+        "scales_rule": _SCALES_RULE,
     }
-    metadata["scales_rule"] = _SCALES_RULE
-    metadata["ngrams"] = str(shape.ngrams)
     if model.ngrams is not None:
         metadata["ngram_buckets"] = str(model.ngrams.buckets)
         metadata["ngram_factors"] = json.dumps(model.ngrams.factors)

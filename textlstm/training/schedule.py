@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 _WARM_UP = 0.3  # share of all steps in which one-cycle climbs
@@ -59,20 +60,23 @@ def _cosine(done: float) -> float:
     return (1 + math.cos(math.pi * done)) / 2
 
 
+@dataclass
 class EarlyStopping:
     """The best epoch so far, and whether to wait for a better one.
 
     Args:
         monitor: the figure compared: 'macro_f1', 'accuracy' (more is better) or 'loss'.
         patience: epochs without a better figure before stopping.
+        best: the best figure so far.
+        best_epoch: the epoch that it is of, from 1; 0 if there is none.
+        waited: epochs since then.
     """
 
-    def __init__(self, monitor: str, patience: int) -> None:
-        self.monitor = monitor
-        self.patience = patience
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.waited = 0
+    monitor: str
+    patience: int
+    best: float | None = None
+    best_epoch: int = 0
+    waited: int = 0
 
     def update(self, epoch: int, figures: dict[str, float]) -> bool:
         """Record an epoch.
@@ -105,6 +109,4 @@ class EarlyStopping:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; the patience stays as set here."""
-        self.best = state["best"]
-        self.best_epoch = state["best_epoch"]
-        self.waited = state["waited"]
+        vars(self).update(state)
