@@ -28,7 +28,7 @@ _RUN = ("batch_size", "threads", "device")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm calibrate MODEL DATA [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
@@ -41,7 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
     add_flags(parser, PredictionConfig, "computing", only=_RUN)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ The report goes to stdout. With --strict the exit code is 1 if there is a warnin
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm check DATA [OPTION ...]"
     parser.description = _DESCRIPTION
     add_data(parser, "as for train")
@@ -34,7 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write JSON")
     add_flags(parser, DataConfig, "data")
     add_flags(parser, TokenizerConfig, "tokenizer")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

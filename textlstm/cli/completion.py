@@ -42,12 +42,11 @@ _FORMS = {"bash": "{0}", "zsh": "{0}:{1}", "fish": "{0}\t{1}"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm completion {bash,zsh,fish}"
     parser.description = _DESCRIPTION
     parser.add_argument("shell", choices=list(_SCRIPTS), help="the shell")
     parser.add_argument("typed", nargs="*", help=argparse.SUPPRESS)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -38,10 +38,9 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm config [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

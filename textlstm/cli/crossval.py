@@ -36,7 +36,7 @@ finished folds; with --json FILE, --resume continues with the others."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm crossval DATA [OPTION ...]"
     parser.description = _DESCRIPTION
     add_data(parser, "as for train; only its train split is used")
@@ -50,7 +50,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="skip the folds that are already in FILE"
     )
     add_train_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

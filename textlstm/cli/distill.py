@@ -18,7 +18,7 @@ textlstm train --resume --out DIR."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm distill MODEL [MODEL ...] --out DIR [OPTION ...]"
     parser.description = _DESCRIPTION
     parser.add_argument(
@@ -37,7 +37,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
     )
     add_train_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

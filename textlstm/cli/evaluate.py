@@ -25,7 +25,7 @@ _RUN = ("cascade", "batch_size", "precision", "threads", "device")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm evaluate MODEL DATA [OPTION ...]"
     parser.description = "Evaluate a classifier on labelled data; the table goes to stdout."
     add_model(parser)
@@ -38,7 +38,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
     add_flags(parser, PredictionConfig, "computing", only=_RUN)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

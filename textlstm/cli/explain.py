@@ -33,7 +33,7 @@ _LEAST_SHADE = 0.1  # of the strongest word; weaker words have no color
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm explain MODEL TEXT... [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
@@ -51,7 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="occlusion: the change of the logit when a word becomes unknown (default: gradients)",
     )
     parser.add_argument("--json", action="store_true", help="write a line of JSON per text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ Write the vocabulary, weights or network of a model for other tools. The formats
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm export MODEL --format FORMAT --out PATH [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
@@ -54,7 +54,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     onnx.add_argument("--split", help="split of DATA to measure on (default: test)")
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

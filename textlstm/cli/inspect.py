@@ -17,12 +17,11 @@ _NAME = re.compile(r"(?:.*?  +)?")  # in `name  value`
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm inspect MODEL [OPTION ...]"
     parser.description = "Show labels, network, data, training, results and settings of a model."
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="write JSON")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

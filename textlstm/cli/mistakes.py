@@ -36,7 +36,7 @@ that was trained on the others, with the settings of MODEL. This takes N trainin
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm mistakes MODEL DATA [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
@@ -56,7 +56,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     add_flags(parser, CrossvalConfig, "folds")
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -123,7 +123,9 @@ def build_parser(*chosen: str) -> Parser:
         command = commands.add_parser(name, help=help_line)
         if name in chosen:
             add_verbosity(command, default=False)
-            importlib.import_module(f"textlstm.cli.{name}").configure(command)
+            module = importlib.import_module(f"textlstm.cli.{name}")
+            command.set_defaults(run=getattr(module, "run", None))
+            module.configure(command)
     return parser
 
 

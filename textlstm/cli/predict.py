@@ -38,7 +38,7 @@ Ctrl-C, a crash or a full disk, the same command with --resume continues, with a
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]"
     parser.description = _DESCRIPTION
     add_model(parser)
@@ -62,7 +62,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="exit with 2 if any row has no label; OUTPUT is written anyway",
     )
     add_flags(parser, PredictionConfig, "prediction")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ as it does after a crash, and --finish makes a model of the best epoch so far.""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm train [DATA] --out DIR [OPTION ...]"
     parser.description = _DESCRIPTION
     add_data(parser, "what to train on; several files are one table", nargs="*")
@@ -51,7 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="make a model of the best epoch so far of the unfinished run in DIR",
     )
     add_train_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

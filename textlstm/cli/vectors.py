@@ -13,10 +13,9 @@ Hub when they are first used, checked by size and hash, and kept in its cache.""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.usage = "textlstm vectors [OPTION ...]"
     parser.description = _DESCRIPTION
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     parser.description = "Build a vocabulary from texts, or show one."
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     maker = actions.add_parser(
