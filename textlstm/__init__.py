@@ -23,6 +23,7 @@ _HOMES = {
     "cross_validate": "training.crossval",
     "distill": "training.distill",
     "load_corpus": "data.corpus",
+    "pretrain": "training.pretrain",
     "train": "training.train",
 }
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from textlstm.training.crossval import CrossValidation as CrossValidation
     from textlstm.training.crossval import cross_validate as cross_validate
     from textlstm.training.distill import distill as distill
+    from textlstm.training.pretrain import pretrain as pretrain
     from textlstm.training.train import train as train
 
 

@@ -186,6 +186,11 @@ class TrainingConfig(Settings):
         "GloVe, word2vec or fastText",
         metavar="NAME|FILE",
     )
+    init_from: str | None = option(
+        None,
+        "base or model to start from: its tokenizer, embedding and LSTM (see pretrain)",
+        metavar="BASE",
+    )
     freeze_vectors: int = option(
         0, "epochs in which the vectors are not trained; -1 for all", low=-1
     )
@@ -322,6 +327,49 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Options by training time; options passed beside a preset override it."""
 
 
+PRETRAIN_OPTIONS = (
+    "text_column",
+    "delimiter",
+    "dataset_config",
+    "dataset_revision",
+    "tokenizer",
+    "vocab",
+    "vocab_size",
+    "min_frequency",
+    "extend_vocab",
+    "max_length",
+    "embedding_size",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "epochs",
+    "total_tokens",
+    "batch_size",
+    "batch_tokens",
+    "learning_rate",
+    "vectors",
+    "init_from",
+    "max_minutes",
+    "checkpoint_minutes",
+    "precision",
+    "seed",
+    "threads",
+    "device",
+)
+"""The options that `pretrain` has; they mean what they do in `train`."""
+
+PRETRAIN_DEFAULTS: dict[str, Any] = {
+    "total_tokens": 100_000_000,
+    "embedding_dropout": 0.1,
+    "dropout": 0.1,
+    "output_dropout": 0.1,
+    "ngrams": 0,
+    "adversarial": 0.0,
+    "monitor": "loss",
+}
+"""What a pretraining has instead of the defaults of a training."""
+
+
 def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the option 'preset' by its options; other options override them.
 
@@ -378,6 +426,8 @@ class TrainSettings:
             options["vectors"] = name if known else str(Path(name).absolute())
         for name in ("teacher", "unlabeled"):
             options |= {name: _absolute(options[name])} if name in options else {}
+        if isinstance(options.get("init_from"), str | os.PathLike):
+            options["init_from"] = _absolute(options["init_from"])[0]
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()
@@ -474,6 +524,7 @@ class TrainOptions(TypedDict, total=False):
     monitor: str
     patience: int
     vectors: str | os.PathLike[str] | None
+    init_from: str | os.PathLike[str] | None
     freeze_vectors: int
     vector_rate: float
     adversarial: float | None

@@ -20,6 +20,7 @@ from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.classifier.texts import checked_texts, in_batches
@@ -30,9 +31,8 @@ from textlstm.data.stratify import stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.nn.device import pick_device
 from textlstm.options import names_of
-from textlstm.text.tokenizer import TextTokenizer
 from textlstm.training.fit import Fitted, fit_model
-from textlstm.training.pretrained import Pretrained, read_pretrained
+from textlstm.training.pretrained import Pretrained, make_start
 from textlstm.training.resolve import read_options, resolve
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
@@ -127,14 +127,13 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parts = {
             name: [texts[row] for row in rows.tolist()] for name, rows in targets.parts().items()
         }
-        tokenizer = TextTokenizer.train(lambda: [parts["train"]], settings.tokenizer)
-        tokenizer, pretrained = read_pretrained(settings, tokenizer, extend=True)
+        tokenizer, start = make_start(settings, None, lambda: [parts["train"]])
         encoded = {
             name: EncodedTexts.from_batches(map(tokenizer.encode_batch, in_batches(part)))
             for name, part in parts.items()
         }
         size = len(tokenizer.vocabulary)
-        fitted = self._train(targets, encoded, settings, vocab_size=size, pretrained=pretrained)
+        fitted = self._train(targets, encoded, settings, vocab_size=size, start=start)
         record = RunRecord(
             rows={name: len(part) for name, part in parts.items()},
             training={**fitted.summary(), **fitted.facts},
@@ -207,7 +206,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: TrainSettings,
         *,
         vocab_size: int,
-        pretrained: Pretrained | None = None,
+        start: Pretrained | Base | None = None,
     ) -> Fitted:
         """Train on encoded rows; set `classes_` and `n_iter_`."""
         weights = targets.weights
@@ -240,7 +239,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 dataclasses.replace(settings, training=training),
                 vocab_size=vocab_size,
                 work=Path(work),
-                pretrained=pretrained,
+                start=start,
             )
         self.classes_ = targets.classes
         self.n_iter_ = len(fitted.result.history)

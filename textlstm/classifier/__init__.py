@@ -4,6 +4,7 @@
 - `saved_model`: its base: from a folder or the Hub to memory and back, described
 - `json_files`: its config, metrics and history, checked when read
 - `model_folder`: the model folder: written whole, checked when read
+- `base`: a tokenizer, embedding and LSTM to start a training from
 - `weights`: safetensors files, compared with the expected shapes before they are read
 - `model_card`: the model card and the lines of `inspect`
 - `markdown`: tables and lists for cards

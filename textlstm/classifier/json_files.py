@@ -53,11 +53,12 @@ def write_config(path: str | Path, config: Mapping[str, Any]) -> None:
     write_text(path, json_text({**head, **config}))
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
+def read_config(folder: str | Path, *, base: bool = False) -> dict[str, Any]:
     """Read and check the `config.json` of a model folder.
 
     Args:
         folder: the model folder.
+        base: whether it may be a base, which has no labels (see `textlstm.classifier.base`).
 
     Returns:
         The object, with the types and keys that `write_folder` writes.
@@ -96,7 +97,13 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             f"{config.get('library_version')}; this is textlstm {__version__}, which reads up to "
             f"{FORMAT_VERSION}: pip install --upgrade textlstm"
         )
-    fault = _config_fault(config)
+    is_base = config.get("base", False) is True
+    if is_base and not base:
+        raise ModelFolderError(
+            f"{folder} is a base, which has no labels: train a classifier from it with "
+            f"textlstm train DATA --init-from {folder} --out MODEL"
+        )
+    fault = _config_fault(config, least=0 if is_base else 2)
     if fault:
         raise ModelFolderError(
             f"{path}, written by textlstm {config.get('library_version')} and read by "
@@ -106,11 +113,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return config
 
 
-def _config_fault(config: Mapping[str, Any]) -> str:
+def _config_fault(config: Mapping[str, Any], *, least: int) -> str:
     """Return what is wrong with the types in a configuration; '' if nothing is."""
     labels, thresholds = config.get("labels"), config.get("thresholds")
     multi_label = config.get("multi_label", False)  # folders of version 0.1.0 may lack it
-    least = 1 if multi_label is True else 2
+    least = min(least, 1) if multi_label is True else least
     tables = {name: config.get(name) for name in ("settings", "data", "training", "versions")}
     tables["sha256"] = config.get("sha256")
     data = tables["data"] if isinstance(tables["data"], dict) else {}

@@ -20,6 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from textlstm.classifier.json_files import (
     FILES,
     LIBRARY,
@@ -206,12 +208,42 @@ def _link(source: str, target: str) -> None:
 
 
 def _write_files(folder: Path, contents: SavedModel, card: str) -> None:
-    """Write the files beside their names; rename all of them once all are written."""
-    record, tokenizer = contents.record, contents.tokenizer
+    labels = {
+        "labels": list(contents.labels),
+        "multi_label": contents.thresholds is not None,
+        "thresholds": None if contents.thresholds is None else list(contents.thresholds),
+        "cascade": None if contents.cascade is None else contents.cascade.to_dict(),
+    }
+    state = contents.model.state_dict()
+    write_files(folder, labels, contents.settings, state, contents.tokenizer, contents.record, card)
+
+
+def write_files(
+    folder: Path,
+    config: Mapping[str, Any],
+    settings: TrainSettings,
+    state: Mapping[str, Tensor],
+    tokenizer: TextTokenizer,
+    record: RunRecord,
+    card: str,
+) -> None:
+    """Write the files of a folder beside their names; rename all of them once all are written.
+
+    Args:
+        folder: it exists, or is created.
+        config: what `config.json` has besides settings, record and checksums: `labels` and more.
+        settings: everything the weights were trained with.
+        state: the weights; stored as float32.
+        tokenizer: text to ids.
+        record: the facts of the run.
+        card: text of the card.
+
+    Raises:
+        OutputError: the folder can't be written to.
+    """
     with contextlib.ExitStack() as stack:
         # an ExitStack ends its parts in reverse order: config.json is renamed last
         paths = {name: stack.enter_context(atomic_path(folder / name)) for name in _WRITTEN}
-        state = contents.model.state_dict()
         weights = {name: tensor.detach().float() for name, tensor in state.items()}
         save_weights(paths[FILES.weights], weights, {"format": "pt"})
         tokenizer.save(paths[FILES.tokenizer])
@@ -219,21 +251,49 @@ def _write_files(folder: Path, contents: SavedModel, card: str) -> None:
         write_text(paths[FILES.metrics], json_text(record.metrics))
         write_text(paths[FILES.history], "".join(json.dumps(r) + "\n" for r in record.history))
         write_text(paths[FILES.card], card)
-        config = {
-            "labels": list(contents.labels),
-            "multi_label": contents.thresholds is not None,
-            "thresholds": None if contents.thresholds is None else list(contents.thresholds),
-            "cascade": None if contents.cascade is None else contents.cascade.to_dict(),
-            "settings": contents.settings.to_dict(),
+        seals = {name: file_hash(paths[name]) for name in _SEALED}
+        rest = {
+            "settings": settings.to_dict(),
             "data": record.data(),
             "training": dict(record.training),
             "versions": dict(record.versions),
-            "sha256": {
-                **{name: file_hash(paths[name]) for name in _SEALED},
-                "labels": _labels_hash(contents.labels),
-            },
+            "sha256": {**seals, "labels": _labels_hash(config["labels"])},
         }
-        write_config(paths[FILES.config], config)
+        write_config(paths[FILES.config], {**config, **rest})
+
+
+def read_tokenizer(
+    folder: Path, config: Mapping[str, Any], settings: TrainSettings
+) -> TextTokenizer:
+    """Read the tokenizer of a folder, whose files are compared with their checksums first.
+
+    Args:
+        folder: of a model or a base.
+        config: its `config.json`.
+        settings: those in it.
+
+    Raises:
+        ModelFolderError: a file is missing or is not the one that was saved.
+    """
+    for name in _SEALED:
+        path = require_file(folder / name)
+        if file_hash(path) != config["sha256"].get(name):
+            raise ModelFolderError(
+                f"{path} is not the file that {FILES.config} was saved with (truncated, edited or "
+                "from another model): copy the whole model folder again, or train it again"
+            )
+    try:
+        return TextTokenizer.load(
+            folder / FILES.tokenizer,
+            max_length=settings.tokenizer.max_length,
+            truncation=settings.tokenizer.truncation,
+            vocabulary=Vocabulary.load(folder / FILES.vocabulary),
+        )
+    except VocabularyError as error:
+        raise ModelFolderError(
+            f"{FILES.tokenizer} and {FILES.vocabulary} of the model folder {folder} do not fit or "
+            f"can't be read ({error}): copy the whole folder again, or train it again"
+        ) from error
 
 
 def read_folder(folder: str | Path) -> ModelFolder:
@@ -252,30 +312,12 @@ def read_folder(folder: str | Path) -> ModelFolder:
     folder = Path(folder)
     config = read_config(folder)
     settings = TrainSettings.from_dict(config["settings"])
-    for name in _SEALED:
-        path = require_file(folder / name)
-        if file_hash(path) != config["sha256"].get(name):
-            raise ModelFolderError(
-                f"{path} is not the file that {FILES.config} was saved with (truncated, edited or "
-                "from another model): copy the whole model folder again, or train it again"
-            )
     if config["sha256"].get("labels", found := _labels_hash(config["labels"])) != found:
         raise ModelFolderError(
             f"the labels in {folder / FILES.config} were edited after the model was saved: restore "
             "the file; to rename labels, set `labels` of the loaded classifier and save it"
         )
-    try:
-        tokenizer = TextTokenizer.load(
-            folder / FILES.tokenizer,
-            max_length=settings.tokenizer.max_length,
-            truncation=settings.tokenizer.truncation,
-            vocabulary=Vocabulary.load(folder / FILES.vocabulary),
-        )
-    except VocabularyError as error:
-        raise ModelFolderError(
-            f"{FILES.tokenizer} and {FILES.vocabulary} of the model folder {folder} do not fit or "
-            f"can't be read ({error}): copy the whole folder again, or train it again"
-        ) from error
+    tokenizer = read_tokenizer(folder, config, settings)
     multi_label = config.get("multi_label", False)
     sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
     shapes = parameter_shapes(settings.model, **sizes)

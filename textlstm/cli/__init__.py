@@ -4,6 +4,7 @@
 - `console`: log lines and progress on stderr
 - `paths`: missing files and models reported before anything heavy is imported
 - `model`: the argument MODEL
+- `runs`: what the commands that train share
 - a module for each command, listed in `parser.COMMANDS`
 - `train_options`, `settings_file`: the options of a training, and their TOML file
 - `progress`: the progress of a training

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from textlstm.cli.paths import require_data, require_model
-from textlstm.cli.train import run_training
+from textlstm.cli.runs import run_command
 from textlstm.cli.train_options import add_train_options, read_train_options
 
 _DESCRIPTION = """\
@@ -60,4 +60,4 @@ def run(arguments: argparse.Namespace) -> int:
             **given,  # type: ignore[arg-type]
         )
 
-    return run_training(arguments.out, options, begin)
+    return run_command(arguments, begin, read_options=options)

@@ -18,6 +18,7 @@ ERROR_CODE = 2
 COMMANDS = {
     "check": "check data before training",
     "train": "train a classifier",
+    "pretrain": "learn from texts without labels what train can start from",
     "distill": "train a small classifier on the probabilities of a larger one",
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",

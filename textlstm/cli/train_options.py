@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from typing import Any
 
 from textlstm.cli.paths import require_data, require_file, require_model
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECTORS
-from textlstm.options import add_flags
+from textlstm.options import add_flags, names_of
 
 
-def add_train_options(parser: argparse.ArgumentParser) -> None:
-    """Add --config and a flag for every option of a training."""
+def add_train_options(parser: argparse.ArgumentParser, only: Collection[str] | None = None) -> None:
+    """Add --config and a flag for every option of a training, or for some of them."""
     parser.add_argument(
         "--config",
         metavar="FILE",
         help="TOML file with options, as `textlstm config` prints it; flags override it",
     )
-    parser.add_argument(
-        "--preset",
-        choices=list(PRESETS),
-        default=argparse.SUPPRESS,
-        help="options by training time; other options override them (default: default)",
-    )
+    if only is None:
+        parser.add_argument(
+            "--preset",
+            choices=list(PRESETS),
+            default=argparse.SUPPRESS,
+            help="options by training time; other options override them (default: default)",
+        )
     for part, kind in TRAIN_PARTS.items():
-        add_flags(parser, kind, part)
+        if only is None or set(only) & set(names_of(kind)):
+            add_flags(parser, kind, part, only=only)
 
 
 def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:

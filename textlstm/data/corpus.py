@@ -6,7 +6,9 @@ Shapes: N rows of a split, C labels. Texts stay on disk; only labels and row num
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -265,6 +267,15 @@ def load_texts(
     Raises:
         DataError: the data can't be found or read, or holds no text.
     """
+    sources = [source]
+    if isinstance(source, list | tuple) and all(isinstance(n, str | os.PathLike) for n in source):
+        sources = list(source)  # each by itself, since their labels, which are not used, may differ
+    found = [_texts_of(each, config) for each in sources]
+    notes = [note for _, own in found for note in own]
+    return lambda: itertools.chain.from_iterable(split.texts() for split, _ in found), notes
+
+
+def _texts_of(source: Source, config: DataConfig) -> tuple[Split, list[str]]:
     found = find_tables(source, config)
     table = found.split("train")
     columns, notes = table.choose_texts(config.text_column, config.label_column)
@@ -272,8 +283,7 @@ def load_texts(
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text ({len(scan.dataset)} rows)")
     rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
-    texts = Split(scan.dataset, columns, scan.codes, rows)
-    return texts.texts, found.notes + notes + scan.notes()
+    return Split(scan.dataset, columns, scan.codes, rows), found.notes + notes + scan.notes()
 
 
 def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, Scan], list[str]]:

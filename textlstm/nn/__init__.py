@@ -3,6 +3,7 @@
 - `bilstm`: the bidirectional LSTM over true lengths
 - `network`: embedding, LSTM, pooling and linear layer
 - `layers`: an embedding with sparse gradients, a cheap dropout, pooling
+- `language_model`: embedding and LSTM that predict hidden tokens
 - `ngrams`: the linear model of n-grams beside the LSTM
 - `loss`: cross entropy with class weights and label smoothing
 - `probabilities`: logits to probabilities to labels

@@ -184,6 +184,16 @@ class TextTokenizer:
         )
         return self._with(assemble(self.kind, _word_level(vocabulary)), vocabulary)
 
+    def cut(self, max_length: int, truncation: str = "both") -> TextTokenizer:
+        """Return this tokenizer with another length and truncation of texts."""
+        return TextTokenizer(
+            self._tokenizer,
+            self.vocabulary,
+            kind=self.kind,
+            max_length=max_length,
+            truncation=truncation,
+        )
+
     @property
     def _with(self) -> partial[TextTokenizer]:
         """A function that makes a tokenizer like this one of a pipeline and a vocabulary."""

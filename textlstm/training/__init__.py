@@ -3,7 +3,8 @@
 - `train`: `Run`, one training from data to model folder: read, encode, fit, save
 - `resolve`: what the options left open are for the vectors and texts at hand
 - `run_folder`: when a folder may be trained into, and how a run is resumed
-- `pretrained`: training from word vectors
+- `pretrain`: texts without labels to a base
+- `pretrained`: training from a base or from word vectors
 - `fit`: encoded texts to a trained and evaluated network
 - `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression
 - `loop`: steps, epochs, checkpoints, resume: of any training

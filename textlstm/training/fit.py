@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from textlstm.classifier.base import Base
 from textlstm.classifier.json_files import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
@@ -26,7 +27,7 @@ from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.fit_ngrams import fit_ngrams
 from textlstm.training.observer import Observer, TrainResult
-from textlstm.training.pretrained import Pretrained, load_embedding
+from textlstm.training.pretrained import Pretrained, load_start
 from textlstm.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def fit_model(
     vocab_size: int,
     work: Path,
     checkpoint: Path | None = None,
-    pretrained: Pretrained | None = None,
+    start: Pretrained | Base | None = None,
     observer: Observer | None = None,
     finish: bool = False,
     world: World = ALONE,
@@ -94,7 +95,7 @@ def fit_model(
         vocab_size: ids are from 0 to below this.
         work: folder for what is needed during the run.
         checkpoint: the file that the run is resumed from; None for none.
-        pretrained: vectors to start from.
+        start: vectors or a base to start from.
         observer: callbacks for steps and epochs.
         finish: take no more steps, and return the best epoch so far.
         world: the processes that train it together.
@@ -118,7 +119,7 @@ def fit_model(
         if model.multi_label:
             prior = prior_logits(settings.training, train.labels, labels)
             model.linear.bias.data.copy_(torch.from_numpy(prior))
-        facts = load_embedding(pretrained, model.embedding, train.texts, work)
+        facts = load_start(start, model, train.texts.ids, work)
         resumed = world.any(checkpoint is not None and checkpoint.is_file())[0]
         if model.ngrams is not None and not resumed:
             with world.main_first():  # without a time limit; the trainer sends them to the others
@@ -142,7 +143,7 @@ def fit_model(
                 trainer.resume()
         if finish:
             trainer.finish()
-        with _stop_on_signals(trainer.stop) as caught:
+        with stop_on_signals(trainer.stop) as caught:
             result = trainer.run()
         if result.reason == "interrupted":
             raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
@@ -158,7 +159,7 @@ def fit_model(
 
 
 @contextlib.contextmanager
-def _stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
     """Call `stop` on the first Ctrl-C or SIGTERM; a second one ends the process at once.
 
     Yields:

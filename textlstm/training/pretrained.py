@@ -1,4 +1,4 @@
-"""Training from pretrained word vectors: vocabulary, embedding, and facts for the record.
+"""Training from a base or from word vectors: tokenizer, weights, and facts for the record.
 
 Shapes: V vocabulary, E embedding.
 """
@@ -9,17 +9,19 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from textlstm.config import TrainSettings
-from textlstm.data.encoded import EncodedTexts
+from textlstm.classifier.base import Base, read_base
+from textlstm.classifier.json_files import FILES
+from textlstm.config import TokenizerConfig, TrainSettings
+from textlstm.errors import VocabularyError
 from textlstm.io.atomic import write_text
-from textlstm.text.tokenizer import TextTokenizer
-from textlstm.text.vocabulary import UNK_ID
+from textlstm.text.tokenizer import Batches, TextTokenizer
+from textlstm.text.vocabulary import UNK_ID, Vocabulary
 from textlstm.text.word_vectors import Vectors, embedding_matrix, has_vector, read_vectors
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,34 @@ class Pretrained:
     matrix: np.ndarray
     known: np.ndarray
     other_case: int
+
+
+def make_start(
+    settings: TrainSettings, tokenizer: TextTokenizer | None, texts: Batches
+) -> tuple[TextTokenizer, Pretrained | Base | None]:
+    """Make the tokenizer of a run, and read what its network starts from.
+
+    Args:
+        settings: of the run.
+        tokenizer: that of the run which is resumed; None for a new one.
+        texts: those to learn from.
+
+    Returns:
+        The tokenizer, and vectors or a base, None if the settings name neither.
+
+    Raises:
+        DataError: the file of vectors is missing or malformed.
+        ModelFolderError: the base can't be read.
+    """
+    config, base = settings.tokenizer, settings.training.init_from
+    if base is not None:
+        start = read_base(base)
+        return start.tokenizer.cut(config.max_length, config.truncation), start
+    extend = tokenizer is None
+    if tokenizer is None:
+        logger.info("building the vocabulary")
+        tokenizer = TextTokenizer.train(texts, config)
+    return read_pretrained(settings, tokenizer, extend=extend)
 
 
 def read_pretrained(
@@ -88,6 +118,31 @@ def _pretrained(vectors: Vectors, tokenizer: TextTokenizer, seed: int) -> Pretra
     return Pretrained(vectors.path, matrix, has_vector(tokens, vectors), vectors.other_case)
 
 
+def save_tokenizer(tokenizer: TextTokenizer, work: Path) -> None:
+    """Keep the tokenizer of a run in its work folder, unless one is there."""
+    path = work / FILES.tokenizer
+    if not path.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        tokenizer.vocabulary.save(work / FILES.vocabulary)
+        tokenizer.save(path)  # last: where it is, both are
+
+
+def load_tokenizer(work: Path, config: TokenizerConfig) -> TextTokenizer | None:
+    """Load the tokenizer of a run that is resumed; None if it was lost or is damaged."""
+    if not (work / FILES.tokenizer).is_file():
+        return None
+    try:
+        return TextTokenizer.load(
+            work / FILES.tokenizer,
+            max_length=config.max_length,
+            truncation=config.truncation,
+            vocabulary=Vocabulary.load(work / FILES.vocabulary),
+        )
+    except VocabularyError:  # damaged: it is made again
+        (work / FILES.tokenizer).unlink()
+        return None
+
+
 def can_skip_reading(checkpoint: Path, work: Path) -> bool:
     """Whether a resumed run needs no file of vectors: its checkpoint has the embedding."""
     return checkpoint.is_file() and bool(_read_facts(work))
@@ -101,30 +156,40 @@ def _read_facts(work: Path) -> dict[str, Any]:
     return facts
 
 
-def load_embedding(
-    pretrained: Pretrained | None, embedding: nn.Embedding, train: EncodedTexts, work: Path
+def load_start(
+    start: Pretrained | Base | None, model: nn.Module, ids: np.ndarray, work: Path
 ) -> dict[str, Any]:
-    """Copy the vectors into an embedding and record what they cover.
+    """Copy what a training starts from into its network and record what that is.
 
     Args:
-        pretrained: the vectors; None if there are none, or the checkpoint has them.
-        embedding: gets them, [V, E].
-        train: the texts to learn from.
+        start: vectors or a base; None if there are none, or the checkpoint has them.
+        model: has an `embedding`, and an `lstm` for a base.
+        ids: those of all texts to learn from, flat.
         work: folder of the run, where the facts are kept for a resume.
 
     Returns:
-        Facts for the record of the run; empty if it has no vectors.
+        Facts for the record of the run; empty if it starts from nothing.
     """
-    if pretrained is None:
+    if start is None:
         return _read_facts(work)
+    if isinstance(start, Base):
+        model.load_state_dict(start.weights, strict=False)
+        facts: dict[str, Any] = {"init_from": start.name}
+    else:
+        facts = _load_vectors(start, cast(nn.Embedding, model.embedding), ids)
+    write_text(work / FACTS, json.dumps(facts) + "\n")
+    return facts
+
+
+def _load_vectors(vectors: Pretrained, embedding: nn.Embedding, ids: np.ndarray) -> dict[str, Any]:
     with torch.no_grad():
-        embedding.weight.copy_(torch.from_numpy(pretrained.matrix))
-    known = pretrained.known
+        embedding.weight.copy_(torch.from_numpy(vectors.matrix))
+    known = vectors.known
     entries = max(1, len(known) - 2)  # without the specials
     covered = sum(
-        int(np.count_nonzero(known[train.ids[start : start + _CHUNK]]))
-        for start in range(0, len(train.ids), _CHUNK)
-    ) / max(1, len(train.ids))
+        int(np.count_nonzero(known[ids[start : start + _CHUNK]]))
+        for start in range(0, len(ids), _CHUNK)
+    ) / max(1, len(ids))
     logger.info(
         "vectors: %s of %s entries (%.1f%%) have one, as have %.1f%% of the tokens of train; "
         "%s are those of another spelling",
@@ -132,13 +197,11 @@ def load_embedding(
         f"{entries:,}",
         100 * known.sum() / entries,
         100 * covered,
-        f"{pretrained.other_case:,}",
+        f"{vectors.other_case:,}",
     )
-    facts = {
-        "vectors": pretrained.path.name,
+    return {
+        "vectors": vectors.path.name,
         "vocabulary_entries_with_a_vector": round(float(known.sum()) / entries, 6),
         "train_tokens_with_a_vector": round(covered, 6),
-        "entries_with_the_vector_of_another_spelling": pretrained.other_case,
+        "entries_with_the_vector_of_another_spelling": vectors.other_case,
     }
-    write_text(work / FACTS, json.dumps(facts) + "\n")
-    return facts

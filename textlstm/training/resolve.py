@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from textlstm.classifier.base import base_settings
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.text.tokenizer import WHOLE_WORDS
 from textlstm.text.vector_files import vector_size
 
 EXTENSION = 50_000  # words of the vectors that become entries
+_OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
+_SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
 _EPOCHS = (2, 20)
 _ADVERSARIAL = ((4, 0.05), (20, 0.15))  # (epochs, strength) of two trainings
 
@@ -26,10 +29,13 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
         The settings; `epochs` and `adversarial` may still be open.
 
     Raises:
-        ConfigError: an option is invalid, or contradicts the vectors or their absence.
+        ConfigError: an option is invalid, or contradicts the base, or the vectors or their absence.
+        ModelFolderError: the base can't be read.
         DataError: the file of vectors is missing, or its beginning is malformed.
     """
     settings = resolve(TrainSettings.from_options(**options))
+    if settings.training.init_from is not None:
+        return _from_base(settings.training.init_from, options, settings)
     path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
     if path is None:
         frozen = settings.training.freeze_vectors
@@ -51,6 +57,27 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
             "embedding_size out, or use other vectors"
         )
     return replace(settings, model=replace(settings.model, embedding_size=size))
+
+
+def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -> TrainSettings:
+    """Return the settings with the tokenizer and the sizes of a base."""
+    for other in _OF_A_BASE:
+        if options.get(other) is not None:
+            raise ConfigError(
+                f"{other} = {options[other]} does not go with init_from = {name!r}, which has a "
+                "tokenizer and an embedding of its own: leave one of them out"
+            )
+    base = base_settings(name)
+    sizes = {size: getattr(base.model, size) for size in _SIZES}
+    for size, value in sizes.items():
+        if options.get(size, value) != value:
+            raise ConfigError(
+                f"{size} = {options[size]}, but the base {name} has {value}: leave {size} out, or "
+                "pretrain another base"
+            )
+    own = settings.tokenizer
+    tokenizer = replace(base.tokenizer, max_length=own.max_length, truncation=own.truncation)
+    return replace(settings, tokenizer=tokenizer, model=replace(settings.model, **sizes))
 
 
 def resolve(settings: TrainSettings, train_tokens: int | None = None) -> TrainSettings:

@@ -219,7 +219,7 @@ class RunFolder:
             ModelFolderError: there is no run, or its record is damaged or of another version.
         """
         if self.is_finished():
-            config = read_config(self.path)
+            config = read_config(self.path, base=True)
             data = config["data"]
             settings = TrainSettings.from_dict(config["settings"])
             return RunRequest(data["source"] or None, settings, data["fingerprint"])

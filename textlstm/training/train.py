@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.json_files import FILES
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings, unknown_words
@@ -26,17 +26,21 @@ from textlstm.errors import (
     DataError,
     OutputError,
     TrainingError,
-    VocabularyError,
 )
 from textlstm.nn.device import cpu_threads
 from textlstm.nn.loss import make_loss
 from textlstm.options import documents
 from textlstm.text.tokenizer import TextTokenizer
-from textlstm.text.vocabulary import Vocabulary
 from textlstm.training.distributed import ALONE, World, join
 from textlstm.training.fit import Fitted, fit_model
 from textlstm.training.observer import Observer
-from textlstm.training.pretrained import Pretrained, can_skip_reading, read_pretrained
+from textlstm.training.pretrained import (
+    Pretrained,
+    can_skip_reading,
+    load_tokenizer,
+    make_start,
+    save_tokenizer,
+)
 from textlstm.training.resolve import read_options, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.teacher import (
@@ -116,7 +120,7 @@ def train(
                 stack.enter_context(folder.held())
                 request = folder.open(source, given, resume=resume, overwrite=overwrite)
             else:
-                request = _request_of_main(folder, source, world)
+                request = request_of_main(folder, source, world)
             check_teacher(request.settings)
             if resume and folder.is_finished():
                 logger.info("the run in %s has ended: there is nothing to resume", folder.path)
@@ -187,7 +191,7 @@ def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def _request_of_main(folder: RunFolder, source: Source | None, world: World) -> RunRequest:
+def request_of_main(folder: RunFolder, source: Source | None, world: World) -> RunRequest:
     """Read the run that the first process has begun or found in a folder."""
     if not (folder.is_unfinished() or folder.is_finished()):
         raise OutputError(
@@ -223,7 +227,7 @@ class Run:
     reports: bool = True
     corpus: Corpus = dataclasses.field(init=False)
     tokenizer: TextTokenizer = dataclasses.field(init=False)
-    pretrained: Pretrained | None = dataclasses.field(init=False)
+    start: Pretrained | Base | None = dataclasses.field(init=False)
     texts: dict[str, LabelledTexts] = dataclasses.field(init=False)
     fitted: Fitted = dataclasses.field(init=False)
     _warned: int = dataclasses.field(init=False, default=0)
@@ -260,26 +264,20 @@ class Run:
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
         if self._checks():
             self._warn(list(corpus_warnings(corpus).values())[:_FIRST_WARNINGS])
-        tokenizer = self._load_tokenizer() if begun else None
+        tokenizer = load_tokenizer(self.work, self.settings.tokenizer) if begun else None
         if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
-            self.tokenizer, self.pretrained = tokenizer, None
+            self.tokenizer, self.start = tokenizer, None
             return
-        extend = tokenizer is None
-        if tokenizer is None:
-            logger.info("building the vocabulary")
-            tokenizer = TextTokenizer.train(
-                lambda: itertools.chain.from_iterable(split.texts() for split in self._to_learn()),
-                self.settings.tokenizer,
-            )
-        self.tokenizer, self.pretrained = read_pretrained(self.settings, tokenizer, extend=extend)
+        splits = self._to_learn()
+        self.tokenizer, self.start = make_start(
+            self.settings,
+            tokenizer,
+            lambda: itertools.chain.from_iterable(split.texts() for split in splits),
+        )
 
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""
-        path = self.work / FILES.tokenizer
-        if not path.is_file():
-            self.work.mkdir(parents=True, exist_ok=True)
-            self.tokenizer.vocabulary.save(self.work / FILES.vocabulary)
-            self.tokenizer.save(path)  # last: where it is, both are
+        save_tokenizer(self.tokenizer, self.work)
         splits = self._splits()
         self.texts = {
             name: LabelledTexts(self._encoded([split], name), split.labels)
@@ -315,7 +313,7 @@ class Run:
             vocab_size=len(self.tokenizer.vocabulary),
             work=self.work,
             checkpoint=self.folder.checkpoint if self.folder else None,
-            pretrained=self.pretrained,
+            start=self.start,
             observer=self.observer,
             finish=self.finish,
             world=self.world,
@@ -400,21 +398,6 @@ class Run:
         """Return which models have taught, for the record of the run."""
         found = teacher_fingerprint(self.work)
         return {"teacher": ", ".join(found)} if found else {}
-
-    def _load_tokenizer(self) -> TextTokenizer | None:
-        """Load the tokenizer of the run that is resumed, unless it was lost."""
-        if not (self.work / FILES.tokenizer).is_file():
-            return None
-        try:
-            return TextTokenizer.load(
-                self.work / FILES.tokenizer,
-                max_length=self.settings.tokenizer.max_length,
-                truncation=self.settings.tokenizer.truncation,
-                vocabulary=Vocabulary.load(self.work / FILES.vocabulary),
-            )
-        except VocabularyError:  # damaged: it is made again
-            (self.work / FILES.tokenizer).unlink()
-            return None
 
     def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
         """Encode splits to one file, or open what the resumed run has encoded."""

@@ -1,0 +1,116 @@
+"""What a training may start from: tokenizer, embedding and LSTM that know the language.
+
+`textlstm pretrain` writes them to a folder without labels, a base. A model folder has them too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+from torch import Tensor
+
+from textlstm.classifier.hub import find_model
+from textlstm.classifier.json_files import FILES, LIBRARY, read_config
+from textlstm.classifier.markdown import bullets, encodable, line
+from textlstm.classifier.model_folder import RunRecord, read_tokenizer, write_files
+from textlstm.classifier.weights import load_weights
+from textlstm.config import TrainSettings
+from textlstm.nn.network import parameter_shapes
+from textlstm.text.tokenizer import TextTokenizer
+
+PARTS = ("embedding.", "lstm.")  # of a network that a training takes over
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A tokenizer, and an embedding and LSTM for its ids.
+
+    Args:
+        name: the folder, or 'owner/name' on the Hub.
+        tokenizer: text to ids.
+        settings: those it was trained with.
+        weights: of embedding and LSTM, named as in `BiLSTMClassifier`.
+    """
+
+    name: str
+    tokenizer: TextTokenizer
+    settings: TrainSettings
+    weights: Mapping[str, Tensor]
+
+
+def base_settings(name: str | os.PathLike[str]) -> TrainSettings:
+    """Return the settings of a base or a model, without its weights.
+
+    Args:
+        name: a folder, or 'owner/name' on the Hub.
+
+    Raises:
+        ModelFolderError: there is no base or model, or it can't be read.
+    """
+    return TrainSettings.from_dict(read_config(find_model(name), base=True)["settings"])
+
+
+def read_base(name: str | os.PathLike[str]) -> Base:
+    """Read a base, or what a model has of one.
+
+    Args:
+        name: a folder, or 'owner/name' on the Hub.
+
+    Raises:
+        ModelFolderError: there is no base or model, or it can't be read.
+    """
+    folder = find_model(name)
+    config = read_config(folder, base=True)
+    settings = TrainSettings.from_dict(config["settings"])
+    tokenizer = read_tokenizer(folder, config, settings)
+    sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
+    shapes = parameter_shapes(settings.model, **sizes)
+    if config.get("base"):
+        shapes = ((name, shape) for name, shape in shapes if name.startswith(PARTS))
+    found = load_weights(folder / FILES.weights, shapes)
+    weights = {name: tensor for name, tensor in found.items() if name.startswith(PARTS)}
+    return Base(os.fspath(name), tokenizer, settings, weights)
+
+
+def save_base(folder: Path, base: Base, record: RunRecord) -> None:
+    """Write the folder of a base.
+
+    Args:
+        folder: it exists, or is created.
+        base: what to write.
+        record: the facts of its run.
+
+    Raises:
+        OutputError: the folder can't be written to.
+    """
+    config = {"base": True, "labels": []}
+    card = _card(folder.name, base, record)
+    write_files(folder, config, base.settings, base.weights, base.tokenizer, record, card)
+
+
+def _card(name: str, base: Base, record: RunRecord) -> str:
+    """Return the card of a base, with the metadata block that the Hub reads."""
+    metadata = ModelCardData(library_name=LIBRARY, tags=["lstm", "pretraining", "masked-tokens"])
+    model, figures = base.settings.model, record.metrics.get("validation", {})
+    facts = {
+        "texts": f"{record.rows.get('train', 0):,}",
+        "vocabulary": f"{len(base.tokenizer.vocabulary):,} entries",
+        "embedding": f"{model.embedding_size} numbers per token",
+        "LSTM": f"{model.num_layers} layers of {model.hidden_size} units per direction",
+        **{f"{key} of hidden tokens": f"{value:.6g}" for key, value in figures.items()},
+        **{key.replace("_", " "): str(value) for key, value in record.training.items()},
+        **record.versions,
+    }
+    parts = [
+        f"---\n{metadata.to_yaml()}\n---",
+        f"# {line(name)}",
+        "A base for text classifiers: an embedding and a bidirectional LSTM that have learned to "
+        f"predict hidden tokens of {line(record.source) or 'texts'}.",
+        f"```bash\ntextlstm train DATA --init-from {line(name)} --out my-model\n```",
+        bullets(facts.items()),
+    ]
+    return encodable("\n\n".join(parts) + "\n")

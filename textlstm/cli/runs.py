@@ -1,0 +1,123 @@
+"""What the commands that train share: arguments, Ctrl-C, resume and the last lines."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textlstm.cli.console import interrupt_code, messages, say, term_as_interrupt
+from textlstm.cli.parser import add_data
+from textlstm.cli.paths import require_data
+from textlstm.cli.train_options import read_train_options
+from textlstm.errors import ConfigError, PeerError, TextLSTMError
+from textlstm.training.launch import read_rank
+
+
+def add_run(parser: argparse.ArgumentParser, result: str, data: str) -> None:
+    """Add the arguments of a run into a folder.
+
+    Args:
+        parser: gets them.
+        result: what the run makes, such as 'model'.
+        data: the help of DATA.
+    """
+    add_data(parser, data, nargs="*")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help=f"the {result} folder, new or empty"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the unfinished run in DIR, with its data and options",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help=f"replace the {result} or run that DIR holds"
+    )
+    parser.add_argument(
+        "--finish",
+        action="store_true",
+        help=f"make a {result} of the best epoch so far of the unfinished run in DIR",
+    )
+
+
+def run_command(
+    arguments: argparse.Namespace,
+    begin: Callable[..., object],
+    *,
+    command: str = "train",
+    result: str = "model",
+    following: str = "textlstm predict DIR 'some text', or textlstm evaluate DIR DATA",
+    read_options: Callable[[], dict[str, Any]] | None = None,
+) -> int:
+    """Train, say how to go on, and return the exit code.
+
+    Args:
+        arguments: those of `add_run`; of them `out` is enough where `read_options` is given.
+        begin: trains, with the options and `observer`.
+        command: the command that resumes it.
+        result: what the run makes.
+        following: the next command, in which DIR stands for the folder.
+        read_options: returns the options; those of train, and the arguments of `add_run`, if not
+            given.
+    """
+    rank = read_rank()
+    try:
+        options = read_options() if read_options else _read(arguments)
+    except TextLSTMError as error:
+        if rank.is_main:
+            raise
+        raise PeerError(str(error)) from error  # all processes meet it
+    from textlstm.cli.progress import Progress
+    from textlstm.nn.memory import keep_freed_memory
+
+    command = f"{'textlstm' if rank.size == 1 else 'torchrun ... -m textlstm'} {command}"
+    out = shlex.quote(arguments.out)
+    resume = f"to resume: {command} --resume --out {out}"
+    keep_freed_memory()
+    try:
+        # one of several processes, which waits for the others, would ignore SIGTERM
+        with messages(shown=rank.is_main), term_as_interrupt(wanted=rank.size == 1):
+            begin(observer=Progress() if rank.is_main else None, **options)
+    except KeyboardInterrupt as stop:
+        if rank.is_main:
+            if _is_unfinished(arguments):
+                say(f"for a {result} of the best epoch so far: {command} --finish --out {out}")
+            say(resume if _is_unfinished(arguments) else "interrupted")
+        return interrupt_code(stop)
+    if not rank.is_main:
+        return 0
+    say(f"the {result} is in {Path(arguments.out)}")
+    if _is_unfinished(arguments):
+        say(f"--max-minutes are over; the {result} is of the best epoch so far")
+        say(f"to end the run with it: {command} --finish --out {out}")
+        say(resume)
+    else:
+        say(f"next: {following.replace('DIR', out)}")
+    return 0
+
+
+def _read(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.data is not None:
+        require_data(arguments.data)
+    elif not (arguments.resume or arguments.finish):
+        raise ConfigError(
+            "DATA is missing: pass a file, a folder or a Hub dataset, or `sample` for the bundled "
+            "reviews"
+        )
+    names = ("resume", "overwrite", "finish")
+    given = {name: getattr(arguments, name) for name in names}
+    return {
+        "source": arguments.data,
+        "out": arguments.out,
+        **given,
+        **read_train_options(arguments),
+    }
+
+
+def _is_unfinished(arguments: argparse.Namespace) -> bool:
+    from textlstm.training.run_folder import RunFolder
+
+    return RunFolder(arguments.out).is_unfinished()

@@ -1,0 +1,118 @@
+"""A network that predicts hidden tokens: how embedding and LSTM learn from text without labels.
+
+Some tokens of each text are hidden, and the whole stacked BiLSTM predicts them from both sides
+(Devlin et al. 2019, for LSTMs). The table of the embedding is that of the output too (Press & Wolf
+2017). Only hidden places pay for the softmax.
+
+Shapes: B batch, T time (tokens), E embedding, H hidden, V vocabulary, N places that are predicted,
+S sampled tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from textlstm.config import ModelConfig
+from textlstm.nn.bilstm import BiLSTM
+from textlstm.nn.layers import RowEmbedding, dropout
+from textlstm.nn.network import PAD_ID, UNK_ID
+
+SHARE = 0.2  # of the tokens that is hidden
+_SAMPLES = 4096  # S
+_POWER = 0.75  # of a token's count, for how often it is sampled (Mikolov et al. 2013)
+_PLACES = 1024  # whose logits over the vocabulary are in memory together
+
+
+class LanguageModel(nn.Module):
+    """Token ids and lengths in, the loss of predicting hidden tokens out.
+
+    Hidden tokens are read as `<unk>`, as word dropout reads tokens later; `<unk>` itself is never
+    predicted. Embedding and LSTM are named and shaped as in `BiLSTMClassifier`.
+
+    Args:
+        config: sizes and dropout.
+        counts: how often each entry of the vocabulary occurs, [V].
+    """
+
+    compute_dtype: torch.dtype = torch.float32
+    cumulative: Tensor
+    expected: Tensor
+
+    def __init__(self, config: ModelConfig, counts: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = RowEmbedding(len(counts), config.embedding_size, padding_idx=PAD_ID)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        with torch.no_grad():
+            self.embedding.weight[PAD_ID].zero_()
+        self.lstm = BiLSTM(
+            config.embedding_size,
+            config.hidden_size,
+            config.num_layers,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout,
+        )
+        features = config.hidden_size * (2 if config.bidirectional else 1)
+        self.projection = nn.Linear(features, config.embedding_size)
+        self.bias = nn.Parameter(torch.zeros(len(counts)))
+        odds = counts.double().clamp(min=1.0) ** _POWER
+        odds[[PAD_ID, UNK_ID]] = 0.0
+        odds /= odds.sum()
+        self.register_buffer("cumulative", odds.cumsum(0), persistent=False)  # [V]
+        self.register_buffer("expected", (_SAMPLES * odds).log().float(), persistent=False)  # [V]
+
+    def hide(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw which tokens of a batch to hide: int64 [B, T] gives bool [B, T]."""
+        draws = torch.rand(ids.shape, generator=generator).to(ids.device)
+        return (draws < SHARE) & (ids > UNK_ID)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the summed loss of the hidden tokens of a batch, drawn anew, a scalar.
+
+        The softmax is over the true token and some sampled others. The logit of each of these is
+        less the log of how often its token is expected in the sample, so that their sum stands for
+        the one over the whole vocabulary (Bengio & Senecal 2003; Jean et al. 2015).
+
+        Args:
+            ids: token ids padded with 0, int64 [B, T].
+            lengths: true tokens of each text, int64 [B], each at least 1.
+        """
+        hidden = self.hide(ids)
+        x, targets = self._read(ids, lengths, hidden), ids[hidden]  # [N, E], [N]
+        n = len(targets)
+        draws = torch.rand(_SAMPLES, dtype=torch.float64, device=ids.device)
+        sample = torch.searchsorted(self.cumulative, draws).clamp(max=len(self.bias) - 1)
+        both = torch.cat([targets, sample])
+        rows, bias = self.embedding(both), self.bias[both]
+        true = (x * rows[:n]).sum(dim=1) + bias[:n]  # [N]
+        others = x @ rows[n:].t() + (bias[n:] - self.expected[sample])  # [N, S]
+        others = others.masked_fill(targets[:, None] == sample, -torch.inf)
+        logits = torch.cat([true[:, None], others], dim=1)  # [N, 1 + S]
+        loss: Tensor = (logits.logsumexp(dim=1) - true).sum()
+        return loss
+
+    @torch.inference_mode()
+    def full_loss(self, ids: Tensor, lengths: Tensor, hidden: Tensor) -> Tensor:
+        """Return the summed loss over the whole vocabulary, a float64 scalar.
+
+        Args:
+            ids: token ids padded with 0, int64 [B, T].
+            lengths: true tokens of each text, int64 [B].
+            hidden: which tokens to predict, bool [B, T].
+        """
+        x, targets = self._read(ids, lengths, hidden), ids[hidden]
+        total = torch.zeros((), dtype=torch.float64, device=ids.device)
+        for part, wanted in zip(x.split(_PLACES), targets.split(_PLACES), strict=True):
+            logits = part @ self.embedding.weight.t() + self.bias  # [N, V]
+            logits = logits[:, UNK_ID + 1 :]  # what is never hidden is never the answer
+            total += nn.functional.cross_entropy(logits, wanted - UNK_ID - 1, reduction="sum")
+        return total
+
+    def _read(self, ids: Tensor, lengths: Tensor, hidden: Tensor) -> Tensor:
+        """Return what is known of the hidden places, [N, E]."""
+        x = self.embedding(ids.masked_fill(hidden, UNK_ID).t()).transpose(0, 1)  # [B, T, E]
+        x = dropout(x, self.config.embedding_dropout, self.training).to(self.compute_dtype)
+        states = self.lstm.read(x, lengths)[hidden].float()  # [N, 2H]
+        found: Tensor = self.projection(dropout(states, self.config.output_dropout, self.training))
+        return found
