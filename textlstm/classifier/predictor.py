@@ -34,6 +34,7 @@ _MOST = 8  # Python's lock slows more of them down: about an eighth of a short b
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 BATCH_SIZE = 64
+_NGRAM_BATCHES = 4  # read as one by the n-grams alone, which take so little time
 TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
 
 
@@ -189,13 +190,13 @@ def predict_texts(
         Probabilities, and which texts the n-grams alone predicted.
     """
 
-    def predict(logits_of: Callable[..., Tensor], texts: EncodedTexts) -> np.ndarray:
+    def predict(size: int, logits_of: Callable[..., Tensor], texts: EncodedTexts) -> np.ndarray:
         return _compute(
             model,
             texts,
             lambda *batch: to_probabilities(logits_of(*batch), multi_label=model.multi_label),
             model.linear.out_features,
-            batch_size,
+            size,
         )  # [N, C]
 
     def ngram_logits(ids: Tensor, lengths: Tensor) -> Tensor:
@@ -204,9 +205,8 @@ def predict_texts(
         logits: Tensor = model.ngrams(ids, lengths) * shortcut.scale  # [B, C]
         return logits
 
-    return predict_in_cascade(
-        texts, partial(predict, ngram_logits), partial(predict, model), shortcut
-    )
+    ngrams = partial(predict, _NGRAM_BATCHES * batch_size, ngram_logits)
+    return predict_in_cascade(texts, ngrams, partial(predict, batch_size, model), shortcut)
 
 
 def predict_branches(
