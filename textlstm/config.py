@@ -25,7 +25,7 @@ TOKENIZERS = (
     "unigram",
 )
 TRUNCATIONS = ("head", "tail", "both")
-POOLINGS = ("final", "max", "mean", "attention")
+POOLINGS = ("final", "max", "final+max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES = ("torch", "onnx", "ray")

@@ -36,14 +36,19 @@ def by_hand(path, ids):
         strict=True,
     )
     width = int(about["hidden_size"]) * (2 if lstm.bidirectional else 1)
+    width *= 2 if about["pooling"] == "final+max" else 1
     linear = nn.Linear(width, int(about["num_classes"]))
     linear.load_state_dict({"weight": tensors["linear.weight"], "bias": tensors["linear.bias"]})
     with torch.no_grad():
         output, (h_n, _) = lstm(embedding(torch.tensor([ids])))  # [1, T, D*H], [L*D, 1, H]
+        final = torch.cat([h_n[-2, 0], h_n[-1, 0]]) if lstm.bidirectional else h_n[-1, 0]
+        most = output[0].amax(dim=0)
         if about["pooling"] == "final":
-            pooled = torch.cat([h_n[-2, 0], h_n[-1, 0]]) if lstm.bidirectional else h_n[-1, 0]
+            pooled = final
         elif about["pooling"] == "max":
-            pooled = output[0].amax(dim=0)
+            pooled = most
+        elif about["pooling"] == "final+max":
+            pooled = torch.cat([final, most])
         elif about["pooling"] == "mean":
             pooled = output[0].mean(dim=0)
         else:

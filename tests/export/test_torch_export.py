@@ -71,7 +71,7 @@ def exported(tmp_path_factory):
 ONE_WAY = {"num_layers": 1, "bidirectional": False}
 NETWORKS = {
     "final": lambda: tiny_classifier(pooling="final", num_layers=2),
-    "max": lambda: tiny_classifier(pooling="max", **ONE_WAY),
+    "final+max": lambda: tiny_classifier(pooling="final+max", **ONE_WAY),
     "mean": lambda: tiny_tagger(pooling="mean", **ONE_WAY),
     "attention": lambda: tiny_classifier(pooling="attention", **ONE_WAY),
 }

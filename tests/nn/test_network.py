@@ -12,7 +12,7 @@ from textlstm import BiLSTMClassifier
 from textlstm.config import ModelConfig
 from textlstm.nn.network import parameter_shapes
 
-POOLINGS = ("final", "max", "mean", "attention")
+POOLINGS = ("final", "max", "final+max", "mean", "attention")
 SMALL = {"embedding_size": 8, "hidden_size": 6}
 
 
@@ -75,6 +75,16 @@ def test_final_is_the_last_layers_forward_state_at_the_end_and_backward_state_at
             torch.testing.assert_close(logits[text], expected, atol=1e-5, rtol=0)
             also = model.linear(torch.cat([output[-1, :6], output[0, 6:]]))
             torch.testing.assert_close(logits[text], also, atol=1e-5, rtol=0)
+
+
+def test_final_and_max_are_both_read_final_first():
+    model = make(pooling="final+max", ngrams=0)
+    ids, lengths = batch([5, 12])
+    with torch.no_grad():
+        logits = model(ids, lengths)[0]
+        output, h_n = by_hand(model, ids[0], lengths[0])
+        both = torch.cat([h_n[-2], h_n[-1], output.amax(0)])
+        torch.testing.assert_close(logits, model.linear(both), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ _POOLING_RULES = {
     "final": "the last layer's forward state after the last token, then (if bidirectional) its "
     "backward state after the first token: h_n[-2] and h_n[-1] of torch.nn.LSTM",
     "max": "the largest value of each output over the text's tokens",
+    "final+max": "what final gives, then what max gives",
     "mean": "the mean of each output over the text's tokens",
     "attention": "the mean of the outputs over the text's tokens, weighted by the softmax over "
     "tokens of score(tanh(hidden(output))), with the tensors pooling.hidden and pooling.score",

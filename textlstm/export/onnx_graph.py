@@ -267,9 +267,10 @@ def _pool(graph: Graph, model: BiLSTMClassifier, output: str, last: str) -> str:
         column = graph.add("Unsqueeze", counts, graph.shape("column", 1))  # [B, 1]
         return graph.add("Div", total, column)
     lowest = graph.weight("lowest", np.float32(-np.inf))
-    if kind == "max":
+    if kind in ("max", "final+max"):
         true = graph.add("Where", inside, output, lowest)
-        return graph.add("ReduceMax", true, axes=[0], keepdims=0)  # [B, F]
+        most = graph.add("ReduceMax", true, axes=[0], keepdims=0)  # [B, F]
+        return most if kind == "max" else graph.add("Concat", last, most, axis=1)  # [B, 2F]
     assert kind == "attention", kind
     pooling: Any = model.pooling
     names = {

@@ -90,8 +90,8 @@ class Pooling(nn.Module):
 
     Args:
         kind: 'final' (the forward state at the true last token and the backward state at the
-            first), 'max', 'mean' or 'attention' (a learned score per token, softmax over the
-            text; after Yang et al. 2016).
+            first), 'max', 'final+max' (both, concatenated), 'mean' or 'attention' (a learned
+            score per token, softmax over the text; after Yang et al. 2016).
         features: numbers per token, F = D*H.
     """
 
@@ -116,17 +116,20 @@ class Pooling(nn.Module):
             lengths: true tokens of each text, int64 [B].
 
         Returns:
-            One fp32 vector per text, [B, F].
+            One fp32 vector per text, [B, F]; of 'final+max' [B, 2F].
         """
         lengths = lengths.to(states[0].device)
-        if self.kind == "final":
+        parts: list[Tensor] = []
+        if "final" in self.kind:
             rows = torch.arange(lengths.shape[0], device=lengths.device)  # len() can't be exported
-            return torch.cat([part[rows, lengths - 1].float() for part in states], dim=1)  # [B, F]
+            parts = [part[rows, lengths - 1].float() for part in states]  # of [B, H]
+        if self.kind == "final":
+            return torch.cat(parts, dim=1)  # [B, F]
         steps = torch.arange(states[0].shape[1], device=lengths.device)
         outside = (steps >= lengths[:, None])[:, :, None]  # [B, T, 1]
-        if self.kind == "max":
-            parts = [part.masked_fill(outside, -torch.inf).amax(dim=1).float() for part in states]
-            return torch.cat(parts, dim=1)  # [B, F]
+        if "max" in self.kind:
+            parts += [part.masked_fill(outside, -torch.inf).amax(dim=1).float() for part in states]
+            return torch.cat(parts, dim=1)  # [B, F] or [B, 2F]
         if self.kind == "mean":
             parts = [
                 part.masked_fill(outside, 0.0).sum(dim=1, dtype=torch.float32) for part in states

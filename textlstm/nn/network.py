@@ -82,7 +82,7 @@ class BiLSTMClassifier(nn.Module):
         )
         features = config.hidden_size * (2 if config.bidirectional else 1)
         self.pooling = Pooling(config.pooling, features)
-        self.linear = nn.Linear(features, num_classes)
+        self.linear = nn.Linear(pooled_size(config), num_classes)
         nn.init.zeros_(self.linear.bias)
         self.ngrams: NgramLinear | None = None
         if config.ngrams:
@@ -167,6 +167,12 @@ def network_of(
     return model.eval()
 
 
+def pooled_size(config: ModelConfig) -> int:
+    """Return how many numbers of a text the linear layer reads."""
+    directions = 2 if config.bidirectional else 1
+    return config.hidden_size * directions * (2 if config.pooling == "final+max" else 1)
+
+
 def parameter_shapes(
     config: ModelConfig, *, vocab_size: int, num_classes: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -191,7 +197,7 @@ def parameter_shapes(
         yield "pooling.hidden.weight", (features, features)
         yield "pooling.hidden.bias", (features,)
         yield "pooling.score.weight", (1, features)
-    yield "linear.weight", (num_classes, features)
+    yield "linear.weight", (num_classes, pooled_size(config))
     yield "linear.bias", (num_classes,)
     if config.ngrams:
         buckets = config.ngram_buckets if config.ngrams > 1 else 0
