@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from textlstm.classifier.markdown import bullets, cell, encodable, line, table
-from textlstm.evaluation.figures import FIGURES
+from textlstm.evaluation.figures import FIGURES, figure_rows, label_rows
 
 Description = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ def format_description(description: Description) -> str:
         *(("training: " + name, value) for name, value in _facts(description["training"])),
     ]
     for split, metrics in description["metrics"].items():
-        figures = ", ".join(f"{word} {value}" for word, value in _figures(metrics))
+        figures = ", ".join(f"{word} {value}" for word, value in figure_rows(metrics))
         rows.append((f"results: {split}", figures))
     for split, metrics in description["metrics"].items():
         for share, _, skipped, differ, accuracy in cascade_rows(metrics):
@@ -192,7 +192,7 @@ def _results(description: Description) -> Iterator[str]:
     if not splits:
         yield "No results were recorded."
         return
-    figures = {split: dict(_figures(metrics)) for split, metrics in splits.items()}
+    figures = {split: dict(figure_rows(metrics)) for split, metrics in splits.items()}
     words = [word for word in FIGURES.values() if any(word in row for row in figures.values())]
     yield table(
         ["", *splits], [[word, *(figures[s].get(word, "") for s in splits)] for word in words]
@@ -200,9 +200,8 @@ def _results(description: Description) -> Iterator[str]:
     for split, metrics in splits.items():
         if "per_label" in metrics:
             yield f"By label, {line(split)}:"
-            rows = list(_per_label(metrics))
-            columns = ["label", "precision", "recall", "F1", "texts", "threshold"]
-            yield table(columns[: len(rows[0])], rows)
+            head, *rows = label_rows(metrics)
+            yield table(head, rows)
 
 
 def _cascades(description: Description) -> Iterator[str]:
@@ -234,19 +233,6 @@ def cascade_rows(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
             f"{found['differ'][share]:,}",
             "" if accuracy is None else f"{accuracy:.4f}",
         ]
-
-
-def _per_label(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
-    for label, row in metrics["per_label"].items():
-        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        threshold = [f"{row['threshold']:.4f}"] if "threshold" in row else []
-        yield [label, *figures, f"{row['support']:,}", *threshold]
-
-
-def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, word in FIGURES.items():
-        if key in metrics:
-            yield word, f"{metrics[key]:,}" if key == "n" else f"{metrics[key]:.4f}"
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

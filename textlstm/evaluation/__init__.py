@@ -1,6 +1,6 @@
 """Probabilities to figures.
 
-- `figures`: the names of the figures
+- `figures`: figures as rows of words, for terminals and cards
 - `metrics`: accuracy, F1 and others, by scikit-learn
 - `reports`: the same as scikit-learn's report and as flat dictionaries
 - `tables`: plain-text tables, aligned also with wide characters

@@ -1,4 +1,9 @@
-"""The overall figures of an evaluation, in words."""
+"""The figures of an evaluation as rows of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 FIGURES = {
     "n": "texts",
@@ -13,3 +18,21 @@ FIGURES = {
     "ece": "calibration error",
 }
 """Key in the result of `evaluate_probabilities` -> the words for it."""
+LABEL_HEAD = ("label", "precision", "recall", "F1", "texts", "threshold")
+
+
+def figure_rows(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the words and the value of each overall figure."""
+    for key, words in FIGURES.items():
+        if key in metrics:
+            yield [words, f"{metrics[key]:,}" if key == "n" else f"{metrics[key]:.4f}"]
+
+
+def label_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each label, after one with the names of the columns."""
+    rows = []
+    for label, row in metrics["per_label"].items():
+        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
+        threshold = [f"{row['threshold']:.4f}"] if "threshold" in row else []
+        rows.append([label, *figures, f"{row['support']:,}", *threshold])
+    return [list(LABEL_HEAD[: len(rows[0])]), *rows]

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from textlstm.errors import DataError
-from textlstm.evaluation.figures import FIGURES
+from textlstm.evaluation.figures import figure_rows, label_rows
 from textlstm.evaluation.tables import display_width, format_table, shorten
 from textlstm.nn.probabilities import answers
 
@@ -216,7 +216,7 @@ def format_metrics(metrics: dict[str, Any]) -> str:
         text the confusion matrix. Of more than 20 labels, the row with the worst F1 comes first
         and the matrix is replaced by a note.
     """
-    parts = [_overall(metrics), _per_label(metrics)]
+    parts = [format_table(list(figure_rows(metrics))), _per_label(metrics)]
     if "confusion_matrix" not in metrics:
         return "\n\n".join(parts)
     if len(metrics["labels"]) <= _MOST_IN_MATRIX:
@@ -229,29 +229,11 @@ def format_metrics(metrics: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _overall(metrics: dict[str, Any]) -> str:
-    figures = {key: words for key, words in FIGURES.items() if key in metrics}
-    return format_table(
-        [
-            [words, f"{metrics[key]:{'d' if key == 'n' else '.4f'}}"]
-            for key, words in figures.items()
-        ]
-    )
-
-
 def _per_label(metrics: dict[str, Any]) -> str:
-    rows = [["label", "precision", "recall", "F1", "texts"]]
-    labels = list(metrics["per_label"].items())
-    if len(labels) > _MOST_IN_MATRIX:  # too long to read from top to bottom: the worst first
-        labels.sort(key=lambda entry: float(entry[1]["f1"]))
-    for name, row in labels:
-        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        rows.append([shorten(name, _NAME_WIDTH), *figures, str(row["support"])])
-        if "threshold" in row:
-            rows[-1].append(f"{row['threshold']:.4f}")
-    if len(rows[-1]) > len(rows[0]):
-        rows[0].append("threshold")
-    return format_table(rows)
+    head, *rows = label_rows(metrics)
+    if len(rows) > _MOST_IN_MATRIX:  # too long to read from top to bottom: the worst first
+        rows.sort(key=lambda row: float(metrics["per_label"][row[0]]["f1"]))
+    return format_table([head, *([shorten(row[0], _NAME_WIDTH), *row[1:]] for row in rows)])
 
 
 def _matrix(metrics: dict[str, Any]) -> str:
