@@ -78,8 +78,11 @@ def test_a_missing_file_is_reported_before_torch_is_imported(tmp_path, arguments
     assert "torch" not in loaded_by(*arguments)
 
 
-def test_a_missing_file_or_model_comes_with_the_near_name(capsys, model, tmp_path):
+def test_a_missing_file_or_model_comes_with_the_near_name(capsys, model, tmp_path, monkeypatch):
     write_csv(tmp_path / "reviews.csv", 4)
+    monkeypatch.chdir(tmp_path)
+    line = error_of(capsys, "predict", model, "reviews.cvs", "--out", "-")
+    assert line.endswith("no such file or folder: reviews.cvs (did you mean 'reviews.csv'?)")
     line = error_of(capsys, "evaluate", model, tmp_path / "review.csv")
     assert f"no such file or folder: {tmp_path}/review.csv (did you mean 'reviews.csv'?)" in line
     line = error_of(capsys, "predict", model, tmp_path / "reviews.cvs", "--out", "-")

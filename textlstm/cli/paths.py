@@ -22,8 +22,9 @@ def _require_data(name: str) -> None:
         return
     from textlstm.io.formats import looks_local
 
-    if looks_local(name):
-        raise DataError(f"no such file or folder: {name}{_near(name)}")
+    hint = _near(name)
+    if looks_local(name) or ("." in name and hint):  # a dot is rare in names of the Hub
+        raise DataError(f"no such file or folder: {name}{hint}")
 
 
 def require_model(name: str) -> None:

@@ -186,7 +186,7 @@ def leakage(train: np.ndarray, other: np.ndarray, name: str) -> str | None:
         return None
     return (
         f"{count:,} of {len(other):,} {name} texts are in train too: the {name} figures are too "
-        "good; remove them from one of the two"
+        "good; remove the copies"
     )
 
 
@@ -203,7 +203,7 @@ def near_leakage(train: np.ndarray, test: np.ndarray, exact: np.ndarray) -> str 
         return None
     return (
         f"{count:,} of {len(test):,} test texts are in train but for case, spaces or punctuation: "
-        "the test figures are too good; remove them from one of the two"
+        "the test figures are too good; remove the copies"
     )
 
 
