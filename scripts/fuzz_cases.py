@@ -25,7 +25,7 @@ import torch
 import textlstm.training.train  # noqa: F401 - loaded once for all children
 from textlstm import TextClassifier, TrainSettings
 from textlstm.cli import main as textlstm_main
-from textlstm.config import PredictionConfig
+from textlstm.config import POOLINGS, PredictionConfig
 from textlstm.export.formats import export_model
 from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
@@ -117,7 +117,7 @@ def make_classifier(rng: random.Random, tokenizer: str, **options: Any) -> TextC
         "embedding_size": rng.randint(1, 6),
         "hidden_size": rng.randint(1, 6),
         "num_layers": rng.randint(1, 2),
-        "pooling": rng.choice(("final", "mean", "max", "attention")),
+        "pooling": rng.choice(POOLINGS),
         "ngrams": rng.choice((0, 2, 3)),
         "ngram_buckets": 50,
         "max_length": rng.randint(1, 60),

@@ -111,7 +111,7 @@ def test_what_is_exported_is_equal_to_the_network(pooling, make, shape):
 
 
 def test_the_program_runs_where_textlstm_is_not_known(exported):
-    classifier, path = exported("max")
+    classifier, path = exported("final+max")
     code = f"""
 import json, sys, torch
 sys.modules["textlstm"] = None
@@ -140,10 +140,10 @@ def test_the_program_holds_the_thresholds_of_several_labels(exported):
 
 
 def test_a_program_that_differs_is_not_written(exported, tmp_path, monkeypatch):
-    _, path = exported("max")
+    _, path = exported("final+max")
     monkeypatch.setattr(torch_export, "_program", lambda model: torch.export.load(path))
     with pytest.raises(ExportError, match=r"the torch\.export program differs"):
-        export_program(tiny_classifier(pooling="max", **ONE_WAY, seed=2), tmp_path / "m.pt2")
+        export_program(tiny_classifier(pooling="final+max", **ONE_WAY, seed=2), tmp_path / "m.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,11 +153,11 @@ def test_what_torch_can_not_do_is_refused_with_another_way(exported, tmp_path, m
         raise ValueError("no such thing")
 
     if step != "export":
-        program = torch.export.load(exported("max")[1])
+        program = torch.export.load(exported("final+max")[1])
         monkeypatch.setattr(torch_export, "_program", lambda model: program)
     monkeypatch.setattr(torch.export, step, broken)
     with pytest.raises(ExportError, match=r"torch \d.* can't .*: export with format onnx instead"):
-        export_program(tiny_classifier(pooling="max", **ONE_WAY), tmp_path / "m.pt2")
+        export_program(tiny_classifier(pooling="final+max", **ONE_WAY), tmp_path / "m.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
