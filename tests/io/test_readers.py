@@ -317,6 +317,7 @@ def test_what_the_csv_module_writes_reads_back_equal(pairs: list[tuple[str, str]
     assert [(row.values["x"], row.values["y"]) for row in rows] == pairs
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from([b'"', b",", b"\n", b"\r", b"\0", b"\xe9", b"a", b'{"a":'])))
 def test_no_bytes_stop_the_reading_of_rows(parts: list[bytes]) -> None:
@@ -357,6 +358,7 @@ def test_bad_rows_are_passed_over_like_others(tmp_path: Path) -> None:
     assert [row.number for row in read_rows(tmp_path / "x.csv", skip=1)] == [2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl.zst"])
 def test_a_meter_counts_the_bytes_as_they_lie_on_the_disk(tmp_path: Path, kind: str) -> None:
     line = "text\n" if kind.startswith("csv") else '{"text": "x"}\n'
@@ -382,6 +384,7 @@ def test_a_row_of_json_lines_has_its_line_as_it_stood(tmp_path: Path) -> None:
     assert second.raw is None
 
 
+@pytest.mark.slow
 def test_deep_nesting_fails_its_row_and_not_the_file(tmp_path: Path) -> None:
     deep = [f'{{"a": {"[" * n}{"]" * n}}}' for n in (MOST_NESTED - 1, MOST_NESTED, 900, 10**6)]
     wide = f'{{"a": "{"[" * 200}", "b": [{"[]," * 200}1]}}'

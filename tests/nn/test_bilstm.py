@@ -119,6 +119,7 @@ def test_the_dense_path_equals_packed_in_outputs_states_and_gradients(
     assert_paths_agree(lstm, x, lengths, hx, train)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two_way", [True, False])
 def test_the_paths_agree_over_lengths_from_1_to_600_in_one_batch(two_way):
     lstm = make(2, two_way, size=20, hidden=24)

@@ -197,6 +197,7 @@ def test_bf16_gives_the_labels_of_fp32():
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_it_learns_which_of_two_words_came_first():
     """No bag of words can: each text holds both words once."""
     torch.manual_seed(3)

@@ -110,6 +110,7 @@ def test_basic_english_on_an_example():
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(ANY_TEXT)
 @example('a<b"r />b')
@@ -135,6 +136,7 @@ def test_basic_english_equals_the_reference_on_real_texts(name):
 # -- the other kinds -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(ANY_TEXT)
 def test_whitespace_splits_as_python_does_and_changes_nothing(text):
     assert TRAINED["whitespace"].tokens(text) == text.split()

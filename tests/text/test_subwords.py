@@ -20,6 +20,7 @@ def test_min_frequency_bounds_the_alphabet_of_subwords(kind):
     assert "q" in "".join(train(kind, ["aa bb aa q"], min_frequency=1).vocabulary.get_itos()[2:])
 
 
+@pytest.mark.slow
 def test_subword_vocabularies_are_the_same_in_every_process(tmp_path):
     # 1,000 different texts with many ties, so that the order of a hash table would show.
     program = (

@@ -45,6 +45,7 @@ def test_ids_are_those_of_the_tokens_in_the_vocabulary(kind):
     assert UNK_ID in expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 100], ids=["many texts", "few texts"])
 @settings(max_examples=200)
 @given(st.lists(ANY_TEXT, max_size=4))
@@ -184,6 +185,7 @@ def test_truncation(truncation, max_length, expected):
     assert trained.tokens(letters) == list(letters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 @given(parts=st.lists(ANY_TEXT, max_size=6), max_length=st.integers(1, 6))
 def test_leaving_out_the_middle_of_a_long_text_changes_no_id(truncation, parts, max_length):

@@ -109,6 +109,7 @@ def test_a_file_larger_than_a_block_is_read_whole(tmp_path, monkeypatch):
         np.testing.assert_array_equal(read_numbers, numbers)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path):
     import tracemalloc
 

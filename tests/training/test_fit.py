@@ -75,6 +75,7 @@ def tagged(n, seed):
     return LabelledTexts(plain.texts, np.array(rows))
 
 
+@pytest.mark.slow
 def test_several_labels_are_learned_with_the_thresholds_that_were_best_on_validation(tmp_path):
     splits = {name: tagged(n, n) for name, n in (("train", 300), ("validation", 90), ("test", 80))}
     options = {

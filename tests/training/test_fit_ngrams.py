@@ -79,6 +79,7 @@ def test_ratios_are_those_of_naive_bayes():
     np.testing.assert_allclose(bias.exp(), [3 / 5, 2 / 5], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_neither_the_order_of_texts_nor_the_size_of_chunks_matters(monkeypatch):
     # The fit ends at a tolerance, so weights (up to 8.5 here) are known to about 1%. How far a
     # sum is off in its last digit, which differs between CPUs, decides where in that range.
