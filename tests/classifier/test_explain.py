@@ -22,7 +22,7 @@ def logit(classifier, text, label):
 @pytest.mark.parametrize("options", [{}, {"ngrams": 0}, {"ngrams": 4, "bidirectional": False}])
 def test_contributions_add_up_to_the_change_of_the_logit(pooling, options):
     classifier = tiny_classifier(pooling=pooling, **options)
-    for text in [TEXT, "dull", "?", *texts(3)]:
+    for text in [TEXT, "?", *texts(1)]:
         for index, label in enumerate(LABELS):
             found = classifier.explain(text, label=label)
             assert found.logit == pytest.approx(logit(classifier, text, index), abs=1e-5)
