@@ -9,8 +9,10 @@ train, select their settings on validation and are evaluated on test. Without a 
 evaluated on validation, and the table says so.
 
     textlstm     `textlstm train` with each preset and seed; the epoch is selected on validation.
-                 With --teachers N also a student of N models of other seeds, which learns from
-                 --unlabeled texts too; the time to train its teachers is that of tuning
+                 With --unlabeled also from a base that `textlstm pretrain` has learned from these
+                 texts and those of train, and with --teachers N a student of N models of other
+                 seeds, which learns from --unlabeled texts too; the time to pretrain, or to train
+                 the teachers, is that of tuning
     fastText     1-grams and 1-2-grams, with --vectors also starting from these; learning rate,
                  epochs and size selected on validation. Runs the command `fasttext` or, if there
                  is none, the Python package
@@ -46,6 +48,7 @@ FAMILIES = ("ours", *PEERS)
 SPLITS = ("train", "validation", "test")
 VECTORS = "vectors.vec"
 VECTOR_MARK = " + vectors"  # after the name of a contender that starts from them
+UNLABELED_MARK = " + unlabeled"
 TEACHER_MARK = " + teacher"
 FIRST_TEACHER = 1001  # seed
 
@@ -76,8 +79,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--vectors", type=Path, help="word vectors for textlstm and fastText")
     parser.add_argument("--teachers", type=int, default=0, help="models that teach a student")
-    parser.add_argument("--unlabeled", nargs="+", default=[], help="texts for the student")
+    parser.add_argument("--unlabeled", nargs="+", default=[], help="texts without labels")
     parser.add_argument("--options", default="", help="more options of `textlstm train`, quoted")
+    parser.add_argument("--pretrain-options", default="", help="options of `textlstm pretrain`")
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="file for the figures")
@@ -122,9 +126,10 @@ def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
     evaluated_on = "test" if (folder / "test.jsonl").exists() else "validation"
     if "ours" in arguments.only:
         for preset in arguments.presets:
-            yield measure_ours(data, folder, preset, evaluated_on, arguments)
-            if arguments.teachers:
-                yield measure_ours(data, folder, preset, evaluated_on, arguments, taught=True)
+            marks = ["", UNLABELED_MARK if arguments.unlabeled else ""]
+            marks.append(TEACHER_MARK if arguments.teachers else "")
+            for mark in dict.fromkeys(marks):
+                yield measure_ours(data, folder, preset, evaluated_on, arguments, mark)
     for family in PEERS:
         for name in PEERS[family] if family in arguments.only else ():
             seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # not random
@@ -140,15 +145,14 @@ def measure_ours(
     preset: str,
     evaluated_on: str,
     arguments: argparse.Namespace,
-    *,
-    taught: bool = False,
+    mark: str,
 ) -> Result:
-    """Train with a preset and each seed; a student after its teachers."""
+    """Train with a preset and each seed; after a pretraining or the teachers, as the mark says."""
     options = [] if preset == "default" else ["--preset", preset]
-    if arguments.vectors:
-        options += ["--vectors", str(arguments.vectors)]
+    vectors = ["--vectors", str(arguments.vectors)] if arguments.vectors else []
+    options += vectors if mark != UNLABELED_MARK else []
     options += shlex.split(arguments.options)
-    name = f"textlstm {preset}" + (VECTOR_MARK if arguments.vectors else "")
+    name = f"textlstm {preset}" + (VECTOR_MARK if arguments.vectors else "") + mark
     result = Result(data, name, evaluated_on, {"options": shlex.join(options)})
 
     def train(model: Path, seed: int, more: Sequence[str]) -> tuple[float, float]:
@@ -157,8 +161,14 @@ def measure_ours(
         return run(command, arguments.threads)
 
     more: list[str] = []
-    if taught:
-        result.contender += TEACHER_MARK
+    base, teachers = folder / "base", []
+    if mark == UNLABELED_MARK:
+        command = [sys.executable, "-m", "textlstm", "pretrain", str(folder / "train.jsonl")]
+        command += [*arguments.unlabeled, *vectors, "--out", str(base)]
+        command += ["--threads", str(arguments.threads), *shlex.split(arguments.pretrain_options)]
+        result.tuning_seconds, _ = run(command, arguments.threads)
+        more = ["--init-from", str(base)]
+    if mark == TEACHER_MARK:
         teachers = [folder / f"teacher-{number}" for number in range(arguments.teachers)]
         for seed, teacher in enumerate(teachers, FIRST_TEACHER):
             result.tuning_seconds += train(teacher, seed, [])[0]
@@ -169,8 +179,8 @@ def measure_ours(
         seconds, peak = train(model, seed, more)
         metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))[evaluated_on]
         note(result, metrics, seconds, peak, model)
-    for number in range(arguments.teachers if taught else 0):
-        shutil.rmtree(folder / f"teacher-{number}")
+    for made in (base, *teachers):
+        shutil.rmtree(made, ignore_errors=True)
     return result
 
 

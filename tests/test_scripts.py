@@ -76,12 +76,14 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
         ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
     ]
     commands[-1] += ["--teachers", "2", "--unlabeled", data]
+    commands[-1] += ["--pretrain-options=--epochs 1 --hidden-size 4 --embedding-size 4"]
     for script, *words in commands:
         done = forks.run("python", SCRIPTS / script, *words, folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
         if script == "bench_accuracy.py":
             assert "textlstm default + teacher" in done.stdout
+            assert "textlstm default + unlabeled" in done.stdout
         if script == "bench_predict.py":
             assert re.search(r"(?m)^cascade +\d+\.\d .*[-\d.]+ +\d+$", done.stdout)  # differ
             for name in ("ours", "cascade"):
