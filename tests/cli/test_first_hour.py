@@ -312,6 +312,10 @@ def test_inspect_wraps_to_the_terminal_under_the_value():
     assert all(len(line) <= 40 for line in lines)
     assert all(line.startswith(" " * 17 + "hidden") for line in lines[2:])
     assert "".join(wrap(text, 40).split()) == "".join(text.split())
+    wide = "kind" + " " * 30 + "x\nnetwork" + " " * 27 + "y " * 20
+    assert wrap(wide, 40).splitlines()[0] == "kind" + " " * 16 + "x"
+    assert {line[:20].rstrip() for line in wrap(wide, 40).splitlines()} == {"kind", "network", ""}
+    assert all(line[20] in "xy" for line in wrap(wide, 40).splitlines())
 
 
 def test_the_help_of_no_command_breaks_a_line_of_its_description():

@@ -45,6 +45,9 @@ def wrap(text: str, width: int) -> str:
     """Break lines of `name  value` to a width; what follows is indented below the value."""
     lines = []
     for line in text.splitlines():
-        indent = min(len(_NAME.match(line)[0]), width // 2)  # type: ignore[index]
+        name = _NAME.match(line)[0]  # type: ignore[index]
+        indent = min(len(name), width // 2)
+        if name:
+            line = f"{name.rstrip().ljust(indent - 2)}  {line[len(name) :]}"
         lines += textwrap.wrap(line, width, subsequent_indent=" " * indent) or [""]
     return "\n".join(lines)
