@@ -214,7 +214,7 @@ def test_config_prints_every_option_with_its_default(tmp_path, capsys):
 def test_config_says_what_the_values_may_be():
     text = " ".join(format_settings().replace("#", " ").split())
     assert ", ".join(PRESETS) in text
-    assert "final, max, mean, attention" in text
+    assert "final, max, final+max, mean, attention" in text
 
 
 # -- completion ------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_config_says_what_the_values_may_be():
         (["vocab", ""], ["build", "show"]),
         (["train", "--epo"], ["--epochs"]),
         (["vocab", "build", "--min"], ["--min-frequency"]),
-        (["train", "--pooling", ""], ["final", "max", "mean", "attention"]),
+        (["train", "--pooling", ""], ["final", "max", "final+max", "mean", "attention"]),
         (["train", "--pooling", "m"], ["max", "mean"]),
         (["train", "--preset", "b"], ["best"]),
         (["completion", ""], ["bash", "zsh", "fish"]),

@@ -1,4 +1,12 @@
-"""textlstm calibrate."""
+"""textlstm calibrate MODEL DATA [OPTION ...]
+
+Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
+
+Training does this on validation. Do it afterwards for a model of an earlier textlstm, or with
+more texts: to promise that at most 1 label in 1,000 differs takes 3,000 texts or more. DATA must
+be texts like those to be predicted, which training did not learn from. The table on stdout has
+for each share of labels that may differ how many texts skip the LSTM and what that changes.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +24,11 @@ from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.options import add_flags, read_flags
 
-_DESCRIPTION = """\
-Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
-
-Training does this on validation. Do it afterwards for a model of an earlier textlstm, or with
-more texts: to promise that at most 1 label in 1,000 differs takes 3,000 texts or more. DATA must
-be texts like those to be predicted, which training did not learn from. The table on stdout has
-for each share of labels that may differ how many texts skip the LSTM and what that changes."""
-
 _RUN = ("batch_size", "threads", "device")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm calibrate MODEL DATA [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_model(parser)
     add_data(parser, "as for evaluate")
     parser.add_argument("--split", help="split of DATA (default: validation)")

@@ -1,4 +1,10 @@
-"""textlstm check."""
+"""textlstm check DATA [OPTION ...]
+
+Check data before a training: labels, lengths, copies, texts that are in train and in test, wrong
+encodings, unknown words, and more. Each warning says what it costs and what to do.
+
+The report goes to stdout. With --strict the exit code is 1 if there is a warning.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +24,10 @@ if TYPE_CHECKING:
     from textlstm.data.checks import DataCheck
 
 _SHOWN = 20  # labels
-_DESCRIPTION = """\
-Check data before a training: labels, lengths, copies, texts that are in train and in test, wrong
-encodings, unknown words, and more. Each warning says what it costs and what to do.
-
-The report goes to stdout. With --strict the exit code is 1 if there is a warning."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm check DATA [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_data(parser, "as for train")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if there is a warning")
     parser.add_argument("--json", action="store_true", help="write JSON")

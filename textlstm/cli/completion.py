@@ -1,4 +1,11 @@
-"""textlstm completion."""
+"""textlstm completion {bash,zsh,fish}
+
+Print a script with which your shell completes commands, options and their values:
+
+  bash:  textlstm completion bash > ~/.local/share/bash-completion/completions/textlstm
+  zsh:   textlstm completion zsh > ~/.zfunc/_textlstm    (~/.zfunc must be in $fpath)
+  fish:  textlstm completion fish > ~/.config/fish/completions/textlstm.fish
+"""
 
 from __future__ import annotations
 
@@ -7,13 +14,6 @@ import sys
 from collections.abc import Sequence
 
 from textlstm.cli.parser import build_parser
-
-_DESCRIPTION = """\
-Print a script with which your shell completes commands, options and their values:
-
-  bash:  textlstm completion bash > ~/.local/share/bash-completion/completions/textlstm
-  zsh:   textlstm completion zsh > ~/.zfunc/_textlstm    (~/.zfunc must be in $fpath)
-  fish:  textlstm completion fish > ~/.config/fish/completions/textlstm.fish"""
 
 # Each asks `textlstm completion SHELL -- WORD ...` for the possible last words.
 _SCRIPTS = {
@@ -43,8 +43,6 @@ _FORMS = {"bash": "{0}", "zsh": "{0}:{1}", "fish": "{0}\t{1}"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm completion {bash,zsh,fish}"
-    parser.description = _DESCRIPTION
     parser.add_argument("shell", choices=list(_SCRIPTS), help="the shell")
     parser.add_argument("typed", nargs="*", help=argparse.SUPPRESS)
 

@@ -1,4 +1,11 @@
-"""textlstm config."""
+"""textlstm config [OPTION ...]
+
+Print all options of train as a TOML file, each with its help and default, as comments: delete
+the # before those that you change.
+
+  textlstm config > settings.toml
+  textlstm train DATA --out DIR --config settings.toml
+"""
 
 from __future__ import annotations
 
@@ -10,13 +17,6 @@ import textwrap
 from typing import Any
 
 from textlstm.config import PRESETS, TRAIN_PARTS
-
-_DESCRIPTION = """\
-Print all options of train as a TOML file, each with its help and default, as comments: delete
-the # before those that you change.
-
-  textlstm config > settings.toml
-  textlstm train DATA --out DIR --config settings.toml"""
 
 _EXAMPLES: dict[str, Any] = {
     "label_column": "label",
@@ -39,8 +39,6 @@ _EXAMPLES: dict[str, Any] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm config [OPTION ...]"
-    parser.description = _DESCRIPTION
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,15 @@
-"""textlstm crossval."""
+"""textlstm crossval DATA [OPTION ...]
+
+Estimate by cross-validation how well a classifier learns from DATA without a test split.
+
+Rows are split into folds, stratified by label. For each fold, a classifier is trained on the
+other folds, of which a sample is held out to select the best epoch, and evaluated on the fold.
+The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
+No classifier is saved; `textlstm train DATA` trains one on all rows.
+
+All options of train apply to each training. Ctrl-C and SIGTERM stop it with a table of the
+finished folds; with --json FILE, --resume continues with the others.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +34,9 @@ from textlstm.training.launch import read_rank
 if TYPE_CHECKING:
     from textlstm.training.crossval import CrossValidation
 
-_DESCRIPTION = """\
-Estimate by cross-validation how well a classifier learns from DATA without a test split.
-
-Rows are split into folds, stratified by label. For each fold, a classifier is trained on the
-other folds, of which a sample is held out to select the best epoch, and evaluated on the fold.
-The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
-No classifier is saved; `textlstm train DATA` trains one on all rows.
-
-All options of train apply to each training. Ctrl-C and SIGTERM stop it with a table of the
-finished folds; with --json FILE, --resume continues with the others."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm crossval DATA [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_data(parser, "as for train; only its train split is used")
     add_flags(parser, CrossvalConfig, "folds")
     parser.add_argument(

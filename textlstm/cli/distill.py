@@ -1,4 +1,12 @@
-"""textlstm distill."""
+"""textlstm distill MODEL [MODEL ...] --out DIR [OPTION ...]
+
+Train a small classifier that learns from the probabilities of MODEL, or the mean of several, and
+from the labels of its data. Texts without labels (--unlabeled) make it learn more from MODEL.
+
+Data, tokenizer, pooling, n-grams and seed are those of MODEL, hidden_size is 64 and num_layers 1,
+unless options say otherwise. Like any training it is continued by
+textlstm train --resume --out DIR.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +16,9 @@ from textlstm.cli.paths import require_data, require_model
 from textlstm.cli.runs import run_command
 from textlstm.cli.train_options import add_train_options, read_train_options
 
-_DESCRIPTION = """\
-Train a small classifier that learns from the probabilities of MODEL, or the mean of several, and
-from the labels of its data. Texts without labels (--unlabeled) make it learn more from MODEL.
-
-Data, tokenizer, pooling, n-grams and seed are those of MODEL, hidden_size is 64 and num_layers 1,
-unless options say otherwise. Like any training it is continued by
-textlstm train --resume --out DIR."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm distill MODEL [MODEL ...] --out DIR [OPTION ...]"
-    parser.description = _DESCRIPTION
     parser.add_argument(
         "model", nargs="+", metavar="MODEL", help="a model folder, or owner/name on the Hub"
     )

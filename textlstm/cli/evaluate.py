@@ -1,4 +1,7 @@
-"""textlstm evaluate."""
+"""textlstm evaluate MODEL DATA [OPTION ...]
+
+Evaluate a classifier on labelled data; the table goes to stdout.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,6 @@ _RUN = ("cascade", "batch_size", "precision", "threads", "device")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm evaluate MODEL DATA [OPTION ...]"
-    parser.description = "Evaluate a classifier on labelled data; the table goes to stdout."
     add_model(parser)
     add_data(parser, "as for train; all rows of files")
     parser.add_argument("--split", help="split of DATA to evaluate (default: test)")

@@ -1,4 +1,14 @@
-"""textlstm explain."""
+"""textlstm explain MODEL TEXT... [OPTION ...]
+
+Show the contribution of each word of a text to the logit of a label.
+
+The n-gram branch is exact; the LSTM is explained by integrated gradients over the embeddings
+(Sundararajan et al. 2017). The contributions add up to the change of the logit from an empty
+baseline; the remaining error is shown. Words that are not in the vocabulary have a ?.
+
+On a terminal words that speak for the label are green, words against it red; NO_COLOR switches
+colors off. Without colors each word is followed by its contribution.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +28,6 @@ from textlstm.errors import ConfigError
 if TYPE_CHECKING:
     from textlstm.classifier.explain import Explanation
 
-_DESCRIPTION = """\
-Show the contribution of each word of a text to the logit of a label.
-
-The n-gram branch is exact; the LSTM is explained by integrated gradients over the embeddings
-(Sundararajan et al. 2017). The contributions add up to the change of the logit from an empty
-baseline; the remaining error is shown. Words that are not in the vocabulary have a ?.
-
-On a terminal words that speak for the label are green, words against it red; NO_COLOR switches
-colors off. Without colors each word is followed by its contribution."""
 _GREEN = (22, 28, 34)  # of the 256 colors of a terminal, from weak to strong
 _RED = (52, 88, 124)
 _LEAST_SHADE = 0.1  # of the strongest word; weaker words have no color
@@ -34,8 +35,6 @@ _LEAST_SHADE = 0.1  # of the strongest word; weaker words have no color
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm explain MODEL TEXT... [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_model(parser)
     parser.add_argument(
         "texts",

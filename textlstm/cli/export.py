@@ -1,4 +1,14 @@
-"""textlstm export."""
+"""textlstm export MODEL --format FORMAT --out PATH [OPTION ...]
+
+Write the vocabulary, weights or network of a model for other tools. The formats:
+
+  vocab:         tokens with their counts, as text (.txt) or JSON (.json)
+  safetensors:   the weights (.safetensors)
+  onnx:          a folder with network, tokenizer, labels and a README; to use it, ONNX Runtime,
+                 tokenizers and numpy are enough
+  torch:         the weights as a PyTorch state dict (.pt)
+  torch-export:  the network as a torch.export program (.pt2)
+"""
 
 from __future__ import annotations
 
@@ -22,21 +32,9 @@ _NEXT = {
     "torch-export": "torch.export.load({path!r}).module() in Python",
 }
 
-_DESCRIPTION = """\
-Write the vocabulary, weights or network of a model for other tools. The formats:
-
-  vocab:         tokens with their counts, as text (.txt) or JSON (.json)
-  safetensors:   the weights (.safetensors)
-  onnx:          a folder with network, tokenizer, labels and a README; to use it, ONNX Runtime,
-                 tokenizers and numpy are enough
-  torch:         the weights as a PyTorch state dict (.pt)
-  torch-export:  the network as a torch.export program (.pt2)"""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm export MODEL --format FORMAT --out PATH [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_model(parser)
     parser.add_argument("--format", required=True, help="what to write, see above")
     parser.add_argument("--out", required=True, metavar="PATH", help="the file or folder to write")

@@ -1,4 +1,7 @@
-"""textlstm inspect."""
+"""textlstm inspect MODEL [OPTION ...]
+
+Show labels, network, data, training, results and settings of a model.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,6 @@ _NAME = re.compile(r"(?:.*?  +)?")  # in `name  value`
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm inspect MODEL [OPTION ...]"
-    parser.description = "Show labels, network, data, training, results and settings of a model."
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="write JSON")
 

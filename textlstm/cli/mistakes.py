@@ -1,4 +1,13 @@
-"""textlstm mistakes."""
+"""textlstm mistakes MODEL DATA [OPTION ...]
+
+List the most confident mistakes of a classifier, each with the most similar training text of the
+predicted label. Labels that are likely wrong themselves are marked (confident learning, Northcutt
+et al. 2021).
+
+A model hides the errors in labels that it was trained on. To find those, pass the training data
+as DATA, and --folds N: its train split is divided into N folds, and each is predicted by a model
+that was trained on the others, with the settings of MODEL. This takes N trainings.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +34,9 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Whole
     from textlstm.data.split import Split
 
-_DESCRIPTION = """\
-List the most confident mistakes of a classifier, each with the most similar training text of the
-predicted label. Labels that are likely wrong themselves are marked (confident learning, Northcutt
-et al. 2021).
-
-A model hides the errors in labels that it was trained on. To find those, pass the training data
-as DATA, and --folds N: its train split is divided into N folds, and each is predicted by a model
-that was trained on the others, with the settings of MODEL. This takes N trainings."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm mistakes MODEL DATA [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_model(parser)
     add_data(parser, "labelled texts, as for evaluate")
     parser.add_argument("--split", help="split of DATA (default: test; with --folds: train)")

@@ -33,7 +33,8 @@ COMMANDS = {
     "config": "print all options of train as a TOML file",
     "completion": "print a completion script for your shell",
 }
-"""Each command, with its line in the list of commands; its module has the same name."""
+"""Each command, with its line in the list of commands. Its module has the same name, `configure`,
+`run`, and a docstring that is shown as its usage and its description."""
 
 _EPILOG = """\
 `textlstm COMMAND --help` lists the options of a command. First steps:
@@ -125,6 +126,8 @@ def build_parser(*chosen: str) -> Parser:
         if name in chosen:
             add_verbosity(command, default=False)
             module = importlib.import_module(f"textlstm.cli.{name}")
+            usage, _, description = (module.__doc__ or "").partition("\n\n")
+            command.usage, command.description = usage or None, description.strip() or None
             command.set_defaults(run=getattr(module, "run", None))
             module.configure(command)
     return parser

@@ -1,4 +1,19 @@
-"""textlstm predict."""
+"""textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]
+
+Label the rows of a file, the lines of stdin, or a text.
+
+INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst) or several, a folder of such
+files or a quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or
+- for stdin, where each line is a text. Several files must have the same columns. A quoted INPUT
+with spaces that is no file is a text itself; --text TEXT is always one.
+
+OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
+All columns are kept; label, score and error are added. A row without a usable text has no
+label, and the reason in error (in json lines, other rows have no error).
+
+OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
+Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +36,9 @@ from textlstm.options import add_flags, read_flags
 if TYPE_CHECKING:
     from textlstm.classifier.labelling import Summary
 
-_DESCRIPTION = """\
-Label the rows of a file, the lines of stdin, or a text.
-
-INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst) or several, a folder of such
-files or a quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or
-- for stdin, where each line is a text. Several files must have the same columns. A quoted INPUT
-with spaces that is no file is a text itself; --text TEXT is always one.
-
-OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
-All columns are kept; label, score and error are added. A row without a usable text has no
-label, and the reason in error (in json lines, other rows have no error).
-
-OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
-Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_model(parser)
     parser.add_argument(
         "input", nargs="*", action=Names, metavar="INPUT", help="files, a folder, - or a text"

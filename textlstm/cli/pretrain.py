@@ -1,4 +1,12 @@
-"""textlstm pretrain."""
+"""textlstm pretrain [DATA] --out DIR [OPTION ...]
+
+Learn tokenizer, embedding and LSTM from texts without labels, and write a base for
+`train --init-from DIR`.
+
+DATA is named as for train; labels are ignored. A fifth of the tokens is hidden, and the network
+learns to predict them from both sides. The more text of the kind that will be classified, the
+better. Ctrl-C and SIGTERM stop it after the current step; --resume continues from there.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +17,9 @@ from textlstm.cli.runs import add_run, run_command
 from textlstm.cli.train_options import add_train_options
 from textlstm.config import PRETRAIN_OPTIONS
 
-_DESCRIPTION = """\
-Learn tokenizer, embedding and LSTM from texts without labels, and write a base for
-`train --init-from DIR`.
-
-DATA is named as for train; labels are ignored. A fifth of the tokens is hidden, and the network
-learns to predict them from both sides. The more text of the kind that will be classified, the
-better. Ctrl-C and SIGTERM stop it after the current step; --resume continues from there."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
-    parser.usage = "textlstm pretrain [DATA] --out DIR [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_run(parser, "base", "texts to learn from, with or without labels")
     add_train_options(parser, only=PRETRAIN_OPTIONS)
     parser.set_defaults(run=run)

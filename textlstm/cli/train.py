@@ -1,14 +1,5 @@
-"""textlstm train."""
+"""textlstm train [DATA] --out DIR [OPTION ...]
 
-from __future__ import annotations
-
-import argparse
-from typing import Any
-
-from textlstm.cli.runs import add_run, run_command
-from textlstm.cli.train_options import add_train_options
-
-_DESCRIPTION = """\
 Train a classifier and write its model folder.
 
 DATA is a csv, tsv, json lines or parquet file or several, a .txt file of fastText lines
@@ -19,13 +10,20 @@ save_to_disk, the name of a Hub dataset, - for stdin (json lines, csv or lines o
 With --resume and --finish it can be omitted.
 
 Ctrl-C and SIGTERM stop the training after the current step; --resume continues from there,
-as it does after a crash, and --finish makes a model of the best epoch so far."""
+as it does after a crash, and --finish makes a model of the best epoch so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from textlstm.cli.runs import add_run, run_command
+from textlstm.cli.train_options import add_train_options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm train [DATA] --out DIR [OPTION ...]"
-    parser.description = _DESCRIPTION
     add_run(parser, "model", "what to train on; several files are one table")
     add_train_options(parser)
 

@@ -1,4 +1,8 @@
-"""textlstm vectors."""
+"""textlstm vectors [OPTION ...]
+
+List the word vectors that `train --vectors NAME` knows. They are fetched from the Hugging Face
+Hub when they are first used, checked by size and hash, and kept in its cache.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,9 @@ import sys
 
 from textlstm.cli.console import say
 
-_DESCRIPTION = """\
-List the word vectors that `train --vectors NAME` knows. They are fetched from the Hugging Face
-Hub when they are first used, checked by size and hash, and kept in its cache."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.usage = "textlstm vectors [OPTION ...]"
-    parser.description = _DESCRIPTION
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""textlstm vocab."""
+"""textlstm vocab COMMAND ...
+
+Build a vocabulary from texts, or show one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.description = "Build a vocabulary from texts, or show one."
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     maker = actions.add_parser(
         "build",

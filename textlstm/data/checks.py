@@ -77,7 +77,7 @@ def check_corpus(corpus: Corpus, config: TokenizerConfig) -> DataCheck:
     Returns:
         Facts and warnings.
     """
-    splits, tokenizer = _splits(corpus), TextTokenizer.train(corpus.train.texts, config)
+    splits, tokenizer = corpus.splits, TextTokenizer.train(corpus.train.texts, config)
     lengths, letters, spoiled, garbled = [np.zeros(0, np.int64)], 0, 0, 0
     for texts in corpus.train.texts():
         found = tokenizer.encode_batch(texts)[1]
@@ -125,7 +125,7 @@ def corpus_warnings(corpus: Corpus, *, folded: bool = False) -> dict[str, str]:
     Returns:
         Rule to a sentence for each finding, the most serious first.
     """
-    keys = {name: _text_keys(split) for name, split in _splits(corpus).items()}
+    keys = {name: _text_keys(split) for name, split in corpus.splits.items()}
     train, counts = keys["train"], _counts(corpus.train.labels, len(corpus.labels))
     others = [name for name in ("test", "validation") if name in keys]
     found = {f"{name}_leakage": leakage(train, keys[name], name) for name in others}
@@ -142,11 +142,6 @@ def corpus_warnings(corpus: Corpus, *, folded: bool = False) -> dict[str, str]:
         "no_test": None if corpus.test is not None else NO_TEST,
     }
     return _found(found)
-
-
-def _splits(corpus: Corpus) -> dict[str, Split]:
-    splits = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
-    return {name: split for name, split in splits.items() if split is not None}
 
 
 def _found(sentences: Mapping[str, str | None]) -> dict[str, str]:

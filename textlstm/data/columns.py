@@ -164,3 +164,33 @@ def check_columns(table: TableColumns, text_columns: Sequence[str], label_column
     """Raise a `DataError` if a column isn't there or can't hold what it is wanted for."""
     table.require_texts(text_columns, label_column)
     table.require_label(label_column)
+
+
+def cells_like(
+    table: Table, label: str, config: DataConfig, multi_label: bool, other: str
+) -> LabelCells:
+    """Return how labels are read; raise a `DataError` if they are not of the kind of others.
+
+    Args:
+        table: a split.
+        label: the column of the labels.
+        config: the separator asked for.
+        multi_label: whether a row of the others may have several labels.
+        other: how messages call the others, with a verb: 'train has'.
+    """
+    cells = table.cells(label, config.label_separator)
+    if table.kinds[label] == "null":  # nothing in it that could be of a kind
+        return LabelCells(lists=multi_label)
+    if cells.multi_label and not multi_label:
+        raise DataError(
+            f"label column {label!r} of {table.name} holds several labels a row, and {other} one: "
+            "give data with one label a row"
+        )
+    if multi_label and table.files and file_format(table.files[0]) == "txt":
+        return LabelCells(separator=" ")
+    if multi_label and not cells.multi_label:
+        raise DataError(
+            f"label column {label!r} of {table.name} holds one label a row, and {other} lists of "
+            "them: write lists, or pass --label-separator for cells of text"
+        )
+    return cells

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from textlstm.config import DataConfig
-from textlstm.data.columns import Table, check_columns, choose_columns
-from textlstm.data.labels import LabelCells, order_names, same_names, spelled
+from textlstm.data.columns import Table, cells_like, check_columns, choose_columns
+from textlstm.data.labels import near_names, order_names, same_names, spelled
 from textlstm.data.scan import Scan, scan_table
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
@@ -25,7 +25,6 @@ from textlstm.data.stratify import stratified_part
 from textlstm.data.unlabeled import digest as unlabeled_digest
 from textlstm.data.unlabeled import load_unlabeled, read_taught
 from textlstm.errors import ConfigError, DataError
-from textlstm.io.formats import file_format
 from textlstm.io.locate import SPLIT_NAMES, Located
 
 __all__ = [
@@ -68,6 +67,12 @@ class Corpus:
     source: str = ""
     fingerprint: str = ""
     dataset_id: str = ""
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Name to split, of those with labels."""
+        found = {"train": self.train, "validation": self.validation}
+        return found if self.test is None else {**found, "test": self.test}
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,7 @@ def load_split(
         names = [name for name in ("test", "validation", *found.splits) if name in found.splits]
         table = found.splits[names[0]]
     text, label, notes = choose_columns(table, config)
-    cells = _cells_like(table, label, config, multi_label, "the model gives")
+    cells = cells_like(table, label, config, multi_label, "the model gives")
     scan = scan_table(table, text, label, cells)
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text and a label")
@@ -301,7 +306,7 @@ def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, S
             notes.append(f"test left out: {table.name} has no column {label!r}")
             continue
         check_columns(table, text, label)
-        cells = _cells_like(table, label, config, multi_label, "train has")
+        cells = cells_like(table, label, config, multi_label, "train has")
         scan = scan_table(table, text, label, cells)
         notes.extend(scan.notes(labels=split != "train" or not config.teacher_columns))
         if split == "train" or len(scan.rows):
@@ -309,28 +314,6 @@ def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, S
         else:
             notes.append(f"{split} left out: {table.name} has no row with a text and a label")
     return scans, notes
-
-
-def _cells_like(
-    table: Table, label: str, config: DataConfig, multi_label: bool, other: str
-) -> LabelCells:
-    """Say how labels are read, which must be of the same kind as others."""
-    cells = table.cells(label, config.label_separator)
-    if table.kinds[label] == "null":  # nothing in it that could be of a kind
-        return LabelCells(lists=multi_label)
-    if cells.multi_label and not multi_label:
-        raise DataError(
-            f"label column {label!r} of {table.name} holds several labels a row, and {other} one: "
-            "give data with one label a row"
-        )
-    if multi_label and table.files and file_format(table.files[0]) == "txt":
-        return LabelCells(separator=" ")
-    if multi_label and not cells.multi_label:
-        raise DataError(
-            f"label column {label!r} of {table.name} holds one label a row, and {other} lists of "
-            "them: write lists, or pass --label-separator for cells of text"
-        )
-    return cells
 
 
 def _fingerprint(
@@ -373,20 +356,10 @@ def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:
             notes.append(f"labels without a row in {name} left out: {', '.join(unused)}")
     else:
         labels = tuple(order_names(used))
-        notes.extend(_near_names(labels, name))
+        notes.extend(near_names(labels, name))
     if len(labels) < 2 and scan.owners is None:
         raise DataError(f"{name} has only the label {labels[0]!r}: training needs at least two")
     return labels
-
-
-def _near_names(labels: Sequence[str], name: str) -> list[str]:
-    alike: dict[str, list[str]] = {}
-    for label in labels:
-        alike.setdefault(label.strip().casefold(), []).append(repr(label))
-    pairs = [" and ".join(near) for near in alike.values() if len(near) > 1]
-    if not pairs:
-        return []
-    return [f"{name}: labels that differ only in case or outer spaces: {'; '.join(pairs[:5])}"]
 
 
 def _split_of(scan: Scan, labels: Sequence[str]) -> Split:

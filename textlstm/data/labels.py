@@ -140,6 +140,17 @@ def spelled(name: str) -> str:
     return str(label_name(float(name))) if "." in name and _NUMBER.fullmatch(name) else name
 
 
+def near_names(labels: Sequence[str], name: str) -> list[str]:
+    """Return a note on labels of a table that differ only in case or outer spaces, if any do."""
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(label.strip().casefold(), []).append(repr(label))
+    pairs = [" and ".join(near) for near in alike.values() if len(near) > 1]
+    if not pairs:
+        return []
+    return [f"{name}: labels that differ only in case or outer spaces: {'; '.join(pairs[:5])}"]
+
+
 def label_ids(labels: Iterable[Any], names: Sequence[str]) -> np.ndarray:
     """Return the ids of labels that a caller passes.
 

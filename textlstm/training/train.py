@@ -278,7 +278,7 @@ class Run:
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""
         save_tokenizer(self.tokenizer, self.work)
-        splits = self._splits()
+        splits = self.corpus.splits
         self.texts = {
             name: LabelledTexts(self._encoded([split], name), split.labels)
             for name, split in splits.items()
@@ -367,18 +367,13 @@ class Run:
             self._warned += 1
             logger.warning("%s", sentence)
 
-    def _splits(self) -> dict[str, Split]:
-        corpus = self.corpus
-        splits = {"train": corpus.train, "validation": corpus.validation}
-        return splits if corpus.test is None else {**splits, "test": corpus.test}
-
     def _to_learn(self) -> list[Split]:
         """Return the rows that are learned from: those with labels come first."""
         return [self.corpus.train, *self.corpus.unlabeled]
 
     def _counts(self) -> dict[str, int]:
         """Return the number of rows by the name of their split."""
-        counts = {name: len(split) for name, split in self._splits().items()}
+        counts = {name: len(split) for name, split in self.corpus.splits.items()}
         more = sum(map(len, self.corpus.unlabeled))
         return {**counts, "unlabeled": more} if more else counts
 
