@@ -15,15 +15,7 @@ from typing import Any, TypedDict
 from textlstm.errors import ConfigError, require_choice
 from textlstm.options import Settings, build, names_of, option, reject_unknown
 
-TOKENIZERS = (
-    "word",
-    "basic_english",
-    "whitespace",
-    "char",
-    "bpe",
-    "wordpiece",
-    "unigram",
-)
+TOKENIZERS = ("word", "basic_english", "whitespace", "char", "bpe", "wordpiece", "unigram")
 TRUNCATIONS = ("head", "tail", "both")
 POOLINGS = ("final", "max", "final+max", "mean", "attention")
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
@@ -328,33 +320,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 PRETRAIN_OPTIONS = (
-    "text_column",
-    "delimiter",
-    "dataset_config",
-    "dataset_revision",
-    "tokenizer",
-    "vocab",
-    "vocab_size",
-    "min_frequency",
-    "extend_vocab",
-    "max_length",
-    "embedding_size",
-    "hidden_size",
-    "num_layers",
-    "bidirectional",
-    "epochs",
-    "total_tokens",
-    "batch_size",
-    "batch_tokens",
-    "learning_rate",
-    "vectors",
-    "init_from",
-    "max_minutes",
-    "checkpoint_minutes",
-    "precision",
-    "seed",
-    "threads",
-    "device",
+    *("text_column", "delimiter", "dataset_config", "dataset_revision"),
+    *("tokenizer", "vocab", "vocab_size", "min_frequency", "extend_vocab", "max_length"),
+    *("embedding_size", "hidden_size", "num_layers", "bidirectional"),
+    *("epochs", "total_tokens", "batch_size", "batch_tokens", "learning_rate", "vectors"),
+    *("init_from", "max_minutes", "checkpoint_minutes", "precision", "seed", "threads", "device"),
 )
 """The options that `pretrain` has; they mean what they do in `train`."""
 
