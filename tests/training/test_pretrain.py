@@ -161,6 +161,8 @@ def test_the_command_writes_a_base_and_names_the_next_one(texts, tmp_path, capsy
     assert "--init-from" in capsys.readouterr().err
     assert main(words) == 2
     assert "already holds" in capsys.readouterr().err
+    assert main(["train", str(texts), "--init-from", "no-base", "--out", "m"]) == 2
+    assert "no such model folder: no-base" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("longest", [1, 3, 7])

@@ -100,8 +100,13 @@ def _card(name: str, base: Base, record: RunRecord) -> str:
         "texts": f"{record.rows.get('train', 0):,}",
         "vocabulary": f"{len(base.tokenizer.vocabulary):,} entries",
         "embedding": f"{model.embedding_size} numbers per token",
-        "LSTM": f"{model.num_layers} layers of {model.hidden_size} units per direction",
-        **{f"{key} of hidden tokens": f"{value:.6g}" for key, value in figures.items()},
+        "LSTM layers": str(model.num_layers),
+        "units per layer and direction": str(model.hidden_size),
+        **{
+            f"{key} of hidden tokens": f"{figures[key]:.6g}"
+            for key in ("loss", "perplexity")
+            if key in figures
+        },
         **{key.replace("_", " "): str(value) for key, value in record.training.items()},
         **record.versions,
     }

@@ -44,6 +44,8 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
     options.update((k, v) for k, v in vars(arguments).items() if k in known)
     if options.get("vocab"):
         require_file(options["vocab"])
+    if options.get("init_from"):
+        require_model(options["init_from"])
     if options.get("vectors"):
         require_file(options["vectors"], VECTORS)
     for name in options.get("teacher") or ():
