@@ -77,6 +77,7 @@ def test_without_labels_only_the_certainties_change(folder, labelled, tmp_path, 
     assert "pass labelled texts first" in capsys.readouterr().err
     assert run("calibrate", folder, labelled) == 0
     first = TextClassifier.load(folder, device="cpu")
+    assert first.cascade.scale != 1.0  # it was fitted
     assert run("calibrate", folder, lines, "--unlabeled") == 0
     again = TextClassifier.load(folder, device="cpu")
     assert again.cascade == first.cascade  # of the same texts

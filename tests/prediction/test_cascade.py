@@ -250,6 +250,13 @@ def test_an_exported_folder_has_the_ngrams_and_predicts_the_same(classifier, exp
     found, skipped = made.predict(made.encode(TEXTS))
     np.testing.assert_array_equal(skipped, expected[1])
     np.testing.assert_allclose(found, expected[0], atol=2e-6)
+    before = model.fingerprint()
+    for name in ("ngrams.onnx", "cascade.json"):  # a run is resumed with the same files only
+        file = tmp_path / "onnx" / name
+        content = file.read_bytes()
+        file.write_bytes(content + b" ")
+        assert model.fingerprint() != before
+        file.write_bytes(content)
     (tmp_path / "onnx" / "cascade.json").unlink()
     with pytest.raises(ConfigError, match=r"export again"):
         engine(OnnxModel(tmp_path / "onnx"), engine="onnx", cascade=0.01)
