@@ -22,6 +22,8 @@ SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES = ("torch", "onnx", "ray")
 VECTORS = ("glove-50", "glove-100", "glove-200", "glove-300", "fasttext-en", "wiki-news")
+NGRAM_BUCKETS = 2**18
+"""Default of `ngram_buckets`, as long as the labels are few."""
 CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
 """Shares of texts whose label a cascade may change, as training fits them."""
 MONITORS = ("macro_f1", "accuracy", "loss")
@@ -141,8 +143,19 @@ class ModelConfig(Settings):
         low=0,
         high=5,
     )
-    ngram_buckets: int = option(
-        262_144, "hash buckets for n-grams of two or more tokens", low=1, high=2**28
+    ngram_buckets: int | None = option(
+        None,
+        f"hash buckets for n-grams of two or more tokens (default: {NGRAM_BUCKETS}, fewer for more "
+        "than 20 labels)",
+        low=1,
+        high=2**28,
+    )
+    ngram_rank: int | None = option(
+        None,
+        "numbers per n-gram from which those of all labels are made; 0 for one per label (default: "
+        "0, or 64 for more than some hundred labels)",
+        low=0,
+        high=4096,
     )
     word_dropout: float = option(0.05, "share of tokens replaced by <unk>", low=0, high=0.99)
     embedding_dropout: float = option(0.3, "dropout on embeddings", low=0, high=0.99)
@@ -478,7 +491,8 @@ class TrainOptions(TypedDict, total=False):
     bidirectional: bool
     pooling: str
     ngrams: int
-    ngram_buckets: int
+    ngram_buckets: int | None
+    ngram_rank: int | None
     word_dropout: float
     embedding_dropout: float
     dropout: float

@@ -216,7 +216,12 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             for name, rows in targets.parts().items()
         }
-        settings = resolve(settings, len(encoded["train"].ids))
+        settings = resolve(
+            settings,
+            len(encoded["train"].ids),
+            vocab_size=vocab_size,
+            classes=len(targets.classes),
+        )
         training = settings.training
         validated = "validation" in texts
         if not validated:

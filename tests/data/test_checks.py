@@ -174,6 +174,9 @@ def test_labels_that_are_never_predicted_are_named():
     said = "never predicted on validation: 'b'; "
     assert checks.never_predicted(figures(confusion_matrix=[[3, 0], [2, 0]])).startswith(said)
     assert checks.never_predicted(figures(confusion_matrix=[[2, 1], [2, 0]])) is None
+    assert checks.never_predicted(figures(confusions=[[0, 0, 3], [1, 0, 2]])).startswith(said)
+    assert checks.never_predicted(figures(confusions=[[0, 1, 3]])).startswith(said[:-5] + "'a'")
+    assert checks.never_predicted(figures(confusions=[[0, 1, 3], [1, 0, 2]])) is None
     assert checks.never_predicted(figures()).startswith(said)  # several labels a text
 
 

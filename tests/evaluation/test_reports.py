@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm.errors import ConfigError
+from textlstm.evaluation import metrics
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.evaluation.reports import AVERAGES, classification_report, flat_metrics, report_text
 
@@ -136,3 +137,22 @@ def test_it_takes_what_a_classifier_gives():
         truth, said, labels=list(classifier.labels), zero_division=0
     )
     assert flat_metrics(metrics)["f1"] == metrics["macro_f1"]
+
+
+def test_of_many_labels_only_the_pairs_that_occur_are_kept(monkeypatch):
+    random = np.random.default_rng(0)
+    true, probabilities = random.integers(0, 5, 40), random.random((40, 5), np.float32)
+    names = ["a", "b", "c", "d", "e"]
+    few = evaluate_probabilities(true, probabilities, names)
+    monkeypatch.setattr(metrics, "_MOST_IN_JSON", 4)
+    monkeypatch.setattr(metrics, "_AT_ONCE", 35)  # 7 texts at once
+    many = evaluate_probabilities(true, probabilities, names)
+    matrix = np.zeros((5, 5), int)
+    for one, other, count in many.pop("confusions"):
+        matrix[one, other] = count
+    assert matrix.tolist() == few["confusion_matrix"]
+    assert {**many, "confusion_matrix": matrix.tolist()} == few
+    many["confusions"] = [[0, 1, 2], [3, 3, 1]]
+    report = classification_report({**many, "accuracy": 1 / 3})
+    assert report["a"]["support"] == 2
+    assert report["d"]["recall"] == 1.0

@@ -12,8 +12,8 @@ from textlstm.nn.ngrams import NgramLinear
 WORDS = 30
 
 
-def make(order=2, buckets=101, seed=0):
-    model = NgramLinear(WORDS, 3, order=order, buckets=buckets)
+def make(order=2, buckets=101, seed=0, rank=0):
+    model = NgramLinear(WORDS, 3, order=order, buckets=buckets, rank=rank)
     generator = torch.Generator().manual_seed(seed)
     model.table[1:] = torch.randn(model.table[1:].shape, generator=generator)
     model.bias[:] = torch.randn(3, generator=generator)
@@ -83,3 +83,15 @@ def test_few_pairs_of_words_share_a_row_of_a_large_table():
     taken = rows[rows >= 300].unique()
     assert len(taken) > 0.95 * len(pairs)
     assert rows.max() < len(model.table)
+
+
+def test_rows_of_few_numbers_give_the_logits_of_their_product_with_the_labels():
+    model, plain = make(rank=2), make()
+    model.labels[:] = torch.randn(3, 2, generator=torch.Generator().manual_seed(5))
+    plain.table[:] = model.table @ model.labels.t()
+    plain.bias[:] = model.bias
+    ids, lengths = batch([1, 2, 9, 40])
+    torch.testing.assert_close(model(ids, lengths), plain(ids, lengths))
+    rows = torch.tensor([3, 0, 50])
+    torch.testing.assert_close(model.column(rows, 1), plain.column(rows, 1))
+    assert torch.equal(plain.column(rows, 1), plain.table[rows, 1])

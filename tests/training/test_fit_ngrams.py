@@ -146,3 +146,46 @@ def test_a_teacher_counts_like_labels_by_its_share(monkeypatch):
         expected = fitted(LabelledTexts(TRAIN.texts, labels))
         torch.testing.assert_close(found.table, expected.table, rtol=0, atol=0.05)
         torch.testing.assert_close(found.bias, expected.bias, rtol=0, atol=0.05)
+
+
+def factors(train=TRAIN, loss=PLAIN, classes=3):
+    model = NgramLinear(25, classes, order=2, buckets=64, rank=4)  # words 20 to 24 are in no text
+    fit_ngrams(model, train, loss)
+    return model
+
+
+def test_a_row_of_few_numbers_learns_and_generalises(monkeypatch):
+    monkeypatch.setattr(ngram_fitting, "_STEP", 16)
+    model = factors()
+    assert model.table.shape == (25 + 64, 4)
+    assert right(model, texts(200, seed=2, classes=3)) > 0.7
+    assert (model.table[0] == 0).all()
+    assert (model.table[20:25] == 0).all()
+
+
+def test_rows_of_few_numbers_are_the_same_whatever_was_drawn_before():
+    model = factors()
+    torch.rand(3)
+    for name, value in factors().state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+
+
+def test_rows_of_few_numbers_heed_the_weights_of_texts(monkeypatch):
+    monkeypatch.setattr(ngram_fitting, "_STEP", 16)
+    heavy = replace(TRAIN, weights=np.where(TRAIN.labels == 0, 50.0, 0.01))
+    batch = collate(TRAIN.texts, np.arange(len(TRAIN)))
+    assert (factors(heavy)(*batch).argmax(dim=1) == 0).float().mean() > 0.9
+
+
+def test_rows_of_few_numbers_learn_several_labels_a_text(monkeypatch):
+    monkeypatch.setattr(ngram_fitting, "_STEP", 8)
+    several = replace(TRAIN, labels=np.eye(3, dtype=bool)[TRAIN.labels])
+    assert right(factors(several, MultiLabelLoss(None, 0.0)), TRAIN) > 0.7
+
+
+def test_fewer_rows_are_read_together_of_many_labels():
+    rows = ngram_fitting._rows_of(NgramLinear(20, 3, order=2, buckets=64), TRAIN.texts, None)
+    few, many = (list(ngram_fitting._chunks(rows, TRAIN, n)) for n in (20, 2**20))
+    assert len(few) == 1
+    assert len(many) > 100
+    assert sum(len(chunk.starts) for chunk in many) == len(TRAIN)

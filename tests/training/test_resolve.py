@@ -10,7 +10,8 @@ from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.training.resolve import adversarial_for, epochs_for, read_options, resolve
 
-OPEN = {name: value for name, value in OPTIONS.items() if name != "epochs"}
+LEFT_OPEN = ("epochs", "adversarial", "ngram_buckets")
+OPEN = {name: value for name, value in OPTIONS.items() if name not in LEFT_OPEN}
 
 
 @pytest.mark.parametrize(
@@ -37,9 +38,32 @@ def test_what_is_open_is_settled_and_what_is_given_stays():
     settled = resolve(TrainSettings(), 5_000_000)
     assert (settled.training.epochs, settled.training.adversarial) == (4, 0.05)
     assert settled.tokenizer.extend_vocab == 0
-    given = TrainSettings.from_options(epochs=7, adversarial=0.0, extend_vocab=0)
+    given = TrainSettings.from_options(
+        epochs=7, adversarial=0.0, extend_vocab=0, ngram_buckets=99, ngram_rank=3
+    )
     assert resolve(given, 5_000_000) == given
     assert resolve(settled, 9) == settled
+
+
+@pytest.mark.parametrize(
+    ("classes", "vocab", "given", "expected"),
+    [
+        (2, 30_000, {}, (262_144, 0)),
+        (20, 400_000, {}, (262_144, 0)),  # few labels: the same as ever
+        (21, 5_000, {}, (2**22 // 21 - 5_000, 0)),
+        (100, 5_000, {}, (2**22 // 100 - 5_000, 0)),
+        (100, 30_000, {}, (2**17 - 30_000, 64)),
+        (10_000, 30_000, {}, (2**17 - 30_000, 64)),
+        (10_000, 200_000, {}, (2**15, 64)),
+        (200, 4_000, {"ngram_buckets": 16_384}, (16_384, 0)),
+        (10_000, 100, {"ngram_rank": 0}, (2**15, 0)),
+        (10_000, 100, {"ngram_rank": 8}, (262_144, 8)),
+    ],
+)
+def test_the_size_of_the_ngram_table_follows_from_the_labels(classes, vocab, given, expected):
+    settings = TrainSettings.from_options(**given)
+    model = resolve(settings, 9, vocab_size=vocab, classes=classes).model
+    assert (model.ngram_buckets, model.ngram_rank) == expected
 
 
 def test_before_the_texts_are_encoded_their_options_stay_open():
@@ -55,6 +79,7 @@ def test_the_values_used_are_saved_and_shown(tmp_path):
     epochs = settings["training"]["epochs"]
     assert epochs == len(classifier.record.history)
     assert settings["training"]["adversarial"] == pytest.approx(adversarial_for(epochs))
+    assert (settings["model"]["ngram_buckets"], settings["model"]["ngram_rank"]) == (262_144, 0)
     card = (tmp_path / "model" / "README.md").read_text()
     assert f"| training.epochs | {epochs} |" in card
     assert f"| training.adversarial | {adversarial_for(epochs):.4g} |" in card

@@ -1,12 +1,16 @@
 """A split is judged whole, or not at all; `test_distributed` has several processes judge one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from tiny_training import VALIDATION, TinyModel, texts
 
 from textlstm.data.encoded import collate
+from textlstm.training import validation
 from textlstm.training.distributed import ALONE, World
-from textlstm.training.validation import predict_logits
+from textlstm.training.validation import evaluate_split, predict_logits
 
 
 def expected(model):
@@ -75,3 +79,47 @@ def test_each_process_judges_batches_of_its_own():
     assert (judged.sum(axis=0) == 1).all()
     assert judged.sum(axis=1).tolist() == [12, 10, 8]
     np.testing.assert_allclose(sum(parts), expected(model), atol=1e-6)
+
+
+def test_rows_of_choice_get_their_logits():
+    model, rows = TinyModel().eval(), np.array([7, 3, 21])
+    found = predict_logits(model, VALIDATION.texts, 2, batch_size=2, world=ALONE, rows=rows)
+    np.testing.assert_allclose(found, expected(model)[:, rows], atol=1e-6)
+
+
+def evaluated(calls, **options):
+    def go_on(count):
+        calls.append(count)
+        return True
+
+    options = {"batch_size": 4, "world": ALONE, "on_batch": go_on, **options}
+    torch.manual_seed(0)
+    return evaluate_split(TinyModel().eval(), VALIDATION, ["a", "b"], **options)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 31.0)])
+def test_in_parts_the_figures_are_the_same(monkeypatch, weights):
+    monkeypatch.setattr(f"{__name__}.VALIDATION", dataclasses.replace(VALIDATION, weights=weights))
+    whole, calls = evaluated([]), []
+    monkeypatch.setattr(validation, "_FEW", 0)
+    monkeypatch.setattr(validation, "_MOST_LOGITS", 0)
+    monkeypatch.setattr(validation, "_LEAST_SAMPLE", 7)
+    asked = []
+    predict = validation.predict_logits
+
+    def watched(*args, rows=None, **options):
+        asked.append(rows)
+        return predict(*args, rows=rows, **options)
+
+    monkeypatch.setattr(validation, "predict_logits", watched)
+    found = evaluated(calls)
+    assert asked[0].tolist() == [0, 4, 9, 14, 19, 24, 29]  # the sample
+    assert [len(rows) for rows in asked[1:]] == [7, 7, 7, 7, 2]
+    assert calls == [0, 0, 4, 7, 11, 14, 18, 21, 25, 28, 30]
+    for name, value in whole.items():
+        same = pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
+        assert found[name] == same, name
+    fitted = evaluated([], calibrate=True)
+    assert fitted["calibration"]["scales"].keys() == {"lstm"}
+    assert evaluated([], on_batch=lambda done: done < 9) is None
+    assert evaluated([], on_batch=lambda done: False) is None

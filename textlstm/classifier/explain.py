@@ -221,7 +221,7 @@ def _of_ngrams(model: BiLSTMClassifier, ids: Tensor, lengths: Tensor, label: int
     time = ids.shape[1]
     places = ngrams.rows_of_places(ids, lengths)[0].cpu().numpy()  # [orders, T]
     rows, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
-    values = ngrams.table[torch.from_numpy(rows).to(ids.device), label].double().cpu().numpy()
+    values = ngrams.column(torch.from_numpy(rows).to(ids.device), label).double().cpu().numpy()
     values[rows == 0] = 0.0
     distinct = max(1, int((rows != 0).sum()))
     shares = (values / counts / math.sqrt(distinct))[inverse].reshape(places.shape)  # [orders, T]

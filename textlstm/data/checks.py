@@ -332,13 +332,18 @@ def unknown_words(share: float) -> str | None:
 def never_predicted(metrics: Mapping[str, Any]) -> str | None:
     """Report labels that have rows in validation and were predicted for none."""
     rows = metrics["per_label"].items()
-    if "confusion_matrix" in metrics:
+    predicted: Any = None
+    if "confusions" in metrics:
+        seen = [label for _, label, _ in metrics["confusions"]]
+        predicted = np.bincount(seen, minlength=len(rows))  # [C]
+    elif "confusion_matrix" in metrics:
         predicted = np.sum(metrics["confusion_matrix"], axis=0)  # [C]
+    if predicted is None:
+        found = [name for name, row in rows if row["support"] and not row["precision"]]
+    else:
         found = [
             name for (name, row), n in zip(rows, predicted, strict=True) if not n and row["support"]
         ]
-    else:
-        found = [name for name, row in rows if row["support"] and not row["precision"]]
     if not found:
         return None
     return (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from textlstm.nn.probabilities import answers
 ECE_BINS = 15
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
+_MOST_IN_JSON = 200  # labels; a larger confusion matrix is mostly zeros
+_AT_ONCE = 2**23  # probabilities looked at together
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
 
@@ -62,7 +65,9 @@ def evaluate_probabilities(
         probabilities clipped at 2**-23.
         ece: expected calibration error, 15 bins of equal width (Guo et al. 2017).
         per_label: for each name precision, recall, f1 (0 where undefined) and support.
-        confusion_matrix: counts, C lists of C; rows are true labels, columns predicted ones.
+        confusion_matrix: counts, C lists of C; rows are true labels, columns predicted ones. Of
+        more than 200 labels instead of it confusions: lists of the ids of a true and a predicted
+        label and the count of both, where it is not 0.
         labels: the names, in the order of the matrix.
 
         Of several labels a text:
@@ -90,15 +95,61 @@ def evaluate_probabilities(
         assert labels.shape == (n, classes)
         return _of_several(labels, probabilities, names, weights, thresholds)
     assert labels.shape == (n,)
-    predicted = answers(probabilities, None)  # [N]
-    every = np.arange(classes)
+    size = max(1, _AT_ONCE // classes)
+    parts = (slice(start, start + size) for start in range(0, n, size))
+    return evaluate_answers(
+        labels,
+        Answers.join([Answers.of(labels[part], probabilities[part]) for part in parts]),
+        names,
+        weights,
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the figures of one label a text are made of.
+
+    Args:
+        predicted: the most probable label, int64 [N].
+        confidence: its probability, [N].
+        of_label: the probability of the true label, clipped, float64 [N].
+    """
+
+    predicted: np.ndarray
+    confidence: np.ndarray
+    of_label: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, probabilities: np.ndarray) -> Answers:
+        """Reduce probabilities, [N, C], of texts whose label ids, [N], are known."""
+        clipped = np.clip(probabilities.astype(np.float64), _LEAST, None)
+        clipped /= clipped.sum(axis=1, keepdims=True)  # a row of float32 sums to 1 roughly
+        own = np.take_along_axis(clipped, labels[:, None], 1)[:, 0]
+        return cls(answers(probabilities, None), probabilities.max(axis=1), own)
+
+    @classmethod
+    def join(cls, parts: Sequence[Answers]) -> Answers:
+        """Put the answers to several parts of the texts behind each other."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def evaluate_answers(
+    labels: np.ndarray,
+    found: Answers,
+    names: Sequence[str],
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Return what `evaluate_probabilities` returns of one label a text; arguments as there."""
+    predicted = found.predicted  # [N]
+    every = np.arange(len(names))
     by_weight = {"sample_weight": weights}
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0, **by_weight
     )
-    support = np.bincount(labels, minlength=classes)  # [C]
+    support = np.bincount(labels, minlength=len(names))  # [C]
     return {
-        "n": n,
+        "n": len(labels),
         "accuracy": float(sk.accuracy_score(labels, predicted, **by_weight)),
         "balanced_accuracy": float(recall[support > 0].mean()),
         **{
@@ -107,12 +158,21 @@ def evaluate_probabilities(
             )
             for average in ("macro", "micro", "weighted")
         },
-        "log_loss": _log_loss(labels, probabilities, weights),
-        "ece": expected_calibration_error(labels, probabilities, weights),
+        "log_loss": _log_loss(found.of_label, weights),
+        "ece": _calibration_error(predicted == labels, found.confidence, weights),
         "per_label": _rows(names, precision, recall, f1, support),
-        "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=every).tolist(),
+        **_confusions(labels, predicted, len(names)),
         "labels": list(names),
     }
+
+
+def _confusions(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
+    """Return how often each pair of a true and a predicted label occurs."""
+    if classes <= _MOST_IN_JSON:
+        matrix = sk.confusion_matrix(labels, predicted, labels=np.arange(classes))
+        return {"confusion_matrix": matrix.tolist()}
+    pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
+    return {"confusions": np.vstack([pairs, counts]).T.tolist()}
 
 
 def _of_several(
@@ -198,11 +258,9 @@ def _calibration_error(
     return float(np.abs(gaps).sum() / counted.sum())
 
 
-def _log_loss(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> float:
-    clipped = np.clip(probabilities.astype(np.float64), _LEAST, None)
-    clipped /= clipped.sum(axis=1, keepdims=True)  # float32 sums are too rough for scikit-learn
-    every = np.arange(probabilities.shape[1])
-    return float(sk.log_loss(labels, clipped, labels=every, sample_weight=weights))
+def _log_loss(of_label: np.ndarray, weights: np.ndarray | None) -> float:
+    most = np.finfo(np.float64).eps
+    return float(np.average(-np.log(np.clip(of_label, most, 1 - most)), weights=weights))
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:
@@ -217,7 +275,7 @@ def format_metrics(metrics: dict[str, Any]) -> str:
         and the matrix is replaced by a note.
     """
     parts = [format_table(list(figure_rows(metrics))), _per_label(metrics)]
-    if "confusion_matrix" not in metrics:
+    if "hamming_loss" in metrics:
         return "\n\n".join(parts)
     if len(metrics["labels"]) <= _MOST_IN_MATRIX:
         parts.append(_matrix(metrics))

@@ -68,7 +68,7 @@ def flat_metrics(metrics: Mapping[str, Any], *, average: str = "macro") -> dict[
         ConfigError: there is no such average, or 'binary' and not two labels.
     """
     require_choice("average", average, AVERAGES)
-    if average == "binary" and (len(metrics["labels"]) != 2 or "confusion_matrix" not in metrics):
+    if average == "binary" and (len(metrics["labels"]) != 2 or "hamming_loss" in metrics):
         raise ConfigError(
             f"average = 'binary' with {len(metrics['labels'])} labels: it needs two, of which a "
             "text has one; pass 'macro', 'micro' or 'weighted'"
@@ -99,6 +99,9 @@ def _answers(metrics: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         Two of label ids, int64 [N]; of several labels a text, bool [N, C], in which which labels
         meet in a text is arbitrary.
     """
+    if "confusions" in metrics:
+        true, predicted, counts = np.array(metrics["confusions"]).T
+        return np.repeat(true, counts), np.repeat(predicted, counts)
     if "confusion_matrix" in metrics:
         counts = np.array(metrics["confusion_matrix"])  # [C, C]
         true, predicted = (

@@ -27,9 +27,10 @@ _SCALES_RULE = (
 )
 _NGRAMS_RULE = (
     "n-gram logits are the sum of the rows of ngrams.table over the set of a text's rows, divided "
-    "by the root of their number, plus ngrams.bias; a token t has row t, and if ngrams is above 1 "
-    "it has with the k tokens b1, b2, ... before it (0 before the text) for each k below ngrams "
-    "the row vocab_size + (t + f1*b1 + f2*b2 + ...) % ngram_buckets, with f of ngram_factors"
+    "by the root of their number and (if there are ngrams.labels) multiplied by its transpose, "
+    "plus ngrams.bias; a token t has row t, and if ngrams is above 1 it has with the k tokens b1, "
+    "b2, ... before it (0 before the text) for each k below ngrams the row vocab_size + "
+    "(t + f1*b1 + f2*b2 + ...) % ngram_buckets, with f of ngram_factors"
 )
 
 _SHAPE = ("embedding_size", "hidden_size", "num_layers", "bidirectional", "pooling", "ngrams")

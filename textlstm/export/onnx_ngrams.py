@@ -1,7 +1,7 @@
 """The n-grams' part of the ONNX graph, as `textlstm.nn.ngrams` has it.
 
 Shapes: B batch, T time (tokens), G = T * order places for the n-grams of a text, C classes,
-R rows of the table.
+R rows of the table, K numbers of a row.
 """
 
 from __future__ import annotations
@@ -25,23 +25,28 @@ def add_ngrams(graph: Graph, ngrams: NgramLinear, scale: float, *, int8: bool) -
         The name of the logits, [B, C].
     """
     rows = _rows(graph, ngrams)  # [B, G]
-    table = as_numpy(ngrams.table) * np.float32(scale)  # [R, C]
+    # of few numbers a row, the scale goes to what they are multiplied by
+    table = as_numpy(ngrams.table) * np.float32(scale if ngrams.labels is None else 1)  # [R, K]
     step = np.float32(1.0)
     if int8:
         step = np.float32(np.abs(table).max(initial=0.0) / 127 or 1.0)
         table = np.rint(table / step).astype(np.int8)
-    found = graph.add("Gather", graph.weight("ngrams.table", table), rows, axis=0)  # [B, G, C]
+    found = graph.add("Gather", graph.weight("ngrams.table", table), rows, axis=0)  # [B, G, K]
     if int8:
         found = graph.add("Cast", found, to=FLOAT)
     places = graph.shape("ngrams.places", 1)
-    total = graph.add("ReduceSum", found, places, keepdims=0)  # [B, C]
+    total = graph.add("ReduceSum", found, places, keepdims=0)  # [B, K]
     true = graph.add("Not", graph.add("Equal", rows, graph.weight("ngrams.none", np.int64(0))))
     marks = graph.add("Cast", true, to=FLOAT)  # [B, G]
     distinct = graph.add("ReduceSum", marks, places, keepdims=1)  # [B, 1]
     at_least = graph.add("Max", distinct, graph.weight("ngrams.one", np.float32(1)))
     root = graph.add("Div", graph.add("Sqrt", at_least), graph.weight("ngrams.step", step))
     bias = graph.weight("ngrams.bias", as_numpy(ngrams.bias) * np.float32(scale))
-    return graph.add("Add", graph.add("Div", total, root), bias)
+    found = graph.add("Div", total, root)
+    if ngrams.labels is not None:
+        labels = as_numpy(ngrams.labels).T * np.float32(scale)  # [K, C]
+        found = graph.add("MatMul", found, graph.weight("ngrams.labels", labels))
+    return graph.add("Add", found, bias)
 
 
 def _rows(graph: Graph, ngrams: NgramLinear) -> str:

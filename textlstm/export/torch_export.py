@@ -160,7 +160,7 @@ class _Looped(nn.Module):
             ngrams = self.model.ngrams
             rows = ngrams.rows(input_ids, lengths)  # [B, G]
             # not embedding_bag, with which a batch of one text is another program
-            total = nn.functional.embedding(rows, ngrams.table).sum(dim=1)  # [B, C]
+            total = nn.functional.embedding(rows, ngrams.table).sum(dim=1)  # [B, K]
             branches.append(ngrams.logits_of(rows, total))
         logits = combine(torch.stack(branches), self.model.scales)  # [B, C]
         return logits, probabilities_of(logits, multi_label=self.model.multi_label)

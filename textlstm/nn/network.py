@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from textlstm.config import ModelConfig
+from textlstm.config import NGRAM_BUCKETS, ModelConfig
 from textlstm.nn.bilstm import BiLSTM
 from textlstm.nn.layers import Pooling, RowEmbedding, dropout
 from textlstm.nn.ngrams import NgramLinear
@@ -87,7 +87,11 @@ class BiLSTMClassifier(nn.Module):
         self.ngrams: NgramLinear | None = None
         if config.ngrams:
             self.ngrams = NgramLinear(
-                vocab_size, num_classes, order=config.ngrams, buckets=config.ngram_buckets
+                vocab_size,
+                num_classes,
+                order=config.ngrams,
+                buckets=config.ngram_buckets or NGRAM_BUCKETS,
+                rank=config.ngram_rank or 0,
             )
         branches = 2 if config.ngrams else 1
         self.register_buffer("scales", torch.full((branches,), 1 / branches))  # [K]
@@ -200,9 +204,11 @@ def parameter_shapes(
     yield "linear.weight", (num_classes, pooled_size(config))
     yield "linear.bias", (num_classes,)
     if config.ngrams:
-        buckets = config.ngram_buckets if config.ngrams > 1 else 0
-        yield "ngrams.table", (vocab_size + buckets, num_classes)
+        buckets = (config.ngram_buckets or NGRAM_BUCKETS) if config.ngrams > 1 else 0
+        yield "ngrams.table", (vocab_size + buckets, config.ngram_rank or num_classes)
         yield "ngrams.bias", (num_classes,)
+        if config.ngram_rank:
+            yield "ngrams.labels", (num_classes, config.ngram_rank)
     yield "scales", (2 if config.ngrams else 1,)
 
 

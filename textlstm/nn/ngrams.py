@@ -34,12 +34,16 @@ class NgramLinear(nn.Module):
         num_classes: labels (C).
         order: most tokens of an n-gram, 1 to 5.
         buckets: rows that the n-grams of more than one token share.
+        rank: numbers of a row (K); 0 for one for each label.
     """
 
     table: Tensor
     bias: Tensor
+    labels: Tensor | None
 
-    def __init__(self, vocab_size: int, num_classes: int, *, order: int, buckets: int) -> None:
+    def __init__(
+        self, vocab_size: int, num_classes: int, *, order: int, buckets: int, rank: int = 0
+    ) -> None:
         super().__init__()
         assert 1 <= order <= MOST_TOKENS
         self.vocab_size = vocab_size
@@ -47,8 +51,9 @@ class NgramLinear(nn.Module):
         self.buckets = buckets
         self.factors = [int(buckets * share) for share in SHARES[: order - 1]]
         rows = vocab_size + (buckets if order > 1 else 0)
-        self.register_buffer("table", torch.zeros(rows, num_classes))  # row 0 stays 0
+        self.register_buffer("table", torch.zeros(rows, rank or num_classes))  # row 0 stays 0
         self.register_buffer("bias", torch.zeros(num_classes))
+        self.register_buffer("labels", torch.zeros(num_classes, rank) if rank else None)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits of a batch of texts.
@@ -62,14 +67,22 @@ class NgramLinear(nn.Module):
         """
         rows = self.rows(ids, lengths)  # [B, G]
         # rows are added one after the other, so that zeros between them change no bit
-        total = nn.functional.embedding_bag(rows, self.table, mode="sum")  # [B, C]
+        total = nn.functional.embedding_bag(rows, self.table, mode="sum")  # [B, K]
         return self.logits_of(rows, total)
 
     def logits_of(self, rows: Tensor, total: Tensor) -> Tensor:
-        """Return logits [B, C] for the rows of texts, [B, G], and the sum of these rows, [B, C]."""
+        """Return logits [B, C] for the rows of texts, [B, G], and the sum of these rows, [B, K]."""
         distinct = (rows != 0).sum(dim=1, keepdim=True).clamp(min=1)  # [B, 1]
-        logits: Tensor = total * distinct.float().rsqrt() + self.bias
-        return logits
+        logits: Tensor = total * distinct.float().rsqrt()
+        if self.labels is not None:
+            logits = logits @ self.labels.t()  # [B, C]
+        return logits + self.bias
+
+    def column(self, rows: Tensor, label: int) -> Tensor:
+        """Return what each of some rows, [N], adds to the logit of a label, [N]."""
+        if self.labels is None:
+            return self.table[rows, label]
+        return self.table[rows] @ self.labels[label]
 
     def rows(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the table rows of the n-grams of texts.

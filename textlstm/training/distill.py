@@ -28,7 +28,7 @@ _SHARED = (
     *("dataset_config", "dataset_revision", "validation", "test"),
     *("test_fraction", "validation_fraction", "seed"),
     *("tokenizer", "vocab_size", "min_frequency", "max_length", "truncation"),
-    *("bidirectional", "pooling", "ngrams", "ngram_buckets"),
+    *("bidirectional", "pooling", "ngrams", "ngram_buckets", "ngram_rank"),
 )
 
 

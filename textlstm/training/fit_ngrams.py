@@ -1,7 +1,10 @@
 """How the n-gram weights are found: logistic regression on features of naive Bayes' making.
 
-Shapes: N texts, B texts of a chunk, F rows of the table that these have, one after the other,
-C classes, R rows of the table.
+A table with few numbers a row (see `textlstm.nn.ngrams`) is learned step by step instead, together
+with the vectors of the labels.
+
+Shapes: N texts, B texts of a chunk or batch, F rows of the table that these have, one after the
+other, G places for the rows of a text, C classes, R rows of the table, K numbers of a row.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textlstm.config import TrainingConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
+from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.ngrams import NgramLinear
 from textlstm.training.gradients import taught_of
+from textlstm.training.optimizer import make_optimizer, set_rate
 
 NAME = "ngrams"  # of the file with the rows of the training texts
 _ADDED = 1.0  # texts taken to have each n-gram, of each label, beside those counted
@@ -25,7 +31,13 @@ _SHARE = 0.5  # of its log-count ratio that a weight is drawn towards
 _STRENGTH = 7.5  # how far weights may go from there; greater means freer
 _PASSES = 40  # over the texts, at most
 _TOLERANCE = 1e-5  # change of the loss of a text at which it is enough
-_CHUNK = 2**20  # rows read together
+_CHUNK = 2**20  # rows read together, of up to
+_FEW = 20  # labels; fewer rows of more
+_SEED = 1  # from here on of factors
+_START = 0.05
+_RATE = 0.02
+_EPOCHS = 5
+_STEP = 256  # texts
 _BATCH = 256  # texts whose rows are looked up together
 
 
@@ -40,6 +52,9 @@ def fit_ngrams(
     which makes the solution unique: it depends on no seed and on no order. It is found by L-BFGS
     (Liu & Nocedal 1989). A row that no text has gets 0.
 
+    If a row has few numbers, they and the vectors of the labels are found by Adam instead, from
+    random numbers that are always the same.
+
     Args:
         ngrams: all of its weights are replaced.
         texts: what to learn from.
@@ -47,6 +62,9 @@ def fit_ngrams(
         cache: folder for a file of the texts' rows; None keeps them in memory.
     """
     rows = _rows_of(ngrams, texts.texts, cache)
+    if ngrams.labels is not None:
+        _fit_factors(ngrams, rows, texts, loss)
+        return
     ratios, bias = _ratios(ngrams, rows, texts)
     factors = torch.full_like(ratios, _SHARE)
     state = [factors, bias]
@@ -110,12 +128,13 @@ class _Chunk:
     taught: Taught | None
 
 
-def _chunks(rows: EncodedTexts, texts: LabelledTexts) -> Iterator[_Chunk]:
+def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[_Chunk]:
     """Read all texts, some at a time."""
     weights = None if texts.weights is None else texts.weights / texts.weights.mean()
+    size = _CHUNK * _FEW // max(classes, _FEW)
     start = 0
     while start < len(texts):
-        behind = np.searchsorted(rows.offsets, rows.offsets[start] + _CHUNK, side="right") - 1
+        behind = np.searchsorted(rows.offsets, rows.offsets[start] + size, side="right") - 1
         stop = max(start + 1, int(behind))
         offsets = rows.offsets[start : stop + 1].astype(np.int64)
         yield _Chunk(
@@ -134,7 +153,7 @@ def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tu
     every = torch.zeros(len(ngrams.table))  # texts that have the row
     having = torch.zeros_like(ngrams.table)  # those of each label
     shares = torch.zeros_like(ngrams.bias)
-    for chunk in _chunks(rows, texts):
+    for chunk in _chunks(rows, texts, len(ngrams.bias)):
         weights = torch.ones(len(chunk.starts)) if chunk.weights is None else chunk.weights
         marks = chunk.targets
         if marks.ndim == 1:
@@ -161,7 +180,7 @@ def _gradients(
     value = torch.zeros(())
     by_table = torch.zeros_like(table)
     by_bias = torch.zeros_like(table[0])
-    for chunk in _chunks(rows, texts):
+    for chunk in _chunks(rows, texts, len(bias)):
         scale = chunk.counts.clamp(min=1).float().rsqrt()[:, None]  # [B, 1]
         total = nn.functional.embedding_bag(chunk.rows, table, chunk.starts, mode="sum")
         logits = (total * scale + bias.detach()).requires_grad_()  # [B, C]
@@ -175,3 +194,45 @@ def _gradients(
         by_table.index_add_(0, chunk.rows, by_rows)
         by_bias += by_logits.sum(dim=0)
     return value / len(texts), by_table / len(texts), by_bias / len(texts)
+
+
+def _fit_factors(
+    ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts, loss: TextLoss
+) -> None:
+    """Learn the rows of the table and the vectors of the labels, in place."""
+    assert ngrams.labels is not None
+    random = torch.Generator().manual_seed(_SEED)
+    count, size = ngrams.table.shape
+    table = RowEmbedding(count, size, padding_idx=0)  # [R, K]
+    labels = nn.Linear(size, len(ngrams.bias))  # K to C
+    with torch.no_grad():
+        table.weight.uniform_(-_START, _START, generator=random)[0] = 0.0
+        labels.weight.zero_()
+        labels.bias.zero_()
+    optimizer = make_optimizer(nn.ModuleList([table, labels]), TrainingConfig(weight_decay=0.0))
+    weights = None
+    if texts.weights is not None:
+        weights = torch.from_numpy(texts.weights / texts.weights.mean()).float()
+    seen, every = 0, _EPOCHS * len(texts)
+    for _ in range(_EPOCHS):
+        order = torch.randperm(len(texts), generator=random).numpy()
+        for start in range(0, len(texts), _STEP):
+            batch = order[start : start + _STEP]
+            ids, counts = collate(rows, batch)  # [B, G], [B]
+            set_rate(optimizer, _RATE * (1 - seen / every))
+            seen += len(batch)
+            optimizer.zero_grad(set_to_none=True)
+            with torch.enable_grad():
+                total = table(ids).sum(dim=1)  # [B, K]
+                logits = labels(total * counts.clamp(min=1).float().rsqrt()[:, None])  # [B, C]
+                weight = None if weights is None else weights[batch]
+                targets = torch.from_numpy(texts.labels[batch])
+                loss(logits, targets, weight, taught_of(texts, batch)).backward()
+            optimizer.step()
+    with torch.no_grad():
+        seen_rows = torch.zeros(count, dtype=torch.bool)
+        for chunk in _chunks(rows, texts, 1):
+            seen_rows[chunk.rows] = True
+        ngrams.table.copy_(table.weight * seen_rows[:, None])
+        ngrams.labels.copy_(labels.weight)
+        ngrams.bias.copy_(labels.bias)

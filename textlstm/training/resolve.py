@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from textlstm.classifier.base import base_settings
-from textlstm.config import TrainSettings
+from textlstm.config import NGRAM_BUCKETS, ModelConfig, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.text.tokenizer import WHOLE_WORDS
 from textlstm.text.vector_files import vector_size
@@ -16,6 +16,11 @@ EXTENSION = 50_000  # words of the vectors that become entries
 _OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
 _SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
 _EPOCHS = (2, 20)
+_FEW = 20  # labels, of which the n-gram table has the default size
+_MOST_NUMBERS = 2**22  # of the table for more labels,
+_MOST_FACTORS = 2**23  # if a row has one per label, or else RANK
+_LEAST_BUCKETS = 2**15
+RANK = 64
 _ADVERSARIAL = ((4, 0.05), (20, 0.15))  # (epochs, strength) of two trainings
 
 
@@ -80,18 +85,26 @@ def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -
     return replace(settings, tokenizer=tokenizer, model=replace(settings.model, **sizes))
 
 
-def resolve(settings: TrainSettings, train_tokens: int | None = None) -> TrainSettings:
+def resolve(
+    settings: TrainSettings,
+    train_tokens: int | None = None,
+    *,
+    vocab_size: int = 0,
+    classes: int = 0,
+) -> TrainSettings:
     """Settle the options that are left open.
 
     Args:
         settings: as asked for.
         train_tokens: tokens of the training texts; None before they are known, which leaves
-            `epochs` and `adversarial` open.
+            `epochs` and `adversarial`, and the size of the n-gram table, open.
+        vocab_size: entries of the vocabulary.
+        classes: labels.
 
     Returns:
         The settings that the run uses; they are saved, shown, and compared when it is resumed.
     """
-    tokenizer, training = settings.tokenizer, settings.training
+    tokenizer, training, model = settings.tokenizer, settings.training, settings.model
     if tokenizer.extend_vocab is None:
         words = tokenizer.vocab is None and tokenizer.tokenizer in WHOLE_WORDS
         extend = EXTENSION if words and training.vectors is not None else 0
@@ -101,7 +114,30 @@ def resolve(settings: TrainSettings, train_tokens: int | None = None) -> TrainSe
         strength = training.adversarial
         strength = adversarial_for(epochs) if strength is None else strength
         training = replace(training, epochs=epochs, adversarial=strength)
-    return replace(settings, tokenizer=tokenizer, training=training)
+        model = ngram_table_for(model, vocab_size, classes)
+    return replace(settings, tokenizer=tokenizer, training=training, model=model)
+
+
+def ngram_table_for(model: ModelConfig, vocab_size: int, classes: int) -> ModelConfig:
+    """Return the settings with a size of the n-gram table that suits the number of labels.
+
+    A number for each label and n-gram is best for few labels (2 to 100). For more, the table would
+    grow without limit, and so would the memory to fit it.
+
+    Args:
+        model: settings whose `ngram_buckets` and `ngram_rank` may be open.
+        vocab_size: entries of the vocabulary, which have rows of their own.
+        classes: labels.
+    """
+    buckets, rank = model.ngram_buckets, model.ngram_rank
+    if rank is None:
+        least = vocab_size + (buckets or _LEAST_BUCKETS)
+        rank = 0 if classes <= _FEW or least * classes <= _MOST_NUMBERS else RANK
+    if buckets is None:
+        rows = _MOST_FACTORS // rank if rank else _MOST_NUMBERS // max(classes, 1)
+        buckets = min(NGRAM_BUCKETS, max(_LEAST_BUCKETS, rows - vocab_size))
+        buckets = NGRAM_BUCKETS if classes <= _FEW and not rank else buckets
+    return replace(model, ngram_buckets=buckets, ngram_rank=rank)
 
 
 def epochs_for(tokens: int, total: int) -> int:

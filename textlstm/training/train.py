@@ -290,7 +290,12 @@ class Run:
             self._taught(),
             self.settings.training.teacher_weight,
         )
-        self.settings = resolve(self.settings, len(self.texts["train"].texts.ids))
+        self.settings = resolve(
+            self.settings,
+            len(self.texts["train"].texts.ids),
+            vocab_size=len(self.tokenizer.vocabulary),
+            classes=len(self.corpus.labels),
+        )
         if self.folder is not None and self.world.is_main:
             request = self.folder.read_request()
             self.folder.write_request(dataclasses.replace(request, settings=self.settings))

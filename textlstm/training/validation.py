@@ -6,6 +6,7 @@ Shapes: N texts, B batch, T time (tokens), C classes, K branches of the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ import torch
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
 from textlstm.evaluation.calibration import calibration_facts, evaluate_cascade, fit_scales
 from textlstm.evaluation.cascade import Cascade
-from textlstm.evaluation.metrics import evaluate_probabilities
+from textlstm.evaluation.metrics import Answers, evaluate_answers, evaluate_probabilities
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
 from textlstm.training.distributed import World
+
+_FEW = 40  # logits of a text, from which on not all of those of a large split are kept
+_MOST_LOGITS = 2**23  # that are kept
+_LEAST_SAMPLE = 256  # texts
 
 
 def evaluate_split(
@@ -34,6 +39,10 @@ def evaluate_split(
     calibrate: bool = False,
 ) -> dict[str, Any] | None:
     """Evaluate a model as it is, all processes together.
+
+    If the logits of a large split with many labels would not fit into some ten megabytes, they
+    are computed and evaluated in parts. What is fitted (scales, cascade) is then fitted on an
+    evenly spread sample of the texts, of which its own figures are, too.
 
     Args:
         model: as for `predict_logits`.
@@ -55,30 +64,76 @@ def evaluate_split(
     Raises:
         FloatingPointError: logits are not finite.
     """
-    logits = predict_logits(
-        model, split.texts, len(labels), batch_size=batch_size, world=world, on_batch=on_batch
-    )  # [K, N, C]
+    predict = partial(predict_logits, model, split.texts, len(labels), batch_size=batch_size)
+    parts = _parts(len(split), len(labels) * len(model.scales), split.multi_label)
+    some = _sample(len(split), parts)
+    on_part = on_batch if some is None else lambda done: on_batch(0)
+    logits = predict(world=world, rows=some, on_batch=on_part)  # [K, N, C], of a sample if large
     if logits is None:
         return None
-    if not np.isfinite(logits).all():
-        raise FloatingPointError("logits that are not finite")
+    known, weights = split.labels, split.weights
+    if some is not None:
+        known, weights = known[some], None if weights is None else weights[some]
+    _require_finite(logits)
     facts = {}
     if calibrate:
-        fitted = fit_scales(logits, split.labels, split.weights)
+        fitted = fit_scales(logits, known, weights)
         model.scales.copy_(fitted)
         world.broadcast_([model.scales])  # other processors may round the last bit otherwise
         before = torch.full_like(fitted, 1 / len(fitted))
-        found = calibration_facts(logits, before, fitted, split.labels, split.weights)
-        facts = {"calibration": found}
-    combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
-    probabilities = to_probabilities(combined, multi_label=split.multi_label)
+        facts = {"calibration": calibration_facts(logits, before, fitted, known, weights)}
+
+    def probabilities_of(logits: np.ndarray) -> np.ndarray:
+        combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
+        return to_probabilities(combined, multi_label=split.multi_label)
+
+    probabilities = probabilities_of(logits)
     if split.multi_label and thresholds is None:
-        thresholds = best_thresholds(split.labels, probabilities, split.weights)
-    figures = evaluate_probabilities(split.labels, probabilities, labels, split.weights, thresholds)
+        thresholds = best_thresholds(known, probabilities, weights)
     if len(logits) > 1:
-        known = (split.labels, thresholds, split.weights)
-        facts["cascade"] = evaluate_cascade(logits[1], probabilities, *known, cascade=cascade)
+        facts["cascade"] = evaluate_cascade(
+            logits[1], probabilities, known, thresholds, weights, cascade=cascade
+        )
+    if some is None:
+        return {
+            **evaluate_probabilities(known, probabilities, labels, weights, thresholds),
+            **facts,
+        }
+    found = []
+    for part in parts:
+        logits = predict(world=world, rows=part, on_batch=_after(int(part[0]), on_batch))
+        if logits is None:
+            return None
+        _require_finite(logits)
+        found.append(Answers.of(split.labels[part], probabilities_of(logits)))
+    figures = evaluate_answers(split.labels, Answers.join(found), labels, split.weights)
     return {**figures, **facts}
+
+
+def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
+    """Return the texts that are evaluated together, by the number of logits of each.
+
+    Of few labels, or where a text may have several, that is all of them.
+    """
+    size = max(_LEAST_SAMPLE, _MOST_LOGITS // numbers)
+    if multi_label or numbers <= _FEW or texts <= size:
+        return [np.arange(texts)]
+    return [np.arange(start, min(start + size, texts)) for start in range(0, texts, size)]
+
+
+def _sample(texts: int, parts: list[np.ndarray]) -> np.ndarray | None:
+    """Return texts, evenly spread, on which scales and a cascade are fitted; None for all."""
+    return None if len(parts) == 1 else np.linspace(0, texts - 1, len(parts[0])).astype(np.int64)
+
+
+def _after(done: int, on_batch: Callable[[int], bool]) -> Callable[[int], bool]:
+    """Return `on_batch` for texts before which others are done."""
+    return lambda more: on_batch(done + more)
+
+
+def _require_finite(logits: np.ndarray) -> None:
+    if not np.isfinite(logits).all():
+        raise FloatingPointError("logits that are not finite")
 
 
 @torch.inference_mode()
@@ -90,31 +145,34 @@ def predict_logits(
     batch_size: int,
     world: World,
     on_batch: Callable[[int], bool] = lambda done: True,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Compute the logits of texts, each process every `world.size`-th batch.
 
     Args:
         model: has `branches`, (ids [B, T], lengths [B]) -> logits [K, B, C], and `scales`, [K];
             in evaluation mode.
-        texts: N texts.
+        texts: the texts.
         classes: C.
         batch_size: texts of a batch.
         world: the processes.
         on_batch: called with the number of texts that all have done; False ends the work.
+        rows: which texts, [N]; None for all.
 
     Returns:
         Logits of each branch, float32 [K, N, C], the same in all processes; None if
         `on_batch` returned False in one.
     """
     device = model.scales.device
-    logits = np.zeros((len(model.scales), len(texts), classes), np.float32)  # [K, N, C]
-    batches = sorted_batches(texts.lengths, batch_size=batch_size)
+    rows = np.arange(len(texts)) if rows is None else rows
+    logits = np.zeros((len(model.scales), len(rows), classes), np.float32)  # [K, N, C]
+    batches = sorted_batches(texts.lengths[rows], batch_size=batch_size)
     done = 0
     for first in range(0, len(batches), world.size):
         together = batches[first : first + world.size]
-        for rows in together[world.rank : world.rank + 1]:
-            ids, lengths = collate(texts, rows, few_shapes=True)  # [B, T], [B]
-            logits[:, rows] = model.branches(ids.to(device), lengths).cpu().numpy()  # [K, B, C]
+        for places in together[world.rank : world.rank + 1]:
+            ids, lengths = collate(texts, rows[places], few_shapes=True)  # [B, T], [B]
+            logits[:, places] = model.branches(ids.to(device), lengths).cpu().numpy()  # [K, B, C]
         done += sum(map(len, together))
         if world.any(not on_batch(done))[0]:
             return None
