@@ -61,7 +61,7 @@ def test_no_texts_give_no_predictions(classifier):
 
 def test_a_blank_text_keeps_its_place_without_a_label(classifier, caplog):
     given = ["", *TEXTS, " \t", "\u3000"]
-    found = classifier.predict(given * 60, batch_size=7)
+    found = classifier.predict(given * 60, batch_size=50)
     assert found[1 : len(TEXTS) + 1] == classifier.predict(TEXTS)
     blank = Prediction(None, None, {}, (), "blank")
     assert [found[place] for place in (0, -1, -2)] == [blank] * 3

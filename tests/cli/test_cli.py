@@ -154,6 +154,7 @@ def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_pa
     assert lines[-3].startswith("test: accuracy")
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_with_flags(data, tmp_path, capsys):
     assert run("train", data, "--out", tmp_path / "m", *flags()) == 0
     (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n" * 5)
@@ -213,6 +214,7 @@ def test_times_are_shown_as_on_a_clock(seconds, shown):
     assert clock(seconds) == shown
 
 
+@pytest.mark.slow
 def test_a_missing_data_file_is_reported_before_torch_is_imported(tmp_path):
     program = (
         "import sys; from textlstm.cli import main; code = main(sys.argv[1:]); "
@@ -300,6 +302,7 @@ def test_a_bad_settings_file_is_named(capsys, tmp_path, text, said):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatch, number, code):
     def stop(self, step, epoch, loss, texts):
@@ -468,6 +471,7 @@ def test_export_writes_vocabulary_and_weights(capsys, model, tmp_path):
     assert "did you mean 'vocab'" in line
 
 
+@pytest.mark.slow
 def test_export_to_onnx_measures_int8_on_data(capsys, data, model, tmp_path):
     pytest.importorskip("onnxruntime")
     out, odd = tmp_path / "out", tmp_path / "odd.csv"

@@ -343,6 +343,7 @@ def test_several_files_are_one_table_for_every_command(model, tmp_path, capsys):
     assert "no such file or folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_on_several_files_resumes_from_another_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "b.csv"):

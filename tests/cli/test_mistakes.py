@@ -9,6 +9,8 @@ from tiny_corpus import OPTIONS, flags, rows, tagged_rows
 from textlstm import train
 from textlstm.cli import main
 
+pytestmark = pytest.mark.slow
+
 FLIPPED = {3, 20, 41, 62, 87}  # row numbers, from 1
 
 

@@ -192,6 +192,7 @@ def test_a_delimiter_that_is_detected_is_logged_once(world, capsys):
     assert "separated" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_on_stdin_resumes_with_its_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(as_csv(ROWS).encode())))

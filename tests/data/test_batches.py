@@ -133,6 +133,7 @@ def test_no_rows_give_no_batches(make):
     assert make(np.zeros(0, np.int64), batch_size=4, **seeds) == []
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 400))
 def test_batches_stay_within_the_token_budget_and_hold_every_row(lengths, batch_size, budget):

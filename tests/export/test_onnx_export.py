@@ -231,6 +231,7 @@ def test_nothing_else_is_ever_replaced(tmp_path):
     assert (tmp_path / "file").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_int8_is_measured_on_the_data(tmp_path):
     classifier = tiny_classifier(hidden_size=20)
     data = labelled(classifier)
@@ -315,6 +316,7 @@ def test_a_large_network_is_compared_on_fewer_tokens(monkeypatch):
     assert 5_000 < onnx_export._gate_tokens(large) < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [None, (0.4, 0.5, 0.6)], ids=["one", "several"])
 def test_the_code_of_the_readme_runs_the_ngrams_first(site, tmp_path, several):
     least = {**CASCADE.certainty, "0.001": 0.55 if several else 0.8}

@@ -15,6 +15,7 @@ def test_the_asked_share_is_dropped_and_the_mean_kept(share):
     assert len(result.unique()) == 2
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_draw_drops_the_same_share():
     torch.manual_seed(0)
     dropped = (dropout(torch.ones(400_000), 0.25, True) == 0).view(-1, 8).float().mean(0)

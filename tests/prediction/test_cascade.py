@@ -211,6 +211,7 @@ def test_another_share_is_refused(classifier):
         classifier.predict(["a"], cascade=0.003)
 
 
+@pytest.mark.slow
 def test_other_thresholds_than_the_fitted_ones_are_refused():
     with pytest.raises(ConfigError, match=r"cascade = 0\.01 and threshold = 0\.3"):
         cascaded(SEVERAL).predict(["a"], cascade=0.01, threshold=0.3)

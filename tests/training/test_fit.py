@@ -43,6 +43,7 @@ def test_every_split_but_train_is_judged_in_order(tmp_path):
     assert not fitted.model.training
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(tmp_path):
     torch.manual_seed(7)
     one = fit(tmp_path)

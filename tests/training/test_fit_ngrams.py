@@ -135,6 +135,7 @@ def test_a_label_without_texts_is_no_trouble(label):
     assert model.bias[label] < model.bias[1]
 
 
+@pytest.mark.slow
 def test_a_teacher_counts_like_labels_by_its_share(monkeypatch):
     monkeypatch.setattr(ngram_fitting, "_PASSES", 500)
     monkeypatch.setattr(ngram_fitting, "_TOLERANCE", 0.0)
