@@ -14,11 +14,12 @@
 - `calibrate`: the cascade, fitted on further texts
 - `explain`: the contribution of each word to a logit
 - `mistakes`: a table of the most confident mistakes
+- `report`: a page of figures, pictures and explained mistakes
 - `notebook`: HTML forms for notebooks
 - `labelled`: labelled data, and the evaluation on it
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label
 - `datasets`: labels as new columns of a dataset
 
-May import: `evaluation`, `nn`, `data`, `text`, `io` and the root modules.
+May import: `report`, `evaluation`, `nn`, `data`, `text`, `io` and the root modules.
 """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 METHODS = ("gradients", "occlusion")
 TOLERANCE = 0.01  # of the change of the logit
-_STEPS = (16, 64, 256, 1024)  # until the contributions add up
+STEPS = (16, 64, 256, 1024)  # until the contributions add up
 _TOKENS_AT_ONCE = 16_384  # about 20 kB each, with gradients
 _LEAST_CHANGE = 0.05  # of a logit; the error is relative to at least this
 
@@ -116,9 +116,14 @@ class Explanation:
 
 
 def explain_text(
-    classifier: TextClassifier, text: str, *, label: str | None, method: str
+    classifier: TextClassifier,
+    text: str,
+    *,
+    label: str | None = None,
+    method: str = METHODS[0],
+    steps: tuple[int, ...] = STEPS,
 ) -> Explanation:
-    """Explain the prediction for one text; see `TextClassifier.explain`."""
+    """Explain the prediction for one text; see `TextClassifier.explain`, and `explain_tokens`."""
     model, labels = classifier.model, classifier.labels
     probabilities = classifier.predict_proba([text])[0]  # [C]
     label = labels[int(probabilities.argmax())] if label is None else label
@@ -127,7 +132,7 @@ def explain_text(
     index = labels.index(label)
     pairs = classifier.tokenizer.read(text)
     ids = [number for _, number in pairs]
-    lstm, ngrams, logit, baseline = explain_tokens(model, ids, index, method)
+    lstm, ngrams, logit, baseline = explain_tokens(model, ids, index, method, steps)
     both = lstm + ngrams
     error = None
     if baseline is not None:
@@ -142,7 +147,11 @@ def explain_text(
 
 @torch.no_grad()
 def explain_tokens(
-    model: BiLSTMClassifier, ids: list[int], label: int, method: str
+    model: BiLSTMClassifier,
+    ids: list[int],
+    label: int,
+    method: str,
+    steps: tuple[int, ...] = STEPS,
 ) -> tuple[np.ndarray, np.ndarray, float, float | None]:
     """Return the contributions of the tokens of one text to a logit.
 
@@ -151,6 +160,7 @@ def explain_tokens(
         ids: token ids, T of them.
         label: the id of the label.
         method: one of `METHODS`.
+        steps: of the integral: the next number is tried until the contributions add up.
 
     Returns:
         The contributions of the LSTM and of the n-grams, float64 [T] each; the logit; and the
@@ -167,7 +177,7 @@ def explain_tokens(
     if method == "occlusion":
         lstm, ngrams = _occlude(plain, tokens, label, logits)
         return lstm * float(scales[0]), ngrams * float(scales[-1]), logit, None
-    lstm, start = _integrate(plain, tokens, label, float(logits[0]), float(scales[0]))
+    lstm, start = _integrate(plain, tokens, label, float(logits[0]), float(scales[0]), steps)
     ngrams, bias = np.zeros(len(ids)), 0.0
     if plain.ngrams is not None:
         ngrams = _of_ngrams(plain, tokens, lengths, label) * float(scales[1])
@@ -181,7 +191,12 @@ def completeness_error(total: float, change: float) -> float:
 
 
 def _integrate(
-    model: BiLSTMClassifier, ids: Tensor, label: int, logit: float, scale: float
+    model: BiLSTMClassifier,
+    ids: Tensor,
+    label: int,
+    logit: float,
+    scale: float,
+    steps: tuple[int, ...],
 ) -> tuple[np.ndarray, float]:
     """Return the integrated gradients of the LSTM's logit, [T], and the logit at the baseline.
 
@@ -190,11 +205,11 @@ def _integrate(
     x = model.embed(ids)  # [1, T, E]
     start = float(model.read(torch.zeros_like(x), torch.tensor([x.shape[1]]))[0, label])
     found = np.zeros(x.shape[1])
-    for steps in _STEPS:
-        points, weights = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]
+    for count in steps:
+        points, weights = np.polynomial.legendre.leggauss(count)  # on [-1, 1]
         gradient = torch.zeros_like(x[0], dtype=torch.float64)  # [T, E]
         at_once = max(1, _TOKENS_AT_ONCE // x.shape[1])
-        for first in range(0, steps, at_once):
+        for first in range(0, count, at_once):
             part = slice(first, first + at_once)
             alpha = torch.from_numpy((points[part] + 1) / 2).to(x)  # [S]
             share = torch.from_numpy(weights[part] / 2).to(x.device)  # [S], float64

@@ -65,30 +65,57 @@ def list_mistakes(
     found = find_mistakes(split.labels, probabilities, thresholds)
     likely = likely_label_errors(split.labels, probabilities)
     chosen = found[:top]
-    labels, scores = split.labels[chosen], probabilities[chosen]
-    predicted = predicted_labels(scores, names, thresholds)
+    rows = describe_texts(split, probabilities, names, thresholds, chosen)
+    nearest: list[str | None] = [None] * len(rows)
+    if training is not None and rows:
+        predicted = predicted_labels(probabilities[chosen], names, thresholds)
+        texts = [row["text"] for row in rows]
+        nearest = _nearest(tokenizer, texts, chosen, predicted, names, training, split)
+    for row, place, near in zip(rows, chosen, nearest, strict=True):
+        row |= {"likely_label_error": bool(likely[place]), "nearest_text": near}
+    return Mistakes(len(split), len(found), int(likely[found].sum()), rows)
+
+
+def describe_texts(
+    split: Split,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    thresholds: Sequence[float] | None,
+    chosen: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Return some texts with their labels and predictions.
+
+    Args:
+        split: N texts with their labels.
+        probabilities: of them, float32 [N, C].
+        names: label names [C].
+        thresholds: the decision thresholds, where a text may have several labels.
+        chosen: which texts, int64 [n].
+
+    Returns:
+        Of each `row`, `text`, `label`, `prediction`, `score` and `label_score` of `Mistakes`.
+    """
+    scores = probabilities[chosen]
     ordered = np.sort(chosen)
     texts = [text for batch in split.select(ordered).texts() for text in batch]
-    texts = [texts[place] for place in np.searchsorted(ordered, chosen)]
-    nearest: list[str | None] = [None] * len(texts)
-    if training is not None and texts:
-        nearest = _nearest(tokenizer, texts, chosen, predicted, names, training, split)
-    rows = [
+    return [
         {
-            "row": int(split.numbers()[row]),
-            "text": text,
+            "row": int(number),
+            "text": texts[place],
             "label": _joined(names, label),
             "prediction": "; ".join(prediction),
             "score": float(score),
             "label_score": _score(label, row_scores),
-            "likely_label_error": bool(likely[row]),
-            "nearest_text": near,
         }
-        for row, text, label, (prediction, score), row_scores, near in zip(
-            chosen, texts, labels, predicted, scores, nearest, strict=True
+        for number, place, label, (prediction, score), row_scores in zip(
+            split.numbers()[chosen],
+            np.searchsorted(ordered, chosen),
+            split.labels[chosen],
+            predicted_labels(scores, names, thresholds),
+            scores,
+            strict=True,
         )
     ]
-    return Mistakes(len(split), len(found), int(likely[found].sum()), rows)
 
 
 def _nearest(

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
@@ -17,10 +18,12 @@ from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
+from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
+    from textlstm.classifier.classifier import TextClassifier
     from textlstm.data.corpus import Split
     from textlstm.prediction.engines import Model
 
@@ -37,6 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the figures as JSON; - writes only them, to stdout",
     )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="also write a page to look at, FILE.html, and its figures beside it, FILE.json",
+    )
+    parser.add_argument(
+        "--compare", metavar="MODEL2", help="a second model, to compare with in the report"
+    )
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
     add_flags(parser, PredictionConfig, "computing", only=_RUN)
 
@@ -46,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_flags(arguments, PredictionConfig, _RUN)
     require_model(arguments.model)
     require_data(arguments.data)
+    _check_report(arguments, config)
     from textlstm.evaluation.metrics import format_metrics
 
     with messages():
@@ -58,7 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
                 classifier = load_model(arguments, device=config.device, precision=config.precision)
                 split = load_split(arguments, classifier)
                 run_options: Any = {"cascade": config.cascade, "batch_size": config.batch_size}
-                metrics = classifier.evaluate(split, **run_options)
+                if arguments.report:
+                    metrics = _report(arguments, config, classifier, split)
+                else:
+                    metrics = classifier.evaluate(split, **run_options)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
         sys.stdout.write(text)
@@ -68,6 +83,51 @@ def run(arguments: argparse.Namespace) -> int:
         write_text(arguments.json, text)
     say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT")
     return 0
+
+
+def _check_report(arguments: argparse.Namespace, config: PredictionConfig) -> None:
+    """Raise an error if the report can't be written as it is asked for."""
+    if arguments.compare:
+        require_model(arguments.compare)
+        if not arguments.report:
+            raise ConfigError("--compare is a part of the report: pass --report FILE.html, too")
+    if not arguments.report:
+        return
+    if config.cascade is not None or is_onnx_folder(arguments.model):
+        raise ConfigError(
+            "--report is of the whole model: pass no --cascade, and as MODEL the folder that "
+            "training wrote, not an ONNX export of it"
+        )
+    from textlstm.classifier.report import require_page
+
+    require_page(arguments.report)
+
+
+def _report(
+    arguments: argparse.Namespace,
+    config: PredictionConfig,
+    classifier: TextClassifier,
+    split: Split,
+) -> dict[str, Any]:
+    """Write the report, and return the figures of the evaluation."""
+    from textlstm.classifier.classifier import TextClassifier
+    from textlstm.classifier.report import judge, write_report
+
+    other = None
+    if arguments.compare:
+        options: Any = {"device": config.device, "precision": config.precision}
+        other = TextClassifier.from_pretrained(arguments.compare, **options)
+    judged = judge(classifier, split, other=other, batch_size=config.batch_size)
+    name, second = Path(arguments.model).name, Path(arguments.compare or "").name
+    if name == second:
+        name, second = arguments.model, arguments.compare
+    data = f"{arguments.data} ({arguments.split})" if arguments.split else arguments.data
+    found = write_report(
+        arguments.report, classifier, split, judged, name=name, data=data, other=second
+    )
+    say(f"wrote {arguments.report}")
+    metrics: dict[str, Any] = found["metrics"]
+    return metrics
 
 
 def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> dict[str, Any]:

@@ -1,0 +1,238 @@
+"""The report of a classifier: a page to look at, and its figures as JSON beside it.
+
+Shapes: N texts, C classes (labels), K branches.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from textlstm.classifier.explain import explain_text
+from textlstm.classifier.json_files import json_text
+from textlstm.classifier.mistakes import describe_texts, list_mistakes
+from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
+from textlstm.data.encoded import EncodedTexts
+from textlstm.data.split import Split
+from textlstm.errors import ConfigError
+from textlstm.evaluation.metrics import evaluate_probabilities
+from textlstm.io.atomic import write_text
+from textlstm.nn.network import combine
+from textlstm.nn.probabilities import to_probabilities
+from textlstm.report.figures import Judged, data_figures, report_figures, uncertain_texts
+from textlstm.text.vocabulary import UNK_ID
+from textlstm.version import __version__
+
+if TYPE_CHECKING:
+    from textlstm.classifier.classifier import TextClassifier
+
+_TOP = 10  # texts of each list
+_STEPS = (16, 64)  # of an explanation, so that twenty of them don't take long
+_MOST_EXPLAINED = 1000  # tokens of a text
+_FREQUENT = 12  # labels that are named with their number
+
+
+def require_page(path: str | Path) -> Path:
+    """Check that a report can be written, before the work for it.
+
+    Args:
+        path: the page.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: its name does not end in .html.
+        MissingDependencyError: the extra `report` is not installed.
+    """
+    import textlstm.report.page  # noqa: F401
+
+    if Path(path).suffix != ".html":
+        raise ConfigError(f"report = {str(path)!r}: must end in .html")
+    return Path(path)
+
+
+def judge(
+    classifier: TextClassifier,
+    split: Split,
+    *,
+    encoded: EncodedTexts | None = None,
+    other: TextClassifier | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Judged:
+    """Predict labelled texts by the whole model, by its n-grams alone, and by a second model.
+
+    Args:
+        classifier: the model.
+        split: N texts with their labels.
+        encoded: the same texts as ids, if there are such already.
+        other: the second model.
+        batch_size: texts per step.
+
+    Returns:
+        What the models say.
+
+    Raises:
+        ConfigError: the second model has other labels.
+    """
+    if encoded is None:
+        with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as work:
+            batches = map(classifier.tokenizer.encode_batch, split.texts())
+            encoded = EncodedTexts.write(Path(work), "report", batches)
+            return judge(classifier, split, encoded=encoded, other=other, batch_size=batch_size)
+    model, several = classifier.model, classifier.multi_label
+    logits = torch.from_numpy(predict_branches(model, encoded, batch_size=batch_size))  # [K, N, C]
+    ngrams = None
+    if model.ngrams is not None:
+        scale = classifier.cascade.scale if classifier.cascade else float(model.scales[1])
+        ngrams = to_probabilities(logits[1] * scale, multi_label=several)
+    unknown = np.add.reduceat(encoded.ids == UNK_ID, encoded.offsets[:-1])  # [N]
+    second, thresholds = None, None
+    if other is not None:
+        second, thresholds = _of_other(classifier, other, split, batch_size)
+    return Judged(
+        names=classifier.labels,
+        labels=split.labels,
+        whole=to_probabilities(combine(logits, model.scales.cpu()), multi_label=several),
+        ngrams=ngrams,
+        other=second,
+        thresholds=classifier.thresholds,
+        other_thresholds=thresholds,
+        lengths=np.array(encoded.lengths),
+        unknown=unknown / encoded.lengths,
+    )
+
+
+def _of_other(
+    classifier: TextClassifier, other: TextClassifier, split: Split, batch_size: int
+) -> tuple[np.ndarray, list[float] | None]:
+    """Return the probabilities [N, C] and thresholds of a second model by the first's labels."""
+    kinds = other.multi_label, classifier.multi_label
+    if set(other.labels) != set(classifier.labels) or kinds[0] != kinds[1]:
+        names = sorted(set(other.labels) ^ set(classifier.labels))[:5]
+        raise ConfigError(
+            f"the two models do not have the same labels (of one alone: {', '.join(names)}): "
+            "compare models that were trained on the same labels"
+        )
+    columns = [other.labels.index(name) for name in classifier.labels]
+    batches = other.predict_batches(split.texts(), batch_size=batch_size)
+    thresholds = None if other.thresholds is None else [other.thresholds[i] for i in columns]
+    return np.concatenate(list(batches))[:, columns], thresholds
+
+
+def write_report(
+    path: str | Path,
+    classifier: TextClassifier,
+    split: Split,
+    judged: Judged,
+    *,
+    name: str,
+    data: str,
+    other: str = "",
+) -> dict[str, Any]:
+    """Write the page and, beside it, its figures as JSON.
+
+    Args:
+        path: the page; the JSON has the same name with .json.
+        classifier: the model.
+        split: the texts that were judged.
+        judged: what `judge` returned for them.
+        name: of the model.
+        data: of the texts.
+        other: name of the second model.
+
+    Returns:
+        The figures.
+
+    Raises:
+        MissingDependencyError: the extra `report` is not installed.
+        OutputError: a file can't be written.
+    """
+    from textlstm.report.page import render_page
+
+    path = Path(path)
+    found = report_of(classifier, split, judged, other=other)
+    found = {"model": name, "data": data, "json_name": path.with_suffix(".json").name, **found}
+    page = render_page(found)
+    write_text(path.with_suffix(".json"), json_text(found))
+    write_text(path, page)
+    return found
+
+
+def report_of(
+    classifier: TextClassifier, split: Split, judged: Judged, *, other: str = ""
+) -> dict[str, Any]:
+    """Return the figures of a report, ready for JSON; arguments as for `write_report`."""
+    names, record = classifier.labels, classifier.record
+    shown = judged.whole, names, judged.thresholds
+    metrics = evaluate_probabilities(
+        judged.labels, judged.whole, names, thresholds=judged.thresholds
+    )
+    mistakes = list_mistakes(
+        classifier.tokenizer, split, *shown[:2], thresholds=judged.thresholds, top=_TOP
+    )
+    uncertain = describe_texts(split, *shown, uncertain_texts(judged)[:_TOP])
+    for row in (*mistakes.rows, *uncertain):
+        row["explanation"] = _explanation(classifier, row["text"])
+    known = {"source": record.source, "rows": dict(record.rows), "notes": list(record.notes)}
+    facts = data_figures(judged, known)
+    counts: Mapping[str, int] = facts["labels"]
+    splits = {name: dict(row) for name, row in record.metrics.items() if name != "validation"}
+    return {
+        "version": __version__,
+        "n": len(split),
+        "several": classifier.multi_label,
+        "metrics": metrics,
+        **report_figures(judged),
+        "other_splits": {name: row for name, row in splits.items() if "accuracy" in row},
+        "comparison": _comparison(split, judged, other) if other else None,
+        "history": [dict(row) for row in record.history],
+        "best_epoch": record.training.get("best_epoch", 0),
+        "mistakes": {"n": mistakes.mistakes, "likely": mistakes.likely, "rows": mistakes.rows},
+        "uncertain": uncertain,
+        "explained": _MOST_EXPLAINED,
+        "facts": facts,
+        "frequent": sorted(counts.items(), key=lambda item: -item[1])[:_FREQUENT],
+        "max_length": classifier.settings.tokenizer.max_length,
+        "network": repr(classifier),
+    }
+
+
+def _explanation(classifier: TextClassifier, text: str) -> dict[str, Any] | None:
+    """Return the contributions of the words of a text; None for a very long one."""
+    if len(classifier.tokenizer.read(text)) > _MOST_EXPLAINED:
+        return None
+    found = explain_text(classifier, text, steps=_STEPS).to_dict()
+    return {name: value for name, value in found.items() if name != "text"}
+
+
+def _comparison(split: Split, judged: Judged, other: str) -> dict[str, Any]:
+    """Return the texts that one model gets right and the other wrong, the clearest first."""
+    assert judged.other is not None
+    first, second = judged.right(judged.whole), judged.right(judged.other)
+    gap = _true_scores(judged, judged.whole) - _true_scores(judged, judged.other)
+    lists: dict[str, Sequence[Any]] = {}
+    alone = {"only_first": (first & ~second, -gap), "only_second": (second & ~first, gap)}
+    for key, (differ, gaps) in alone.items():
+        rows = np.flatnonzero(differ)
+        chosen = rows[np.argsort(gaps[rows], kind="stable")][:_TOP]
+        ours = describe_texts(split, judged.whole, judged.names, judged.thresholds, chosen)
+        theirs = describe_texts(split, judged.other, judged.names, judged.other_thresholds, chosen)
+        lists[key] = [
+            {**row, "other_prediction": also["prediction"], "other_score": also["score"]}
+            for row, also in zip(ours, theirs, strict=True)
+        ]
+    return {"model": other, **lists}
+
+
+def _true_scores(judged: Judged, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability of the true label, or of exactly the true labels, [N]."""
+    if judged.labels.ndim == 1:
+        found: np.ndarray = np.take_along_axis(probabilities, judged.labels[:, None], 1)[:, 0]
+        return found
+    return np.asarray(np.where(judged.labels, probabilities, 1 - probabilities).prod(axis=1))

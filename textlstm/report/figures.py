@@ -1,0 +1,290 @@
+"""Figures of a report: plain values for JSON, made of the arrays of an evaluation.
+
+Shapes: N texts, C classes (labels), U different pairs of answers, R resamples, M values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textlstm.evaluation.metrics import ECE_BINS
+from textlstm.nn.probabilities import answers
+
+_RESAMPLES = 1000
+_MOST_DRAWN = 20_000_000  # numbers drawn for all resamples together
+_CONFIDENCE = (2.5, 97.5)  # percentiles of a 95% interval
+_Z = 1.959964  # of the normal distribution, for 95%
+_GROUPS = 6  # of texts by length
+_LEAST_EXACT = 25  # differing texts from which on McNemar's test is approximated
+_UNKNOWN = (0.0, 0.05, 0.1, 0.2, 0.4)  # shares of unknown words that part groups
+_PAIRS = 20  # of labels that are confused most
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Texts with their labels and with what models say of them.
+
+    Args:
+        names: label names [C].
+        labels: true label ids, int64 [N]; where a text may have several, bool [N, C].
+        whole: probabilities by the whole model, float32 [N, C].
+        ngrams: those by the n-grams alone, [N, C]; None for a model without.
+        other: those by a second model, [N, C]; None for none.
+        thresholds: the decision threshold of each label, where a text may have several.
+        other_thresholds: those of the second model.
+        lengths: tokens that are read of each text, [N].
+        unknown: share of them that are not in the vocabulary, [N].
+    """
+
+    names: Sequence[str]
+    labels: np.ndarray
+    whole: np.ndarray
+    lengths: np.ndarray
+    unknown: np.ndarray
+    ngrams: np.ndarray | None = None
+    other: np.ndarray | None = None
+    thresholds: Sequence[float] | None = None
+    other_thresholds: Sequence[float] | None = None
+
+    def predicted(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the answers of one of the models."""
+        known = self.other_thresholds if probabilities is self.other else self.thresholds
+        return answers(probabilities, known)
+
+    def right(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return which texts a model labels as they are labelled, bool [N]."""
+        return right_answers(self.labels, self.predicted(probabilities))
+
+
+def right_answers(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return in which texts all labels are right, bool [N]."""
+    same: np.ndarray = (labels == predicted).reshape(len(labels), -1).all(axis=1)
+    return same
+
+
+def report_figures(judged: Judged) -> dict[str, Any]:
+    """Return all figures that are made of probabilities alone.
+
+    Args:
+        judged: at least one text.
+
+    Returns:
+        scores (of 'model', 'ngrams', 'majority' and 'other', each with accuracy and macro_f1, of
+        them `value`, `low` and `high`), tests (McNemar's of the model against 'ngrams' and
+        'other'), confused (pairs of labels), reliability, by_length and by_unknown.
+    """
+    several = judged.labels.ndim == 2
+    majority = majority_answer(judged.labels, len(judged.names))
+    systems, tests = {"model": judged.predicted(judged.whole)}, {}
+    right = judged.right(judged.whole)
+    for name, probabilities in (("other", judged.other), ("ngrams", judged.ngrams)):
+        if probabilities is not None:
+            systems[name] = judged.predicted(probabilities)
+            tests[name] = mcnemar(right, judged.right(probabilities))
+    systems["majority"] = majority
+    return {
+        "scores": {
+            name: bootstrap(judged.labels, predicted, len(judged.names))
+            for name, predicted in systems.items()
+        },
+        "tests": tests,
+        "confused": [] if several else confused_labels(judged.labels, systems["model"], judged),
+        "reliability": reliability(judged.labels, judged.whole),
+        "by_length": by_groups(right, judged.lengths, _edges(judged.lengths)),
+        "by_unknown": by_groups(right, judged.unknown, _UNKNOWN),
+    }
+
+
+def majority_answer(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the same answer for all texts: the most frequent label, or set of labels."""
+    if labels.ndim == 2:
+        rows, counts = np.unique(labels, axis=0, return_counts=True)
+        return np.repeat(rows[counts.argmax()][None], len(labels), axis=0)
+    return np.full(len(labels), np.bincount(labels, minlength=classes).argmax())
+
+
+def bootstrap(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, *, seed: int = 1
+) -> dict[str, dict[str, float]]:
+    """Return accuracy and macro F1 with 95% bootstrap intervals (Efron 1979, percentiles).
+
+    Args:
+        labels: as in `Judged`.
+        predicted: the answers, of the same shape.
+        classes: C.
+        seed: of the resamples.
+
+    Returns:
+        accuracy and macro_f1, of each `value`, `low` and `high`. Texts are resampled as counts of
+        equal pairs of answers, which is the same and faster.
+    """
+    if labels.ndim == 1:
+        cells, counts = np.unique(labels * classes + predicted, return_counts=True)  # [U]
+        true, found = (np.eye(classes, dtype=bool)[ids] for ids in divmod(cells, classes))
+    else:
+        rows, counts = np.unique(np.hstack([labels, predicted]), axis=0, return_counts=True)
+        true, found = rows[:, :classes], rows[:, classes:]  # [U, C]
+    right = (true == found).all(axis=1).astype(np.float64)  # [U]
+    total = int(counts.sum())
+    draws = max(100, min(_RESAMPLES, _MOST_DRAWN // len(counts)))
+    chosen = np.random.default_rng(seed).multinomial(total, counts / total, draws)  # [R, U]
+    weights = np.vstack([counts, chosen]).astype(np.float64)
+    hits, both = weights @ (true & found), weights @ (true.astype(float) + found)  # [1 + R, C]
+    f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+    counted = both > 0 if labels.ndim == 1 else np.ones_like(both, bool)  # as in `metrics`
+    values = {
+        "accuracy": weights @ right / total,
+        "macro_f1": f1.sum(axis=1) / counted.sum(axis=1),
+    }
+    found_figures = {}
+    for name, every in values.items():
+        low, high = np.percentile(every[1:], _CONFIDENCE)
+        found_figures[name] = {"value": float(every[0]), "low": float(low), "high": float(high)}
+    return found_figures
+
+
+def mcnemar(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """Return McNemar's test of whether one model is right more often than another.
+
+    Args:
+        one: which texts it labels rightly, bool [N].
+        other: the same of the other.
+
+    Returns:
+        both_right, only_first, only_second, both_wrong (counts of texts) and p_value: exact
+        (binomial) for fewer than 25 texts that differ, else by chi-squared with continuity
+        correction.
+    """
+    first, second = int((one & ~other).sum()), int((other & ~one).sum())
+    differ = first + second
+    if differ < _LEAST_EXACT:
+        ways = sum(math.comb(differ, k) for k in range(min(first, second) + 1))
+        p_value = min(1.0, 2 * ways / 2**differ)
+    else:
+        chi = max(0, abs(first - second) - 1) ** 2 / differ
+        p_value = math.erfc(math.sqrt(chi / 2))
+    return {
+        "both_right": int((one & other).sum()),
+        "only_first": first,
+        "only_second": second,
+        "both_wrong": int((~one & ~other).sum()),
+        "p_value": p_value,
+    }
+
+
+def confused_labels(
+    labels: np.ndarray, predicted: np.ndarray, judged: Judged
+) -> list[dict[str, Any]]:
+    """Return the pairs (label, prediction) of most mistakes, with their number and share."""
+    pairs = np.stack([labels, predicted], axis=1)[labels != predicted]
+    cells, counts = np.unique(pairs, axis=0, return_counts=True)
+    support = np.bincount(labels, minlength=len(judged.names))
+    return [
+        {
+            "label": judged.names[cells[i][0]],
+            "prediction": judged.names[cells[i][1]],
+            "n": int(counts[i]),
+            "share": float(counts[i] / support[cells[i][0]]),
+        }
+        for i in np.argsort(-counts, kind="stable")[:_PAIRS]
+    ]
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]]:
+    """Return the bins of the calibration error (see `metrics.expected_calibration_error`).
+
+    Args:
+        labels: as in `Judged`.
+        probabilities: [N, C].
+
+    Returns:
+        Of each bin with texts: n, confidence (mean probability), accuracy (share that is right),
+        and low and high, its 95% interval. Where a text may have several labels, each label of it
+        counts as a text.
+    """
+    if labels.ndim == 2:
+        right, sure = labels.ravel(), probabilities.ravel().astype(np.float64)
+    else:
+        right = probabilities.argmax(axis=1) == labels
+        sure = probabilities.max(axis=1).astype(np.float64)
+    bins = np.clip(np.ceil(sure * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    return [
+        {"confidence": float(sure[inside].mean()), **proportion(right[inside])}
+        for inside in (bins == each for each in range(ECE_BINS))
+        if inside.any()
+    ]
+
+
+def proportion(right: np.ndarray) -> dict[str, Any]:
+    """Return n and the share that is true with its 95% interval (Wilson 1927), of bool [M]."""
+    n = len(right)
+    share = float(right.mean())
+    center = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
+    low, high = min(share, max(0.0, center - half)), max(share, min(1.0, center + half))
+    return {"n": n, "accuracy": share, "low": low, "high": high}
+
+
+def by_groups(right: np.ndarray, values: np.ndarray, edges: Sequence[float]) -> list[Any]:
+    """Return the accuracy of texts grouped by a value.
+
+    Args:
+        right: which texts are labelled rightly, bool [N].
+        values: [N].
+        edges: the greatest values of the groups, but for the last.
+
+    Returns:
+        Of each group with texts: from and to (the least and greatest value in it), and
+        `proportion`.
+    """
+    groups = np.searchsorted(np.asarray(edges), values)
+    found = []
+    for group in np.unique(groups):
+        inside = groups == group
+        ends = values[inside].min().item(), values[inside].max().item()
+        found.append({"from": ends[0], "to": ends[1], **proportion(right[inside])})
+    return found
+
+
+def uncertain_texts(judged: Judged) -> np.ndarray:
+    """Return the texts, the least certain first, int64 [N]."""
+    if judged.labels.ndim == 2:
+        gaps = np.abs(judged.whole - np.asarray(judged.thresholds)).min(axis=1)
+    elif judged.whole.shape[1] == 1:
+        gaps = np.zeros(len(judged.whole))
+    else:
+        best = np.partition(judged.whole, -2, axis=1)
+        gaps = best[:, -1] - best[:, -2]
+    ranked: np.ndarray = np.argsort(gaps, kind="stable")
+    return ranked
+
+
+def data_figures(judged: Judged, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts of the texts that were judged, beside others that are known."""
+    several = judged.labels.ndim == 2
+    counts = (
+        judged.labels.sum(axis=0)
+        if several
+        else np.bincount(judged.labels, minlength=len(judged.names))
+    )
+    low, median, most, longest = np.percentile(judged.lengths, (5, 50, 95, 100)).tolist()
+    known = float(np.average(judged.unknown, weights=np.maximum(judged.lengths, 1)))
+    return {
+        **facts,
+        "texts": len(judged.labels),
+        "labels": dict(zip(judged.names, counts.tolist(), strict=True)),
+        "tokens": {"5%": low, "median": median, "95%": most, "longest": longest},
+        "unknown_words": known,
+    }
+
+
+def _edges(lengths: np.ndarray) -> list[float]:
+    """Return edges of groups of about as many texts each."""
+    parts = np.quantile(lengths, np.linspace(0, 1, _GROUPS + 1)[1:-1], method="lower")
+    edges: list[float] = np.unique(parts).tolist()
+    return edges

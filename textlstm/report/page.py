@@ -1,0 +1,127 @@
+"""A report as one HTML file, without scripts and without anything loaded from elsewhere.
+
+Needs jinja2; the page itself is `page.html` beside this module.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import unicodedata
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from textlstm.errors import MissingDependencyError
+from textlstm.report import pictures
+
+try:
+    from jinja2 import Environment, StrictUndefined
+except ImportError as error:
+    raise MissingDependencyError(
+        f"report.html needs the package jinja2 ({error}): pip install 'textlstm[report]'"
+    ) from error
+
+SYSTEMS = {
+    "model": "this model",
+    "ngrams": "its n-grams alone",
+    "majority": "the most frequent label",
+    "other": "the other model",
+}
+_LEVELS = 8  # of shading
+_MOST_WORDS = 200  # of a text that are shown
+_MOST_CHARACTERS = 1200
+_MOST_ROWS = 2000  # of the table by label
+_MOST_IN_PICTURE = 1000  # labels of a confusion matrix
+_STRONGEST = 5
+_SPACES = ("▁", "Ġ", " ")  # what tokens may hold for a space
+_INSIDE = "##"  # begins a token that goes on with a word
+
+
+def render_page(found: Mapping[str, Any]) -> str:
+    """Return the page.
+
+    Args:
+        found: the figures, all that is in the JSON beside the page (see
+            `textlstm.classifier.report.report_of`).
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"shaded": shaded, "strongest": strongest}
+    environment.filters |= {"start": _start, "p": _p_value}
+    source = files("textlstm.report").joinpath("page.html").read_text(encoding="utf-8")
+    rows = sorted(found["metrics"]["per_label"].items(), key=lambda item: float(item[1]["f1"]))
+    return environment.from_string(source).render(
+        found, systems=SYSTEMS, pictures=_pictures(found), rows=rows[:_MOST_ROWS]
+    )
+
+
+def _pictures(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pictures by name; those without figures are left out."""
+    metrics, history = found["metrics"], found["history"]
+    drawn = {
+        "scores": pictures.scores(found["scores"], SYSTEMS),
+        "reliability": pictures.reliability(found["reliability"]),
+        "by_length": pictures.by_length(found["by_length"]),
+        "by_unknown": pictures.by_unknown(found["by_unknown"]),
+    }
+    if history:
+        drawn["learning"] = pictures.learning_curves(history, found["best_epoch"])
+    if "confusion_matrix" not in metrics:
+        drawn["confusion"] = pictures.counts_by_label(metrics["per_label"])
+    elif len(metrics["labels"]) <= _MOST_IN_PICTURE:
+        drawn["confusion"] = pictures.confusion(metrics["confusion_matrix"], metrics["labels"])
+    return drawn
+
+
+def shaded(words: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first words of a text as HTML, each shaded by its contribution.
+
+    Args:
+        words: `token`, `known` and `contribution` of each.
+    """
+    largest = max((abs(word["contribution"]) for word in words), default=0.0) or 1.0
+    shown, parts = words[:_MOST_WORDS], []
+    for word, text in zip(shown, _spaced([word["token"] for word in shown]), strict=True):
+        level = round(abs(word["contribution"]) / largest * _LEVELS)
+        kinds = [f"{'p' if word['contribution'] > 0 else 'n'}{level}"] if level else []
+        kinds += [] if word["known"] else ["u"]
+        space, text = text[: len(text) - len(text.lstrip())], html.escape(text.lstrip())
+        parts += [space, f'<span class="{" ".join(kinds)}">{text}</span>' if kinds else text]
+    if len(words) > _MOST_WORDS:
+        parts.append(f" … and {len(words) - _MOST_WORDS:,} more words")
+    return "".join(parts)
+
+
+def strongest(words: Sequence[Mapping[str, Any]], sign: int) -> str:
+    """Return as HTML the words that speak most for a label (sign 1) or against it (-1)."""
+    ranked = sorted(words, key=lambda word: -sign * float(word["contribution"]))[:_STRONGEST]
+    shown = [word for word in ranked if sign * word["contribution"] >= 0.005]
+    found = (f"“<bdi>{html.escape(w['token'])}</bdi>” {w['contribution']:+.2f}" for w in shown)
+    return ", ".join(found) or "none"
+
+
+def _spaced(tokens: Sequence[str]) -> list[str]:
+    """Return the tokens as they follow each other in a text, with the spaces before them."""
+    marked = [mark for mark in _SPACES if any(mark in token for token in tokens)]
+    if marked:  # of subwords and characters, which hold the spaces themselves
+        return [token.replace(marked[0], " ") for token in tokens]
+    found = list(tokens[:1])
+    for before, token in itertools.pairwise(tokens):
+        if token.startswith(_INSIDE):
+            found.append(token.removeprefix(_INSIDE))
+        else:
+            wide = all(unicodedata.east_asian_width(c) in "WF" for c in (before[-1], token[0]))
+            found.append(token if wide else f" {token}")
+    return found
+
+
+def _start(text: str) -> str:
+    """Return the beginning of a text that is not shaded."""
+    more = len(text) - _MOST_CHARACTERS
+    return text if more <= 0 else f"{text[:_MOST_CHARACTERS]} … and {more:,} more characters"
+
+
+def _p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

@@ -1,0 +1,263 @@
+"""Figures to pictures: SVG to be put into a page, whose fonts and colours it takes.
+
+Lines and texts have the colour of the page's text (`currentColor`), marks one of its colours
+(`var(--c1)`, ...), so that one picture serves light, dark and paper. Needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from textlstm.errors import MissingDependencyError
+from textlstm.evaluation.tables import display_width, shorten
+
+try:
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+except ImportError as error:
+    raise MissingDependencyError(
+        f"report.html needs the package matplotlib ({error}): pip install 'textlstm[report]'"
+    ) from error
+
+_TEXT, _FIRST, _SECOND, _THIRD = "#010101", "#010102", "#010103", "#010104"
+_COLORS = {_TEXT: "currentColor", _FIRST: "var(--c1)", _SECOND: "var(--c2)", _THIRD: "var(--c3)"}
+_COLORED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "textlstm",
+    "text.parse_math": False,  # a label may hold dollars
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "grid.alpha": 0.18,
+    "grid.color": _TEXT,
+    **dict.fromkeys(_COLORED, _TEXT),
+}
+_WIDTH, _HEIGHT = 4.3, 3.0  # inches; on a phone texts are then still as tall as those beside them
+_MOST_NAMED = 30  # labels of a matrix
+_MOST_COUNTED = 10
+_NAME = 16  # columns of a name
+_PIXEL = (0.25, 0.55, 0.85)  # is seen on light and on dark
+
+
+def _picture(
+    draw: Callable[..., tuple[Figure, str]],
+) -> Callable[..., str]:
+    """Return a function that draws into SVG; the description is the text alternative."""
+
+    @wraps(draw)
+    def drawn(*arguments: Any) -> str:
+        with mpl.rc_context(_STYLE), warnings.catch_warnings(), io.StringIO() as file:
+            warnings.simplefilter("ignore")  # the page's fonts have the letters, not matplotlib's
+            figure, description = draw(*arguments)
+            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+            return _inline(file.getvalue(), draw.__name__, description)
+
+    return drawn
+
+
+def _inline(svg: str, name: str, description: str) -> str:
+    """Return an SVG file as an element of a page with a text alternative."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>{name}-", svg)  # ids are of the whole page
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for color, word in _COLORS.items():
+        svg = svg.replace(color, word)
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    assert width is not None
+    svg = re.sub(r'(width|height)="[\d.]+pt"\s*', "", svg, count=2)
+    words = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    pixels = float(width[1]) * 4 / 3
+    head = f'<svg role="img" aria-label="{words}" style="max-width:{pixels:.0f}px" '
+    return svg.replace("<svg ", head, 1)
+
+
+def _axes(width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]:
+    figure = Figure((width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+@_picture
+def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, str]:
+    """Draw accuracy and macro F1 of several systems with their intervals."""
+    figure, axes = _axes(_WIDTH, 0.9 + 0.55 * len(found))
+    said = []
+    kinds = {"accuracy": (_FIRST, "o", -0.12), "macro_f1": (_SECOND, "D", 0.12)}
+    for kind, (color, marker, shift) in kinds.items():
+        rows = [row[kind] for row in found.values()]
+        values = np.array([row["value"] for row in rows])
+        ends = np.abs(np.array([[row["low"] for row in rows], [row["high"] for row in rows]]))
+        axes.errorbar(
+            values,
+            np.arange(len(rows)) + shift,
+            xerr=np.abs(ends - values),
+            fmt=marker,
+            color=color,
+            capsize=3,
+            markersize=6,
+            label={"accuracy": "accuracy", "macro_f1": "macro F1"}[kind],
+        )
+        said += [
+            f"{words[name]}, {kind.replace('_f1', ' F1')} {row[kind]['value']:.3f} "
+            f"({row[kind]['low']:.3f} to {row[kind]['high']:.3f})"
+            for name, row in found.items()
+        ]
+    axes.set_yticks(range(len(found)), [shorten(words[name], 22) for name in found])
+    axes.invert_yaxis()
+    axes.margins(y=0.25)
+    axes.grid(axis="x")
+    figure.legend(loc="outside upper right", ncols=2)
+    return figure, "Scores with 95% intervals: " + "; ".join(said)
+
+
+@_picture
+def learning_curves(history: Sequence[Mapping[str, Any]], best: int) -> tuple[Figure, str]:
+    """Draw the losses and the validation scores over epochs, one above the other."""
+    figure = Figure((_WIDTH, 4.2), layout="constrained")
+    above, below = figure.subplots(2, sharex=True)
+    epochs = [row["epoch"] for row in history]
+    said = []
+    kinds = (
+        (above, "train_loss", "training loss", _FIRST, "o-"),
+        (above, "validation_loss", "validation loss", _SECOND, "s--"),
+        (below, "validation_accuracy", "accuracy", _FIRST, "o-"),
+        (below, "validation_macro_f1", "macro F1", _SECOND, "s--"),
+    )
+    for axes, key, words, color, line in kinds:
+        values = [row.get(key, np.nan) for row in history]
+        axes.plot(epochs, values, line, color=color, label=words, markersize=4)
+        said.append(f"{words} from {values[0]:.3f} to {values[-1]:.3f}")
+    for axes in (above, below):
+        axes.grid()
+        axes.legend()
+        axes.axvline(best, color=_TEXT, alpha=0.4, linestyle=":")
+    below.set_xlabel("epoch (dotted: the one that was kept)")
+    below.xaxis.get_major_locator().set_params(integer=True)
+    return figure, f"Learning curves of {len(epochs)} epochs, {best} kept: {'; '.join(said)}"
+
+
+@_picture
+def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[Figure, str]:
+    """Draw a confusion matrix, each row as shares of its label."""
+    counts = np.array(matrix)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))  # [C, C]
+    few = len(names) <= _MOST_NAMED
+    size = 2.2 + 0.42 * len(names) if len(names) <= _MOST_COUNTED else 6.2
+    figure, axes = _axes(min(size, 6.2), min(size, 6.2))
+    axes.set_aspect("equal")
+    axes.spines[["top", "right"]].set_visible(True)
+    if few:
+        for row, column in np.argwhere(counts):
+            share = float(shares[row, column])
+            place = (column - 0.5, row - 0.5)
+            axes.add_patch(Rectangle(place, 1, 1, facecolor=_FIRST, alpha=share, linewidth=0))
+            if len(names) <= _MOST_COUNTED:
+                text = axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center")
+                text.set_gid(f"{'on' if share > 0.5 else 'off'}-{row}-{column}")
+    else:  # as pixels: many labels would make many shapes
+        pixels = np.zeros((*counts.shape, 4))
+        pixels[:] = (*_PIXEL, 0.0)
+        pixels[..., 3] = np.sqrt(shares)  # so that rare mistakes are seen
+        axes.imshow(pixels, interpolation="none")
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+    shown = [shorten(name, _NAME) for name in names]
+    if few:
+        wide = len(names) > 3 or max(map(display_width, shown)) > 8
+        axes.set_xticks(range(len(names)), shown, rotation=90 if wide else 0)
+        axes.set_yticks(range(len(names)), shown)
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.set(xlabel="predicted", ylabel="label")
+    right = np.trace(counts) / max(1, counts.sum())
+    return figure, (
+        f"Confusion matrix of {len(names)} labels: {right:.1%} of the texts are on the diagonal, "
+        "where the prediction is the label; the table below names the mistakes"
+    )
+
+
+@_picture
+def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
+    """Draw for each label how often it is found, missed and given wrongly."""
+    rows = sorted(per_label.items(), key=lambda item: -item[1]["support"])[:_MOST_NAMED]
+    hits = np.array([round(row["recall"] * row["support"]) for _, row in rows])
+    parts = {
+        "found": (hits, _FIRST),
+        "missed": (np.array([row["support"] for _, row in rows]) - hits, _SECOND),
+        "given wrongly": (np.array([row["predicted"] for _, row in rows]) - hits, _THIRD),
+    }
+    figure, axes = _axes(_WIDTH, 1.2 + 0.3 * len(rows))
+    start = np.zeros(len(rows))
+    for words, (values, color) in parts.items():
+        axes.barh(range(len(rows)), values, 0.7, left=start, color=color, label=words)
+        start = start + values
+    axes.set_yticks(range(len(rows)), [shorten(name, _NAME) for name, _ in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("texts")
+    figure.legend(loc="outside upper right", ncols=3)
+    said = (f"{words} {int(values.sum()):,}" for words, (values, _) in parts.items())
+    return figure, f"Labels of {len(rows)} names, in all {', '.join(said)}; see the table below"
+
+
+@_picture
+def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
+    """Draw how often answers are right beside how sure the model is, and how many they are."""
+    figure = Figure((_WIDTH, 4.2), layout="constrained")
+    axes, below = figure.subplots(2, sharex=True, height_ratios=[3, 1])
+    sure = np.array([row["confidence"] for row in bins])
+    right = np.array([row["accuracy"] for row in bins])
+    ends = np.abs(np.array([[row["low"] for row in bins], [row["high"] for row in bins]]) - right)
+    axes.plot([0, 1], [0, 1], ":", color=_TEXT, alpha=0.6, label="as sure as right")
+    axes.errorbar(sure, right, yerr=ends, fmt="o-", color=_FIRST, capsize=3, label="the model")
+    axes.set(ylabel="share that is right", ylim=(-0.03, 1.03), xlim=(0, 1.03))
+    axes.legend(loc="upper left")
+    axes.grid()
+    below.bar(sure, [row["n"] for row in bins], 0.04, color=_FIRST)
+    below.set(xlabel="probability that the model gives", ylabel="answers")
+    said = (f"at {s:.2f} right {r:.2f}" for s, r in zip(sure, right, strict=True))
+    return figure, "Reliability, probability beside share that is right: " + ", ".join(said)
+
+
+@_picture
+def by_length(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
+    """Draw the accuracy of short and long texts."""
+    return _by_groups(groups, "tokens", 1, "")
+
+
+@_picture
+def by_unknown(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
+    """Draw the accuracy by the share of unknown words."""
+    return _by_groups(groups, "share of unknown words", 100, "%")
+
+
+def _by_groups(
+    groups: Sequence[Mapping[str, Any]], words: str, scale: int, unit: str
+) -> tuple[Figure, str]:
+    figure, axes = _axes()
+    ranges = [[f"{scale * group[end]:,.0f}" for end in ("from", "to")] for group in groups]
+    names = ["–".join(dict.fromkeys(ends)) + unit for ends in ranges]
+    right = np.array([group["accuracy"] for group in groups])
+    ends = np.array([[group["low"] for group in groups], [group["high"] for group in groups]])
+    places = np.arange(len(groups))
+    axes.bar(places, right, 0.7, color=_FIRST, alpha=0.55)
+    axes.errorbar(places, right, yerr=np.abs(ends - right), fmt="none", ecolor=_TEXT, capsize=3)
+    labels = [f"{name}\n{group['n']:,}" for name, group in zip(names, groups, strict=True)]
+    axes.set_xticks(places, labels, fontsize=8.5)
+    axes.set(ylim=(0, 1.04), xlabel=f"{words}; below it, texts", ylabel="accuracy")
+    axes.grid(axis="y")
+    said = (f"{name}: {share:.3f}" for name, share in zip(names, right, strict=True))
+    return figure, f"Accuracy by {words}: " + ", ".join(said)
