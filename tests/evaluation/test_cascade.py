@@ -6,7 +6,13 @@ from scipy.stats import beta
 
 from textlstm.config import CASCADES
 from textlstm.evaluation.calibration import evaluate_cascade
-from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade, most_differing
+from textlstm.evaluation.cascade import (
+    Cascade,
+    Shortcut,
+    cascade_figures,
+    fit_cascade,
+    most_differing,
+)
 
 
 def two(certainties):
@@ -53,8 +59,8 @@ def test_texts_of_equal_certainty_are_skipped_together_or_not_at_all():
 def test_without_a_difference_every_text_is_skipped():
     ngrams = two(np.linspace(0.51, 0.99, 300))
     cascade = fit_cascade(1.0, ngrams, ngrams)
-    assert cascade.skips("0.01", ngrams, None).all()
-    assert not cascade.skips("0.005", ngrams, None).any()
+    assert Shortcut(1.0, cascade.certainty["0.01"]).skips(ngrams).all()
+    assert not Shortcut(1.0, cascade.certainty["0.005"]).skips(ngrams).any()
 
 
 def test_the_promise_is_kept_19_times_in_20():
@@ -78,7 +84,8 @@ def test_of_several_labels_each_must_be_certain():
     thresholds = (0.5, 0.2)
     ngrams = np.array([[0.99, 0.9], [0.99, 0.21], [0.45, 0.001], [0.01, 0.001]], np.float32)
     cascade = Cascade(1.0, {"0.01": 0.9})
-    assert cascade.skips("0.01", ngrams, thresholds).tolist() == [True, False, False, True]
+    skipped = Shortcut(1.0, 0.9, thresholds).skips(ngrams)
+    assert skipped.tolist() == [True, False, False, True]
     whole = ngrams.copy()
     whole[3, 1] = 0.3
     labels = ngrams >= thresholds
