@@ -69,7 +69,8 @@ class Rules(NamedTuple):
         guarded: whether a text could contain the token `<pad>`, which must not become padding.
         decoder: joins tokens into a text, where a space between them is not enough.
         breaks: where `pieces` are what white space separates, a pattern of what else separates
-            them; '' for nothing else. Pieces may then have white space in them that is not ASCII.
+            them; '' for nothing else. Pieces may then have white space in them that is not ASCII,
+            or be blank, which has no tokens.
     """
 
     normalizers: tuple[normalizers.Normalizer, ...]

@@ -360,8 +360,7 @@ class TextTokenizer:
             split = pc.ascii_split_whitespace(whole)
             unique = split.flatten().dictionary_encode()
             ends = split.offsets.to_numpy()[1:] - split.offsets[0].as_py()
-            pieces = ["" if p.isspace() else p for p in unique.dictionary.to_pylist()]
-            return pieces, unique.indices.to_numpy(), ends
+            return unique.dictionary.to_pylist(), unique.indices.to_numpy(), ends
         split_one = self._rules.pieces if self._rules else lambda text: [text]
         numbers: dict[str, int] = {}
         some = [[] if text.isspace() else split_one(text) for text in texts]
