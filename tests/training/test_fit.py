@@ -10,7 +10,7 @@ from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 from textlstm.classifier.predictor import predict_probabilities
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts, collate
-from textlstm.evaluation.cascade import Cascade
+from textlstm.evaluation.cascade import Cascade, Shortcut
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.probabilities import to_probabilities
 from textlstm.training import fit as fitting
@@ -156,7 +156,8 @@ def test_the_cascade_is_fitted_on_validation_and_measured_on_test(tmp_path):
         with torch.no_grad():
             logits = fitted.model.ngrams(*collate(split.texts, np.arange(len(split))))
         ngrams = to_probabilities(logits * fitted.cascade.scale, multi_label=False)
-        skipped = fitted.cascade.skips("0.01", ngrams, None)
+        shortcut = Shortcut(fitted.cascade.scale, fitted.cascade.certainty["0.01"])
+        skipped = shortcut.skips(ngrams)
         assert figures["skipped"]["0.01"] == pytest.approx(skipped.mean(), abs=0.01)
         differ = skipped & (whole.argmax(axis=1) != ngrams.argmax(axis=1))
         assert figures["differ"]["0.01"] == pytest.approx(differ.sum(), abs=1)
