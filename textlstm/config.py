@@ -224,7 +224,7 @@ class TrainingConfig(Settings):
         0.7, "share of the teacher in the loss of a text with a label", low=0, high=1
     )
     teacher_temperature: float = option(
-        2.0, "the logits of teacher and model are divided by it", low=0.1, high=100
+        1.0, "the logits of teacher and model are divided by it", low=0.1, high=100
     )
     label_smoothing: float = option(0.0, "label smoothing", low=0, high=0.9)
     max_minutes: float | None = option(

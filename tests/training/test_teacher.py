@@ -210,3 +210,12 @@ def test_the_share_of_a_label_is_one_without_a_teacher_and_none_without_a_label(
     assert found.label_shares.tolist() == [0.25, 1.0, 0.0, 0.0]
     found = learn_from(texts, [Rows([[True, True]] * 2), Rows([[False, False]] * 2)], taught, 0.75)
     assert found.labels.tolist() == [[True, True], [True, True], [False, True], [True, False]]
+
+
+def test_the_temperature_does_not_change_how_freely_ngrams_are_fitted(data, teacher):
+    options = {**FAST, "epochs": 1, "calibrate": False, "teacher": teacher}
+    tables = [
+        train(data, teacher_temperature=temperature, **options).model.ngrams.table.detach().numpy()
+        for temperature in (1.0, 5.0)
+    ]
+    np.testing.assert_array_equal(*tables)

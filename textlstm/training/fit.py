@@ -125,7 +125,9 @@ def fit_model(
             with world.main_first():  # without a time limit; the trainer sends them to the others
                 if world.is_main:
                     logger.info("fitting the n-gram weights")
-                    plain = dataclasses.replace(settings.training, label_smoothing=0.0)
+                    plain = dataclasses.replace(
+                        settings.training, label_smoothing=0.0, teacher_temperature=1.0
+                    )
                     fit_ngrams(model.ngrams, train, make_loss(plain, train.labels, labels), work)
         trainer = Trainer(
             model,
