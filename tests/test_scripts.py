@@ -5,6 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_classifier import CASCADE, tiny_classifier
 
@@ -23,7 +24,9 @@ def run(monkeypatch, name, *arguments):
     return 0
 
 
-@pytest.mark.parametrize("name", ["bench_speed.py", "bench_predict.py", "bench_accuracy.py"])
+@pytest.mark.parametrize(
+    "name", ["bench_speed.py", "bench_predict.py", "bench_accuracy.py", "bench_labels.py"]
+)
 def test_an_unknown_contender_is_refused_and_the_known_ones_are_named(name, monkeypatch, capsys):
     assert run(monkeypatch, name, "--only", "ours", "fastest") == 2
     error = capsys.readouterr().err
@@ -75,12 +78,20 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
         ["bench_predict.py", "--only", "ours", "cascade", "--rounds", "1", *limits, *inputs],
         ["bench_accuracy.py", data, "--seeds", "1", "--threads", "1", "--only", "ours", small],
     ]
+    texts, random = tmp_path / "texts.csv", np.random.default_rng(1)
+    words = [" ".join(f"w{n}" for n in random.integers(0, 500, 9)) for _ in range(200)]
+    texts.write_text("text\n" + "\n".join(words) + "\n")
+    only = ["--labels", "3", "30", "--rows", "150", "--only", "ours", "logistic"]
+    commands.insert(0, ["bench_labels.py", texts, *only, small])
     commands[-1] += ["--teachers", "2", "--unlabeled", data]
     commands[-1] += ["--pretrain-options=--epochs 1 --hidden-size 4 --embedding-size 4"]
     for script, *words in commands:
         done = forks.run("python", SCRIPTS / script, *words, folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "ours" in done.stdout or "textlstm" in done.stdout
+        if script == "bench_labels.py":
+            assert re.search(r"(?m)^30 labels, evaluated on test$", done.stdout)
+            assert done.stdout.count("TF-IDF + logistic") == 2
         if script == "bench_accuracy.py":
             assert "textlstm default + teacher" in done.stdout
             assert "textlstm default + unlabeled" in done.stdout

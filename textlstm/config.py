@@ -77,6 +77,9 @@ class DataConfig(TableConfig):
     label_column: str | None = option(
         None, "column with the label (default: detected)", metavar="COLUMN"
     )
+    numeric_labels: bool = option(
+        False, "train even if the labels look like a measurement, such as a price or a time"
+    )
     teacher_columns: tuple[str, ...] = option(
         (),
         "columns with the probability of each label by a teacher: COLUMN, whose name is or ends in "
@@ -472,6 +475,7 @@ class TrainOptions(TypedDict, total=False):
     dataset_config: str | None
     dataset_revision: str | None
     label_column: str | None
+    numeric_labels: bool
     teacher_columns: str | Sequence[str]
     unlabeled: str | Sequence[str]
     validation: str | None

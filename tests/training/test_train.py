@@ -143,6 +143,17 @@ def test_without_a_folder_the_model_is_kept_in_memory_only(data, straight, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_labels_that_look_like_a_measurement_are_refused_unless_asked_for(tmp_path, caplog):
+    texts, labels = zip(*rows(60, seed=1), strict=True)
+    prices = [f"{place % 25}.5" for place in range(len(labels))]
+    with pytest.raises(DataError, match=r"25 labels are all numbers.*pass --numeric-labels"):
+        train((texts, prices), tmp_path / "model", **OPTIONS)
+    assert not (tmp_path / "model").exists()
+    classifier = train((texts, prices), numeric_labels=True, **OPTIONS)
+    assert len(classifier.labels) == 25
+    assert "measurement" not in caplog.text
+
+
 def test_python_texts_and_labels_can_be_trained_on():
     texts, labels = zip(*rows(40), strict=True)
     classifier = train({"train": (texts, labels)}, **OPTIONS)

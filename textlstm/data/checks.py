@@ -241,7 +241,8 @@ def measurement(labels: Sequence[str], rows: int) -> str | None:
         return None
     return (
         f"the {len(labels):,} labels are all numbers, such as {labels[0]} and {labels[-1]}: this "
-        "looks like a measurement; choose another --label-column, or group the values"
+        "looks like a measurement; choose another --label-column, group the values, or pass "
+        "--numeric-labels if each is a class"
     )
 
 

@@ -24,7 +24,7 @@ _SMALL = {"hidden_size": 64, "num_layers": 1}
 # What a student shares with its teacher. The same rows are held out, since the teacher has
 # learned the others by heart.
 _SHARED = (
-    *("text_column", "label_column", "label_separator", "delimiter"),
+    *("text_column", "label_column", "label_separator", "delimiter", "numeric_labels"),
     *("dataset_config", "dataset_revision", "validation", "test"),
     *("test_fraction", "validation_fraction", "seed"),
     *("tokenizer", "vocab_size", "min_frequency", "max_length", "truncation"),

@@ -18,7 +18,13 @@ from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
-from textlstm.data.checks import corpus_warnings, cut_texts, result_warnings, unknown_words
+from textlstm.data.checks import (
+    corpus_warnings,
+    cut_texts,
+    measurement,
+    result_warnings,
+    unknown_words,
+)
 from textlstm.data.corpus import Corpus, Source, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import (
@@ -258,12 +264,17 @@ class Run:
         self.corpus = corpus
         for note in corpus.notes:
             logger.info("%s", note)
+        sentence = measurement(corpus.labels, len(corpus.train))
+        if sentence and not (begun or self.settings.data.numeric_labels):
+            raise DataError(sentence)
         make_loss(self.settings.training, corpus.train.labels, corpus.labels)  # checks the weights
         counts = ", ".join(f"{count:,} {name}" for name, count in self._counts().items())
         labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
         if self._checks():
-            self._warn(list(corpus_warnings(corpus).values())[:_FIRST_WARNINGS])
+            found = corpus_warnings(corpus)
+            found.pop("measurement", None)  # which was asked for
+            self._warn(list(found.values())[:_FIRST_WARNINGS])
         tokenizer = load_tokenizer(self.work, self.settings.tokenizer) if begun else None
         if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
             self.tokenizer, self.start = tokenizer, None
