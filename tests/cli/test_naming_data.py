@@ -134,7 +134,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *name, revision: on_hub)
 
     def stop(run):
-        raise SeenError(sum(len(split) for split in run._splits().values()))
+        raise SeenError(sum(len(split) for split in run.corpus.splits.values()))
 
     monkeypatch.setattr(Run, "encode", stop)
     tiny_classifier().save(tmp_path / "model")
