@@ -43,6 +43,7 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_model_of_0_1_is_told_the_remedy_and_the_remedy_works(tmp_path, capsys):
     folder = tmp_path / "model"
     shutil.copytree(OLD, folder)

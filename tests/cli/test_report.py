@@ -11,6 +11,8 @@ from tiny_corpus import OPTIONS, rows, tagged_rows
 from textlstm import train
 from textlstm.cli import main
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 

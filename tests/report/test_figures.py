@@ -33,6 +33,7 @@ def judged(n=200, classes=3, **more):
     return Judged(names, labels, whole, lengths, RANDOM.random(n), **more)
 
 
+@pytest.mark.slow
 def test_a_bootstrap_of_counts_is_one_of_texts():
     found = judged(n=150)
     predicted = found.whole.argmax(axis=1)

@@ -106,6 +106,7 @@ def stepped(model, optimizer, times):
         optimizer.step()
 
 
+@pytest.mark.slow
 def test_an_optimizer_goes_on_where_it_was():
     torch.manual_seed(0)
     model, other = nn.Linear(2, 2), nn.Linear(2, 2)

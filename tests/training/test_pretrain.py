@@ -17,6 +17,8 @@ from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
 from textlstm.training.pretrain import cut_pieces
 
+pytestmark = pytest.mark.slow
+
 TINY = {name: value for name, value in OPTIONS.items() if name in PRETRAIN_OPTIONS}
 TINY |= {"epochs": 2, "learning_rate": 0.02}
 SMALL = {name: OPTIONS[name] for name in ("epochs", "batch_size", "threads")}
