@@ -15,6 +15,7 @@ OPTIONS = {
     "adversarial": 0.0,
     "min_frequency": 1,
     "threads": 1,
+    "report": False,  # takes longer than such a training
 }
 
 
@@ -22,7 +23,11 @@ def flags(**options):
     """The command line's form of `OPTIONS`, with other values for some."""
     words = []
     for name, value in {**OPTIONS, **options}.items():
-        words += ["--" + name.replace("_", "-"), str(value)]
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{flag}")
+        else:
+            words += ["--" + flag, str(value)]
     return words
 
 

@@ -236,6 +236,9 @@ class TrainingConfig(Settings):
     checkpoint_minutes: float = option(
         5.0, "minutes between checkpoints within an epoch", low=0, resumable=True
     )
+    report: bool = option(
+        True, "write report.html, a page to look at, beside the model", resumable=True
+    )
     precision: str = option(
         "auto", "number format of the LSTM; auto is bf16 where it is native", choices=PRECISIONS
     )
@@ -340,7 +343,16 @@ PRETRAIN_OPTIONS = (
     *("tokenizer", "vocab", "vocab_size", "min_frequency", "extend_vocab", "max_length"),
     *("embedding_size", "hidden_size", "num_layers", "bidirectional"),
     *("epochs", "total_tokens", "batch_size", "batch_tokens", "learning_rate", "vectors"),
-    *("init_from", "max_minutes", "checkpoint_minutes", "precision", "seed", "threads", "device"),
+    *(
+        "init_from",
+        "max_minutes",
+        "checkpoint_minutes",
+        "report",
+        "precision",
+        "seed",
+        "threads",
+        "device",
+    ),
 )
 """The options that `pretrain` has; they mean what they do in `train`."""
 
@@ -524,6 +536,7 @@ class TrainOptions(TypedDict, total=False):
     label_smoothing: float
     max_minutes: float | None
     checkpoint_minutes: float
+    report: bool
     precision: str
     seed: int
     threads: int | None

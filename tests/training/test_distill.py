@@ -10,7 +10,7 @@ from textlstm.training.distill import student_options
 
 pytestmark = pytest.mark.slow
 
-FAST = {"epochs": 2, "adversarial": 0.0, "threads": 1}
+FAST = {"epochs": 2, "adversarial": 0.0, "threads": 1, "report": False}
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ class ModelFiles:
 
 
 FILES = ModelFiles()
+REPORT = ("report.html", "report.json")  # a page to look at, and its figures
 RUN = "run.json"  # what an unfinished run was asked for; removed when the model is whole
 
 

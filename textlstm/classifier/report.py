@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from textlstm.classifier.explain import explain_text
-from textlstm.classifier.json_files import json_text
+from textlstm.classifier.json_files import REPORT, json_text
 from textlstm.classifier.mistakes import describe_texts, list_mistakes
 from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
@@ -55,6 +55,32 @@ def require_page(path: str | Path) -> Path:
     if Path(path).suffix != ".html":
         raise ConfigError(f"report = {str(path)!r}: must end in .html")
     return Path(path)
+
+
+def report_training(
+    folder: Path, classifier: TextClassifier, split: Split, encoded: EncodedTexts
+) -> Path:
+    """Write the report of a training into the model folder.
+
+    Args:
+        folder: the model folder.
+        classifier: the model.
+        split: the validation texts.
+        encoded: the same texts as ids.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingDependencyError: the extra `report` is not installed.
+        OutputError: a file can't be written.
+    """
+    page = require_page(folder / REPORT[0])
+    judged = judge(classifier, split, encoded=encoded)
+    source = classifier.record.source
+    data = f"the validation split of {source}" if source else "the validation split"
+    write_report(page, classifier, split, judged, name=folder.resolve().name, data=data)
+    return page
 
 
 def judge(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textlstm.classifier.json_files import FILES, read_config
+from textlstm.classifier.json_files import FILES, REPORT, read_config
 from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError, system_errors
@@ -42,7 +42,7 @@ _LEFTOVER = re.compile(
     "|".join(
         # a file that is written inside the writing of the folder has two such names in one
         rf"\.{{1,2}}{re.escape(Path(name).stem)}(-\w{{8}}){{1,2}}{re.escape(Path(name).suffix)}"
-        for name in (*_MODEL, RUN)
+        for name in (*_MODEL, *REPORT, RUN)
     )
 )
 
@@ -259,7 +259,7 @@ class RunFolder:
         """
         if self.is_empty():
             return
-        names, known = self._names(), (*_MODEL, RUN, WORK)
+        names, known = self._names(), (*_MODEL, *REPORT, RUN, WORK)
         foreign = [n for n in names if n not in known and not _LEFTOVER.fullmatch(n)]
         if not {RUN, FILES.config, FILES.checkpoint} & set(names):
             foreign = names  # no model of ours, so a README.md is not ours either

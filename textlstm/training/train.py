@@ -16,7 +16,9 @@ import numpy as np
 
 from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
+from textlstm.classifier.json_files import REPORT
 from textlstm.classifier.model_folder import RunRecord
+from textlstm.classifier.report import report_training
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.checks import (
     corpus_warnings,
@@ -30,6 +32,7 @@ from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import (
     ConfigError,
     DataError,
+    MissingDependencyError,
     OutputError,
     TrainingError,
 )
@@ -370,9 +373,26 @@ class Run:
         with self.world.main_first():  # the others wait until the folder is complete
             if self.folder is not None and self.world.is_main:
                 classifier.save(self.folder.path)
+                self._write_report(classifier, self.folder.path)
                 if fitted.result.reason != "max minutes":  # such a run can be resumed
                     self.folder.finish()
         return classifier
+
+    def _write_report(self, classifier: TextClassifier, folder: Path) -> None:
+        """Write the page beside the model; a failure costs nothing but the page."""
+        for name in REPORT:  # those of an earlier model
+            (folder / name).unlink(missing_ok=True)
+        if not self.settings.training.report:
+            return
+        split, encoded = self.corpus.validation, self.texts["validation"].texts
+        try:
+            with cpu_threads(self.settings.training.threads):
+                page = report_training(folder, classifier, split, encoded)
+            logger.info("wrote %s", page)
+        except MissingDependencyError:
+            logger.info("no report.html: pip install 'textlstm[report]' for it")
+        except Exception as error:
+            logger.warning("report.html can't be written (%s); the model is complete", error)
 
     def _checks(self) -> bool:
         return self.reports and self.world.is_main
