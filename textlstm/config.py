@@ -156,7 +156,7 @@ class ModelConfig(Settings):
     ngram_rank: int | None = option(
         None,
         "numbers per n-gram from which those of all labels are made; 0 for one per label (default: "
-        "0, or 64 for more than some hundred labels)",
+        "0, or 64 for more than about 90 labels)",
         low=0,
         high=4096,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from textlstm.evaluation import calibration
 from textlstm.evaluation.calibration import calibration_facts, fit_scales
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
@@ -58,6 +59,18 @@ def test_two_branches_that_err_on_different_texts_are_better_together():
     together = combine(torch.from_numpy(branches), fit_scales(branches, labels))
     alone = [(branch.argmax(axis=1) == labels).mean() for branch in branches]
     assert (together.argmax(dim=1).numpy() == labels).mean() > max(alone) + 0.02
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_in_parts_the_scales_are_the_same(monkeypatch, weighted):
+    logits, labels = drawn(0.5)
+    noise = np.random.default_rng(5).normal(0, 2, logits.shape).astype(np.float32)
+    weights = np.linspace(0.5, 2, N) if weighted else None
+    given = np.stack([logits, noise]), labels, weights
+    whole = fit_scales(*given)
+    monkeypatch.setattr(calibration, "_FEW", 2)
+    monkeypatch.setattr(calibration, "_AT_ONCE", 2 * 3 * 999)  # the last part has fewer texts
+    torch.testing.assert_close(fit_scales(*given), whole, rtol=0, atol=2e-3)
 
 
 def test_texts_count_by_their_weights():

@@ -26,6 +26,8 @@ BRANCHES = ("lstm", "ngrams")
 _LEAST, _MOST = 0.02, 20.0  # of a scale
 _PRIOR = 1.0  # weight of the prior at 1, in texts: for small or faultless validation sets
 _STEPS = 100
+_FEW = 20  # labels; with more, this many logits are
+_AT_ONCE = 2**20  # looked at together
 
 
 def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
@@ -40,24 +42,33 @@ def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | Non
         float32 [K], from 0.02 to 20. The square of each one's logarithm counts against it like
         half the loss of one text, so that it stays finite where validation has no error.
     """
-    branches = torch.from_numpy(logits).double()  # [K, N, C]
     targets = torch.from_numpy(labels)
     counted = None if weights is None else torch.from_numpy(weights / weights.mean()).double()
     loss = (MultiLabelLoss if labels.ndim == 2 else TextLoss)(None, 0.0)
-    exponents = torch.zeros(len(branches), dtype=torch.float64, requires_grad=True)
+    count, _, classes = logits.shape
+    size = max(1, _AT_ONCE // (count * classes)) if classes > _FEW else len(labels)
+    parts = [slice(start, start + size) for start in range(0, len(labels), size)]
+    exponents = torch.zeros(len(logits), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([exponents], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        mean = loss(combine(branches, exponents.exp()), targets, counted)
-        value: Tensor = mean + _PRIOR / (2 * targets.numel()) * exponents.square().sum()
-        value.backward()
+        more = _PRIOR / (2 * targets.numel()) * exponents.square().sum()
+        value = torch.zeros((), dtype=torch.float64)
+        for part in parts:
+            branches = torch.from_numpy(logits[:, part]).double()  # [K, N of the part, C]
+            weight = None if counted is None else counted[part]
+            mean = loss(combine(branches, exponents.exp()), targets[part], weight)
+            own = mean * (branches.shape[1] / len(targets)) + more
+            own.backward()
+            more = torch.zeros_like(more)
+            value += own.detach()
         return value
 
     with torch.enable_grad():
         optimizer.step(closure)
     found = exponents.detach().exp().clamp(_LEAST, _MOST).float()
-    return found if bool(found.isfinite().all()) else torch.ones(len(branches))
+    return found if bool(found.isfinite().all()) else torch.ones(len(logits))
 
 
 def calibration_facts(

@@ -36,7 +36,8 @@ _FEW = 20  # labels; fewer rows of more
 _SEED = 1  # from here on of factors
 _START = 0.05
 _RATE = 0.02
-_EPOCHS = 5
+_EPOCHS = (5, 200)
+_READ = 180_000  # texts in all epochs together, within these bounds
 _STEP = 256  # texts
 _BATCH = 256  # texts whose rows are looked up together
 
@@ -213,8 +214,10 @@ def _fit_factors(
     weights = None
     if texts.weights is not None:
         weights = torch.from_numpy(texts.weights / texts.weights.mean()).float()
-    seen, every = 0, _EPOCHS * len(texts)
-    for _ in range(_EPOCHS):
+    least, most = _EPOCHS
+    epochs = max(least, min(most, _READ // len(texts)))
+    seen, every = 0, epochs * len(texts)
+    for _ in range(epochs):
         order = torch.randperm(len(texts), generator=random).numpy()
         for start in range(0, len(texts), _STEP):
             batch = order[start : start + _STEP]

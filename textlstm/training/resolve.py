@@ -17,7 +17,7 @@ _OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "e
 _SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
 _EPOCHS = (2, 20)
 _FEW = 20  # labels, of which the n-gram table has the default size
-_MOST_NUMBERS = 2**22  # of the table for more labels,
+_MOST_NUMBERS = 3 * 2**20  # of the table for more labels,
 _MOST_FACTORS = 2**23  # if a row has one per label, or else RANK
 _LEAST_BUCKETS = 2**15
 RANK = 64
@@ -121,7 +121,7 @@ def resolve(
 def ngram_table_for(model: ModelConfig, vocab_size: int, classes: int) -> ModelConfig:
     """Return the settings with a size of the n-gram table that suits the number of labels.
 
-    A number for each label and n-gram is best for few labels (2 to 100). For more, the table would
+    A number for each label and n-gram is best for few labels (2 to 90). For more, the table would
     grow without limit, and so would the memory to fit it.
 
     Args:
