@@ -52,7 +52,11 @@ class Browser:
         return self
 
     def __exit__(self, *error):
-        self._process.kill()
+        self._session = None
+        if error[0] is None:
+            self.call("Browser.close")
+        else:
+            self._process.kill()
         self._process.wait()
         os.close(self._out)
         os.close(self._in)

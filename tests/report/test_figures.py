@@ -12,6 +12,7 @@ from textlstm.report.figures import (
     Judged,
     bootstrap,
     by_groups,
+    data_figures,
     majority_answer,
     mcnemar,
     proportion,
@@ -49,6 +50,13 @@ def test_a_bootstrap_of_counts_is_one_of_texts():
         ends = [result[name]["low"], result[name]["high"]]
         assert ends == pytest.approx(np.percentile(every, (2.5, 97.5)), abs=0.03)
     assert bootstrap(found.labels, predicted, 3) == result
+
+
+def test_nineteen_of_twenty_resamples_are_in_the_interval():
+    right = np.arange(2000) < 1400
+    found = bootstrap(np.ones(2000, int), right.astype(int), 2)["accuracy"]
+    half = 1.96 * np.sqrt(0.7 * 0.3 / 2000)
+    assert [found["low"], found["high"]] == pytest.approx([0.7 - half, 0.7 + half], abs=0.002)
 
 
 def test_a_bootstrap_of_several_labels_counts_exact_sets():
@@ -117,6 +125,32 @@ def test_the_least_certain_text_has_the_two_most_probable_labels_side_by_side():
     found = judged(n=3)
     whole = np.array([[0.6, 0.3, 0.1], [0.41, 0.4, 0.19], [1, 0, 0]], np.float32)
     assert uncertain_texts(Judged(**{**vars(found), "whole": whole})).tolist() == [1, 0, 2]
+
+
+def test_the_least_certain_text_of_several_labels_is_next_to_a_threshold():
+    whole = np.array([[0.9, 0.1], [0.9, 0.32], [0.55, 0.9]], np.float32)
+    found = Judged("ab", whole > 0.5, whole, *np.ones((2, 3)), thresholds=[0.5, 0.3])
+    assert uncertain_texts(found).tolist() == [1, 2, 0]
+
+
+def test_confused_labels_are_counted_as_shares_of_the_label():
+    whole = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 2, 2]]
+    found = Judged("abc", np.array([0, 0, 0, 0, 2, 1]), whole, *np.ones((2, 6)))
+    rows = report_figures(found)["confused"]
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", "b", 2, 0.5),
+        ("a", "c", 1, 0.25),
+        ("b", "c", 1, 1.0),
+    ]
+
+
+def test_facts_of_the_texts_count_tokens_not_texts():
+    lengths, unknown = np.array([1, 99]), np.array([1.0, 0.0])
+    found = Judged("ab", np.array([1, 1]), np.eye(2, dtype=np.float32), lengths, unknown)
+    facts = data_figures(found, {"source": "x"})
+    assert facts["unknown_words"] == pytest.approx(0.01)
+    assert facts["labels"] == {"a": 0, "b": 2}
+    assert (facts["tokens"]["longest"], facts["texts"], facts["source"]) == (99, 2, "x")
 
 
 def test_all_figures_are_plain_values():

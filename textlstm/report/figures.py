@@ -273,7 +273,7 @@ def data_figures(judged: Judged, facts: Mapping[str, Any]) -> dict[str, Any]:
         else np.bincount(judged.labels, minlength=len(judged.names))
     )
     low, median, most, longest = np.percentile(judged.lengths, (5, 50, 95, 100)).tolist()
-    known = float(np.average(judged.unknown, weights=np.maximum(judged.lengths, 1)))
+    known = float(np.average(judged.unknown, weights=judged.lengths))
     return {
         **facts,
         "texts": len(judged.labels),

@@ -96,9 +96,15 @@ def shaded(words: Sequence[Mapping[str, Any]]) -> str:
 
 def strongest(words: Sequence[Mapping[str, Any]], sign: int) -> str:
     """Return as HTML the words that speak most for a label (sign 1) or against it (-1)."""
-    ranked = sorted(words, key=lambda word: -sign * float(word["contribution"]))[:_STRONGEST]
-    shown = [word for word in ranked if sign * word["contribution"] >= 0.005]
-    found = (f"“<bdi>{html.escape(w['token'])}</bdi>” {w['contribution']:+.2f}" for w in shown)
+    totals: dict[str, float] = {}
+    for word in words:
+        totals[word["token"]] = totals.get(word["token"], 0.0) + sign * word["contribution"]
+    ranked = sorted(totals.items(), key=lambda item: -item[1])[:_STRONGEST]
+    found = [
+        f"“<bdi>{html.escape(token)}</bdi>” {sign * total:+.2f}"
+        for token, total in ranked
+        if total >= 0.005
+    ]
     return ", ".join(found) or "none"
 
 

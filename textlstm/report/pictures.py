@@ -254,7 +254,7 @@ def _by_groups(
     ends = np.array([[group["low"] for group in groups], [group["high"] for group in groups]])
     places = np.arange(len(groups))
     axes.bar(places, right, 0.7, color=_FIRST, alpha=0.55)
-    axes.errorbar(places, right, yerr=np.abs(ends - right), fmt="none", ecolor=_TEXT, capsize=3)
+    axes.errorbar(places, right, yerr=np.abs(ends - right), fmt="none", color=_TEXT, capsize=3)
     labels = [f"{name}\n{group['n']:,}" for name, group in zip(names, groups, strict=True)]
     axes.set_xticks(places, labels, fontsize=8.5)
     axes.set(ylim=(0, 1.04), xlabel=f"{words}; below it, texts", ylabel="accuracy")
