@@ -250,8 +250,11 @@ def test_word_dropout_leaves_the_ngrams_as_they_are():
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize(("two_way", "ngrams"), [(True, 2), (False, 0), (True, 1)])
-def test_the_shapes_of_a_network_are_known_without_it(pooling, two_way, ngrams):
-    model = make(pooling=pooling, bidirectional=two_way, ngrams=ngrams, ngram_buckets=7)
+@pytest.mark.parametrize(
+    ("two_way", "ngrams", "rank"), [(True, 2, 0), (False, 0, 0), (True, 1, 0), (True, 2, 4)]
+)
+def test_the_shapes_of_a_network_are_known_without_it(pooling, two_way, ngrams, rank):
+    options = {"bidirectional": two_way, "ngrams": ngrams, "ngram_rank": rank}
+    model = make(pooling=pooling, ngram_buckets=7, **options)
     shapes = dict(parameter_shapes(model.config, vocab_size=30, num_classes=3))
     assert shapes == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
