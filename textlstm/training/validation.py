@@ -22,7 +22,7 @@ from textlstm.nn.probabilities import to_probabilities
 from textlstm.training.distributed import World
 
 _FEW = 40  # logits of a text, from which on not all of those of a large split are kept
-_MOST_LOGITS = 2**23  # that are kept
+_MOST_LOGITS = 2**22  # that are kept
 _LEAST_SAMPLE = 256  # texts
 
 
