@@ -73,6 +73,17 @@ def test_an_old_report_does_not_stay_beside_a_new_model(data, tmp_path):
     assert not {"report.html", "report.json"} & names(tmp_path / "m")
 
 
+def test_very_many_labels_have_a_table_instead_of_a_matrix(tmp_path):
+    labels = [f"label {i:03d}" for i in range(210)]
+    data = [f"word{i % 210} x" for i in range(630)], [labels[i % 210] for i in range(630)]
+    folder = tmp_path / "m"
+    train(data, folder, **{**REPORTING, "epochs": 1, "batch_size": 64})
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == 5
+    assert "confusion_matrix" not in json.loads((folder / "report.json").read_text())["metrics"]
+    assert all(f'<th scope="row">{name}</th>' in page for name in labels)
+
+
 def test_the_n_grams_alone_are_those_of_the_model():
     classifier = train(tuple(zip(*rows(60), strict=True)), **OPTIONS)
     from textlstm.data.corpus import load_corpus

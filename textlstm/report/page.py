@@ -32,7 +32,6 @@ _LEVELS = 8  # of shading
 _MOST_WORDS = 200  # of a text that are shown
 _MOST_CHARACTERS = 1200
 _MOST_ROWS = 2000  # of the table by label
-_MOST_IN_PICTURE = 1000  # labels of a confusion matrix
 _STRONGEST = 5
 _SPACES = ("▁", "Ġ", " ")  # what tokens may hold for a space
 _INSIDE = "##"  # begins a token that goes on with a word
@@ -68,9 +67,9 @@ def _pictures(found: Mapping[str, Any]) -> dict[str, str]:
     }
     if history:
         drawn["learning"] = pictures.learning_curves(history, found["best_epoch"])
-    if "confusion_matrix" not in metrics:
+    if found["several"]:
         drawn["confusion"] = pictures.counts_by_label(metrics["per_label"])
-    elif len(metrics["labels"]) <= _MOST_IN_PICTURE:
+    elif "confusion_matrix" in metrics:  # of very many labels there is none
         drawn["confusion"] = pictures.confusion(metrics["confusion_matrix"], metrics["labels"])
     return drawn
 
