@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,6 +31,16 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "textlstm checkpoint 1"
 _CHUNK = 2**16  # rows
+_KINDS = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 _GROUPS = ("model", "best", "optimizer", "random")
 
 
@@ -65,9 +74,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         for name, tensor in tensors.items()
     }
     metadata = {"format": FORMAT, "state": json.dumps(checkpoint.state)}
-    data = save(flat, metadata)  # not save_file, which leaves a file of its own when it is killed
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    # not save, which needs the memory of all tensors twice, nor save_file, which leaves a file of
+    # its own when it is killed
+    names = sorted(flat, key=lambda name: -flat[name].element_size())  # each where it is aligned
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in names:
+        start, end = end, end + flat[name].nbytes
+        kind, shape = _KINDS[flat[name].dtype], list(flat[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(flat[name].reshape(-1).view(torch.uint8).numpy().data)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
