@@ -84,7 +84,7 @@ def test_very_many_labels_have_a_table_instead_of_a_matrix(tmp_path):
     assert all(f'<th scope="row">{name}</th>' in page for name in labels)
 
 
-def test_the_n_grams_alone_are_those_of_the_model():
+def test_a_judgement_is_that_of_the_model_under_any_name(tmp_path):
     classifier = train(tuple(zip(*rows(60), strict=True)), **OPTIONS)
     from textlstm.data.corpus import load_corpus
 
@@ -92,6 +92,8 @@ def test_the_n_grams_alone_are_those_of_the_model():
     judged = report.judge(classifier, split)
     texts = [text for batch in split.texts() for text in batch]
     assert judged.whole == pytest.approx(classifier.predict_proba(texts), abs=1e-5)
+    report.write_report(tmp_path / "p.html", classifier, split, judged, name="m", data="a\udcff")
+    assert "of a?;" in (tmp_path / "p.html").read_text(encoding="utf-8")
     assert judged.ngrams.shape == judged.whole.shape
     lengths = [len(classifier.tokenizer.encode(text)) for text in texts]
     assert judged.lengths.tolist() == lengths

@@ -184,7 +184,7 @@ def write_report(
     path = Path(path)
     found = report_of(classifier, split, judged, other=other)
     found = {"model": name, "data": data, "json_name": path.with_suffix(".json").name, **found}
-    page = render_page(found)
+    page = render_page(found).encode("utf-8", "replace").decode()  # a path may be no UTF-8
     write_text(path.with_suffix(".json"), json_text(found))
     write_text(path, page)
     return found
