@@ -49,6 +49,7 @@ def rooms_used(path):
     return {part[1] for part in parts if part[0] == "textlstm" and len(part) > 1}
 
 
+@pytest.mark.slow
 def test_folders_import_only_from_folders_before_them():
     wrong = []
     for path in FILES:
@@ -111,6 +112,7 @@ def test_every_public_name_can_be_imported():
         textlstm.Trian  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_is_pickled_printed_or_left_undone(path):
     text = path.read_text(encoding="utf-8")

@@ -9,6 +9,8 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 FOLDER = Path(__file__).resolve().parents[1] / "textlstm" / "sample"
 SIZES = {"train": 10_000, "validation": 600, "test": 1_000}

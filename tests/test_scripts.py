@@ -101,6 +101,7 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
                 assert re.search(rf"(?m)^stages of {name}: start \d+%, read .*, write", done.stdout)
 
 
+@pytest.mark.slow
 def test_the_settings_of_tf_idf_are_selected_on_validation(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from accuracy_peers import peer_named

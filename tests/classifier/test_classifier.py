@@ -42,6 +42,7 @@ def test_probabilities_have_a_row_per_text_and_a_column_per_label(classifier):
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_prediction_does_not_depend_on_the_texts_around_it(pooling):
     classifier = tiny_classifier(pooling=pooling)
@@ -59,6 +60,7 @@ def test_no_texts_give_no_predictions(classifier):
     assert [batch.shape for batch in classifier.predict_batches([[]])] == [(0, 3)]
 
 
+@pytest.mark.slow
 def test_a_blank_text_keeps_its_place_without_a_label(classifier, caplog):
     given = ["", *TEXTS, " \t", "\u3000"]
     found = classifier.predict(given * 60, batch_size=50)
@@ -121,6 +123,7 @@ def test_an_item_that_is_no_text_is_named_by_its_place(classifier, bad, reason):
         classifier.predict_proba(given)
 
 
+@pytest.mark.slow
 def test_an_iterator_of_predictions_reads_no_further_than_a_window(classifier):
     read = itertools.count()
     endless = (f"the film {next(read)}" for _ in itertools.count())
@@ -140,6 +143,7 @@ def test_batches_of_texts_give_batches_of_probabilities(classifier):
     np.testing.assert_allclose(np.concatenate(found), classifier.predict_proba(TEXTS), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_several_threads_may_share_a_classifier(classifier):
     expected = classifier.predict_proba(TEXTS)
     differences = []

@@ -8,6 +8,8 @@ from tiny_classifier import LABELS, needs_bf16, texts, tiny_classifier, tiny_tag
 from textlstm.classifier.explain import METHODS, TOLERANCE, explain_tokens
 from textlstm.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 TEXT = "the film was not dull and not bright xyzzy it was never very slow"
 CLASSIFIER = tiny_classifier()
 

@@ -18,6 +18,8 @@ from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.io import hub as progress
 
+pytestmark = pytest.mark.slow
+
 CLASSIFIER = tiny_classifier()
 OURS = {name for name in vars(FILES).values() if name != FILES.checkpoint}
 

@@ -201,6 +201,7 @@ def test_a_missing_file_is_named(folder, name):
         TextClassifier.load(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NAMES - {"README.md", "history.jsonl"}))
 @pytest.mark.parametrize("share", [0, 0.5, 0.98])
 def test_a_truncated_file_is_named(folder, name, share):
@@ -302,6 +303,7 @@ def test_a_newer_format_asks_for_an_upgrade(folder):
         read_config(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -336,6 +338,7 @@ def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
         read_config(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("figures", "fault"),
     [
@@ -369,6 +372,7 @@ def test_results_with_fewer_figures_are_shown_as_they_are(folder, capsys):
     assert "| accuracy | 0.5000 |  |" in (folder.parent / "again" / FILES.card).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [

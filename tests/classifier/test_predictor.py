@@ -33,6 +33,7 @@ def alone(model, batches):
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("window", [1, 10, 4096])
 def test_each_text_gets_what_it_gets_alone(classifier, batches, batch_size, window, monkeypatch):
@@ -45,6 +46,7 @@ def test_each_text_gets_what_it_gets_alone(classifier, batches, batch_size, wind
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 10, 4096])
 def test_a_stream_gives_one_result_per_item_in_order(classifier, batches, window, monkeypatch):
     monkeypatch.setattr(predictor, "WINDOW_ROWS", window)

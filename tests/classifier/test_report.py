@@ -10,6 +10,8 @@ from tiny_corpus import OPTIONS, rows, write_splits
 from textlstm import train
 from textlstm.classifier import report
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 REPORTING = {**OPTIONS, "report": True}

@@ -16,6 +16,8 @@ from textlstm.cli import main
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.cascade import Cascade
 
+pytestmark = pytest.mark.slow
+
 OLD = Path(__file__).parents[1] / "fixtures" / "model-0.1"
 TEXTS = [text for text in texts(720, seed=8) if text]
 

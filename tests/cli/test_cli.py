@@ -82,6 +82,7 @@ def test_the_help_of_export_names_every_format(capsys):
     assert all(f"{name}:" in out for name in FORMATS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -138,6 +139,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
         run("train", "sample", "--out", tmp_path / "m")
 
 
+@pytest.mark.slow
 def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_path, capsys):
     assert run("train", data, "--out", tmp_path / "m", *flags()) == 0
     out, err = capsys.readouterr()
@@ -232,6 +234,7 @@ def test_a_missing_data_file_is_reported_before_torch_is_imported(tmp_path):
         assert run.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_finished_with_its_best_epoch(data, tmp_path, capsys, monkeypatch):
     out = tmp_path / "m"
 
@@ -260,6 +263,7 @@ def settings_of(folder):
     return json.loads((folder / "config.json").read_text())["settings"]
 
 
+@pytest.mark.slow
 def test_options_come_from_a_file_and_flags_win(data, tmp_path):
     (tmp_path / "c.toml").write_text(
         'hidden_size = 3\nlearning_rate = 1\ntokenizer = "word"\n'
@@ -353,6 +357,7 @@ def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
     assert capsys.readouterr().err == "textlstm: error: interrupted\n"
 
 
+@pytest.mark.slow
 def test_an_existing_model_needs_resume_or_overwrite(capsys, data, model):
     assert "--overwrite" in fails(capsys, "train", data, "--out", model, *flags())
     line = fails(capsys, "train", "--resume", "--out", model, "--hidden-size", 9)
@@ -372,6 +377,7 @@ def test_evaluate_shows_a_table_and_writes_json(capsys, data, model, tmp_path):
     assert list(json.loads(out)) == METRIC_KEYS
 
 
+@pytest.mark.slow
 def test_evaluate_judges_the_split_asked_for_and_a_file_whole(capsys, data, model):
     classifier = TextClassifier.load(model)
     for source, split, seed, n in (
@@ -390,6 +396,7 @@ def test_evaluate_judges_the_split_asked_for_and_a_file_whole(capsys, data, mode
         assert found["confusion_matrix"] == expected["confusion_matrix"]
 
 
+@pytest.mark.slow
 def test_evaluate_finds_the_columns_of_the_training_or_guesses(tmp_path, capsys):
     with (tmp_path / "odd.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -512,6 +519,7 @@ def test_vocab_counts_the_words_of_files_without_labels(capsys, tmp_path):
     assert "the first 3 of 4 entries" in err
 
 
+@pytest.mark.slow
 def test_a_built_vocabulary_is_trained_with(data, tmp_path):
     out = tmp_path / "v.json"
     assert run("vocab", "build", data, "--out", out, "--vocab-size", 9) == 0
@@ -538,6 +546,7 @@ def test_inspect_tells_what_a_model_is(capsys, model):
     assert json.loads(out)["settings"]["model"]["hidden_size"] == OPTIONS["hidden_size"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     path = tmp_path / "v.txt"
     Vocabulary(["<pad>", "<unk>", *(f"token{i}" for i in range(50_000))]).save(path)

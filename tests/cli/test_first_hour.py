@@ -20,6 +20,8 @@ from textlstm.cli.parser import COMMANDS, build_parser
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import PRESETS, TRAIN_OPTIONS, TrainSettings
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "datasets", "tqdm", "huggingface_hub")
 
 

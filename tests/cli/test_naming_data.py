@@ -18,6 +18,8 @@ from textlstm.io import hub_datasets
 from textlstm.io.stdin import spool_stdin
 from textlstm.training.train import Run
 
+pytestmark = pytest.mark.slow
+
 ROWS = [(f"the {word} film {number}", LABELS[number % 2]) for number, word in enumerate("ab" * 15)]
 
 

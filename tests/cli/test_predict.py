@@ -97,6 +97,7 @@ def test_a_folder_becomes_a_folder_of_parts(model, tmp_path):
     assert len((tmp_path / "some.csv").read_text().splitlines()) == 11
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_is_neither_lost_nor_taken_for_whole(
     model, source, tmp_path, monkeypatch, capsys
 ):
@@ -128,6 +129,7 @@ def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
     assert out.read_text().startswith("id,text,label,score,label_2,score_2,error\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -151,6 +153,7 @@ def test_a_run_is_resumed_only_by_its_own_command(
     assert "repeat its command with --resume" in line
 
 
+@pytest.mark.slow
 def test_a_changed_input_or_model_is_noticed(model, source, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out.csv"
     break_off(monkeypatch, model, source, "--out", out)

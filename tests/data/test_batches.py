@@ -29,6 +29,7 @@ def test_collate_pads_at_the_end():
     assert (ids.dtype, lengths.dtype) == (torch.int64, torch.int64)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6), min_size=1, max_size=9),

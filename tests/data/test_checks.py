@@ -82,6 +82,7 @@ def checked(texts, **options):
     return checks.check_corpus(data, TokenizerConfig(**options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "rule"),
     [

@@ -304,6 +304,7 @@ def test_the_texts_of_a_file_stay_on_disk(tmp_path: Path) -> None:
     assert pa.total_allocated_bytes() - allocated < 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "labels", "train", "validation"),
     [

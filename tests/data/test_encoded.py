@@ -25,6 +25,7 @@ TEXTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(TEXTS)
 def test_what_was_written_is_read(tmp_path_factory, batches):

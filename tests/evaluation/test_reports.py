@@ -57,6 +57,7 @@ def test_the_report_is_that_of_scikit_learn(true, predicted):
 IN_PRINT = [*(CASES[:1] + CASES[2:]), ([3, 0, 1], [3, 0, 0])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("true", "predicted"), IN_PRINT)
 @pytest.mark.parametrize("digits", [2, 4])
 def test_the_text_is_that_of_scikit_learn(true, predicted, digits):
@@ -66,6 +67,7 @@ def test_the_text_is_that_of_scikit_learn(true, predicted, digits):
     assert report_text(judged(true, predicted), digits=digits) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
 @pytest.mark.parametrize(("true", "predicted"), CASES)
 def test_flat_metrics_are_those_of_scikit_learn(true, predicted, average):
@@ -105,6 +107,7 @@ def of_several(true, predicted):
     return evaluate_probabilities(true, probabilities, names, thresholds=[0.5] * len(names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.0])
 def test_where_a_text_may_have_several_labels_all_are_in_the_report(share):
     random = np.random.default_rng(1)

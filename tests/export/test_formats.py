@@ -74,6 +74,7 @@ def ngrams_by_hand(about, tensors, ids):
     return total / len(rows) ** 0.5 + tensors["ngrams.bias"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_plain_torch_layers_give_the_same_logits_from_the_file_alone(
@@ -169,6 +170,7 @@ def test_the_state_dict_is_written(tmp_path):
     assert "linear.bias" in torch.load(tmp_path / "w.pt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_the_onnx_folder_is_written_and_takes_its_options(tmp_path):
     pytest.importorskip("onnxruntime")
     classifier = tiny_classifier(num_layers=1)

@@ -25,6 +25,8 @@ from textlstm.export.onnx_export import FILES, export_onnx, require_independence
 from textlstm.export.onnx_graph import build_graph
 from textlstm.export.onnx_session import OnnxSession
 
+pytestmark = pytest.mark.slow
+
 LONG = " ".join(WORDS * 5)
 TEXTS = ["a bright film", "?", "unseen", LONG, "The  FILM, naïve!", "<br />", "<pad> 映画"]
 

@@ -37,6 +37,7 @@ def batch(model, lengths, columns=None, seed=0):
     return random.integers(0, model.embedding.num_embeddings, shape), np.array(lengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 3])
@@ -46,6 +47,7 @@ def test_the_graph_is_equal_to_the_network(pooling, bidirectional, num_layers):
     assert max(parity.logits, parity.probabilities) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 40), (50, 2), (64, 65)])
 def test_any_sizes_will_do(sizes):
     model = network(embedding_size=sizes[0], hidden_size=sizes[1], pooling="attention")
@@ -117,6 +119,7 @@ def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
         build_graph(network())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -133,6 +136,7 @@ def test_int8_is_near_the_network(pooling, bidirectional, num_layers):
     assert np.mean(worst) < 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 2])

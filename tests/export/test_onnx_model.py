@@ -18,6 +18,8 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 from textlstm.export.onnx_export import export_onnx
 from textlstm.export.onnx_model import OnnxModel
 
+pytestmark = pytest.mark.slow
+
 ONNX = PredictionConfig(engine="onnx")
 
 

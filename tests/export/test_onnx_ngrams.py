@@ -31,6 +31,7 @@ def make(order, buckets=500, rank=0):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "rank"), [(1, 0), (2, 0), (2, 2), (3, 0), (5, 0)])
 @pytest.mark.parametrize("longest", [1, 2, 40])
 def test_it_is_equal_to_the_module(order, rank, longest):

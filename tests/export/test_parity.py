@@ -56,6 +56,7 @@ def test_the_network_is_equal_to_itself(model):
     require_parity(parity, "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["logits", "probabilities"])
 @pytest.mark.parametrize("change", [2e-4, -2e-4, np.nan])
 def test_one_number_that_differs_is_seen(model, which, change):

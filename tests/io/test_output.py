@@ -75,6 +75,7 @@ def test_an_output_is_whole_and_in_order(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("step", ["data", "state"])
 def test_an_output_is_the_same_however_often_it_was_broken_off(tmp_path, name, step):
@@ -107,6 +108,7 @@ def test_an_output_without_rows_is_whole_too(tmp_path, name, monkeypatch):
         assert pq.read_schema(tmp_path / "out" / "part-00000.parquet") == COLUMNS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("step", ["before", "after"])
 def test_a_kill_while_the_output_takes_its_place_is_harmless(tmp_path, name, step, monkeypatch):

@@ -115,6 +115,7 @@ def test_fields_of_megabytes_are_read(tmp_path: Path) -> None:
     assert len(rows[0].values["text"]) == 2_000_000
 
 
+@pytest.mark.slow
 def test_a_quote_left_open_does_not_take_all_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_column_may_lie_within_another() -> None:
         assert cell_of(values, absent) is None
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     def peak(path: Path) -> int:
         tracemalloc.start()
@@ -284,6 +286,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak(tmp_path / "large.csv") < peak(tmp_path / "small.csv") + 100_000
 
 
+@pytest.mark.slow
 def test_few_long_texts_of_parquet_are_held_at_a_time(tmp_path: Path) -> None:
     texts = [f"text {i} " * 20_000 for i in range(100)]  # 160 kB each
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")

@@ -48,6 +48,7 @@ def test_states_are_those_of_the_gate_equations_for_each_text_alone(layers, two_
         np.testing.assert_allclose(c_n[:, text], c, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(("layers", "two_way"), SHAPES)
 def test_states_are_those_of_nn_lstm_on_each_text_alone(layers, two_way, path):

@@ -35,6 +35,7 @@ def batch(lengths, seed=1):
     return nn.utils.rnn.pad_sequence(texts, batch_first=True), torch.tensor(lengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two_way", [True, False])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_texts_logits_depend_on_no_padding_batch_or_order(pooling, two_way):

@@ -17,6 +17,8 @@ from textlstm.nn.probabilities import answers, certainty, to_probabilities
 from textlstm.prediction.engines import make_engine
 from textlstm.prediction.spark import make_predict_fn
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [text for text in texts(400, seed=3) if text]
 SCALE = 1.5
 SEVERAL = (0.4, 0.5, 0.6)

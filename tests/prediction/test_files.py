@@ -414,6 +414,7 @@ def tagger():
     return tiny_tagger(labels=LABELS, label_separator="|")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 @pytest.mark.parametrize("target", ["out.csv", "out.tsv", "out.jsonl", "out.parquet", "parts"])
 def test_several_labels_are_lists_where_the_format_has_them(tagger, tmp_path, target, engine):

@@ -11,6 +11,8 @@ pytest.importorskip("jinja2")
 from textlstm.report import pictures
 from textlstm.report.page import shaded, strongest
 
+pytestmark = pytest.mark.slow
+
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
 SCORES = {"model": {"accuracy": INTERVAL, "macro_f1": INTERVAL}}
 

@@ -20,6 +20,8 @@ from textlstm.text.named_vectors import KNOWN, find_vectors, shown_size
 from textlstm.text.vector_files import vector_size
 from textlstm.text.word_vectors import read_vectors
 
+pytestmark = pytest.mark.slow
+
 VECTORS_TEXT = b"the 1 2 3\na 4 5 6\n"
 
 

@@ -63,6 +63,7 @@ def test_word_reads_text_that_is_already_tokenized_the_same_way(raw, tokenized):
     assert read("word", raw) == read("word", tokenized)
 
 
+@pytest.mark.slow
 @given(ANY_TEXT)
 @example("İ\u0338 K Å")  # Kelvin, Angstrom
 def test_word_reads_its_own_tokens_as_themselves(text):
@@ -155,6 +156,7 @@ def test_subwords_spell_the_words(kind):
     assert len(tokens) > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_one_endless_word_is_read(kind):
     # Oniguruma panics after ten million tries in one match: no pattern may be unbounded.

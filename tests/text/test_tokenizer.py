@@ -64,6 +64,7 @@ def test_a_batch_reads_as_the_plain_tokenizers_library_reads_its_json(few, texts
         assert lengths.tolist() == [len(one) for one in expected], kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 def test_many_texts_are_truncated_as_each_alone_and_in_any_number_of_threads(
     kind, truncation, monkeypatch
@@ -81,6 +82,7 @@ def test_many_texts_are_truncated_as_each_alone_and_in_any_number_of_threads(
         assert ids.tolist() == list(chain.from_iterable(alone))
 
 
+@pytest.mark.slow
 @given(ANY_TEXT)
 @example("<pad>")
 @example("<pad> <pad>")
@@ -124,6 +126,7 @@ def test_a_single_string_is_no_batch():
         TRAINED["word"].encode_batch("great film")
 
 
+@pytest.mark.slow
 def test_ids_do_not_depend_on_the_batch_nor_on_what_was_read_before(kind, monkeypatch):
     texts = TEXTS * 3 + ["", "zebra"]
     alone = [train(kind).encode(text) for text in texts]
@@ -224,6 +227,7 @@ def test_a_long_text_is_not_read_in_full(kind, truncation, monkeypatch):
     assert sum(letters) < 2000 < len(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 @pytest.mark.parametrize("blanks", ["", " " * 400_000], ids=["no blank", "blanks"])
 def test_neither_is_one_that_can_be_cut_nowhere(kind, truncation, blanks, monkeypatch):
@@ -266,6 +270,7 @@ def test_min_frequency_and_vocab_size_cut_the_vocabulary():
     assert cut == Vocabulary([PAD, UNK, "a", "b"], [0, 3, 3, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 4, 5, 8, 30, 60])
 def test_no_kind_has_more_entries_than_asked_for(kind, size):
     for texts in (None, [], [""], ["é"], ["ab ☃ ab"]):

@@ -233,6 +233,7 @@ def test_the_numbers_of_a_row_that_is_wanted_are_read_closely(tmp_path):
             read(saved(tmp_path, f"a 1 2\n{row}\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_truncated_gzip_is_refused_after_the_last_row_that_could_be_read(tmp_path, form):
     words = [f"word{n}" for n in range(2000)]

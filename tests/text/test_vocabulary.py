@@ -34,6 +34,7 @@ def test_specials_come_first_then_count_descending_then_token(vocabulary):
     assert (PAD_ID, UNK_ID) == (0, 1)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(WORDS, st.integers(1, 5), max_size=12), st.randoms())
 def test_order_of_counts_does_not_matter_and_nothing_is_lost(counts, random):
     entries = list(counts.items())
@@ -128,6 +129,7 @@ def test_from_itos_puts_missing_specials_in_front_with_their_counts(itos, expect
     assert vocabulary.counts == counts
 
 
+@pytest.mark.slow
 @given(ENTRIES)
 def test_text_and_json_read_back_equal(entries):
     vocabulary = Vocabulary.from_itos(list(entries), list(entries.values()))

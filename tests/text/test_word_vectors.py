@@ -150,6 +150,7 @@ def test_vectors_that_fit_no_token_are_refused(path):
         embedding_matrix(tokens, vectors, seed=1)
 
 
+@pytest.mark.slow
 def test_a_real_file_of_glove():
     if not GLOVE.exists():
         pytest.skip(f"{GLOVE} is not there")

@@ -127,6 +127,7 @@ def test_an_optimizer_goes_on_where_it_was():
     }
 
 
+@pytest.mark.slow
 def test_an_optimizer_before_its_first_step_has_nothing_to_save():
     optimizer = torch.optim.AdamW(nn.Linear(2, 2).parameters())
     assert optimizer_tensors(optimizer) == {}

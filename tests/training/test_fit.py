@@ -34,6 +34,7 @@ def fit(work, splits=SPLITS, **options):
     return fit_model(splits, NAMES, SETTINGS, vocab_size=20, work=work, **options)
 
 
+@pytest.mark.slow
 def test_every_split_but_train_is_judged_in_order(tmp_path):
     fitted = fit(tmp_path)
     assert list(fitted.metrics) == ["validation", "test"]
@@ -51,6 +52,7 @@ def test_the_seed_decides_everything(tmp_path):
     assert equal(weights(one.model), weights(fit(tmp_path).model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_after_the_step_under_way(tmp_path, number):
     steps = []
@@ -108,6 +110,7 @@ def test_one_label_a_text_needs_no_thresholds(tmp_path):
     assert fit(tmp_path).thresholds is None
 
 
+@pytest.mark.slow
 def test_a_network_of_several_labels_begins_with_their_shares(tmp_path):
     begun = []
 
@@ -141,6 +144,7 @@ def test_the_ngrams_are_found_and_counted_in_by_validation(tmp_path):
     assert scales == dict(zip(("lstm", "ngrams"), fitted.model.scales.tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_the_cascade_is_fitted_on_validation_and_measured_on_test(tmp_path):
     splits = {"train": TRAIN, "validation": texts(700, seed=5), "test": texts(10, seed=9)}
     fitted = fit(tmp_path, splits)

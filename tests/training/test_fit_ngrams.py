@@ -155,6 +155,7 @@ def factors(train=TRAIN, loss=PLAIN, classes=3):
     return model
 
 
+@pytest.mark.slow
 def test_a_row_of_few_numbers_learns_and_generalises():
     model = factors()
     assert model.table.shape == (25 + 64, 4)
@@ -163,6 +164,7 @@ def test_a_row_of_few_numbers_learns_and_generalises():
     assert (model.table[20:25] == 0).all()
 
 
+@pytest.mark.slow
 def test_rows_of_few_numbers_are_the_same_whatever_was_drawn_before():
     model = factors()
     torch.rand(3)
@@ -170,12 +172,14 @@ def test_rows_of_few_numbers_are_the_same_whatever_was_drawn_before():
         assert torch.equal(value, model.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_rows_of_few_numbers_heed_the_weights_of_texts():
     heavy = replace(TRAIN, weights=np.where(TRAIN.labels == 0, 50.0, 0.01))
     batch = collate(TRAIN.texts, np.arange(len(TRAIN)))
     assert (factors(heavy)(*batch).argmax(dim=1) == 0).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_rows_of_few_numbers_learn_several_labels_a_text():
     several = replace(TRAIN, labels=np.eye(3, dtype=bool)[TRAIN.labels])
     assert right(factors(several, MultiLabelLoss(None, 0.0)), TRAIN) > 0.7

@@ -122,6 +122,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("rows", [[5, 9, 20, 31, 40, 3, 8], [7, 2], [11]])
 @pytest.mark.parametrize("size", [2, 3])

@@ -72,6 +72,7 @@ def test_before_the_texts_are_encoded_their_options_stay_open():
     assert settings.tokenizer.extend_vocab == 0
 
 
+@pytest.mark.slow
 def test_the_values_used_are_saved_and_shown(tmp_path):
     data = write_splits(tmp_path / "data", train=12, validation=8, test=8)
     classifier = train(data, tmp_path / "model", **OPEN, total_tokens=200)
