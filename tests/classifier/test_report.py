@@ -41,6 +41,16 @@ def test_a_training_writes_the_page_and_its_figures(data, tmp_path, caplog):
     assert "run.json" not in names(tmp_path / "m")
 
 
+def test_of_very_many_logits_a_sample_is_reported_and_the_page_says_so(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "_MOST_NUMBERS", 20)  # of 2 labels and 2 branches: 5 texts
+    monkeypatch.setattr(report, "_LEAST_JUDGED", 1)
+    train(data, tmp_path / "m", **REPORTING)
+    found = json.loads((tmp_path / "m" / "report.json").read_text())
+    assert (found["n"], found["metrics"]["n"]) == (5, 5)
+    assert found["data"].endswith("(a sample of its 16)")
+    assert "a sample of its 16" in (tmp_path / "m" / "report.html").read_text()
+
+
 def test_a_report_that_fails_costs_only_the_report(data, tmp_path, caplog, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("no ink")

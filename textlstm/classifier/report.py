@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _TOP = 10  # texts of each list
 _STEPS = (16, 64)  # of an explanation, so that twenty of them don't take long
 _MOST_EXPLAINED = 1000  # tokens of a text
+_MOST_NUMBERS = 2**22  # logits of all branches that a training's report is made from
+_LEAST_JUDGED = 256  # texts
 _FREQUENT = 12  # labels that are named with their number
 
 
@@ -62,6 +64,9 @@ def report_training(
 ) -> Path:
     """Write the report of a training into the model folder.
 
+    Where the logits of all texts would need much memory, as with thousands of labels, it is made
+    from an evenly spread sample of them, and says so.
+
     Args:
         folder: the model folder.
         classifier: the model.
@@ -76,9 +81,14 @@ def report_training(
         OutputError: a file can't be written.
     """
     page = require_page(folder / REPORT[0])
-    judged = judge(classifier, split, encoded=encoded)
-    source = classifier.record.source
+    source, total = classifier.record.source, len(split)
     data = f"the validation split of {source}" if source else "the validation split"
+    numbers = len(classifier.labels) * len(classifier.model.scales)  # of a text
+    most = max(_LEAST_JUDGED, _MOST_NUMBERS // numbers)
+    if total > most:
+        data += f" (a sample of its {total:,})"
+        split = split.select(np.linspace(0, total - 1, most).astype(np.int64))
+    judged = judge(classifier, split, encoded=encoded if total <= most else None)
     write_report(page, classifier, split, judged, name=folder.resolve().name, data=data)
     return page
 
