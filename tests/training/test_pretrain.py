@@ -66,6 +66,18 @@ def test_a_base_has_tokenizer_embedding_and_lstm_and_no_labels(base):
     ]
 
 
+def test_one_text_of_a_hundred_is_held_out(base):
+    rows = json.loads((base / "config.json").read_text())["data"]["rows"]
+    assert rows == {"train": 118, "validation": 2}
+
+
+def test_a_run_that_has_ended_is_returned_when_it_is_resumed(base):
+    before = (base / "model.safetensors").read_bytes()
+    again = pretrain(out=base, resume=True)
+    assert all(torch.equal(again.weights[name], w) for name, w in read_base(base).weights.items())
+    assert (base / "model.safetensors").read_bytes() == before
+
+
 def test_it_learns_which_words_go_together(texts, tmp_path):
     pretrain(texts, tmp_path / "base", **{**TINY, "epochs": 12, "hidden_size": 16})
     losses = [
