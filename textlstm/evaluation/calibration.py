@@ -20,6 +20,7 @@ from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import expected_calibration_error
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
+from textlstm.nn.optimizers import LBFGS
 from textlstm.nn.probabilities import to_probabilities
 
 BRANCHES = ("lstm", "ngrams")
@@ -49,7 +50,7 @@ def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | Non
     size = max(1, _AT_ONCE // (count * classes)) if classes > _FEW else len(labels)
     parts = [slice(start, start + size) for start in range(0, len(labels), size)]
     exponents = torch.zeros(len(logits), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([exponents], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    optimizer = LBFGS([exponents], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -6,6 +6,7 @@
 - `language_model`: embedding and LSTM that predict hidden tokens
 - `ngrams`: the linear model of n-grams beside the LSTM
 - `loss`: cross entropy with class weights and label smoothing
+- `optimizers`: AdamW and L-BFGS that load quickly
 - `probabilities`: logits to probabilities to labels
 - `device`: device, threads, seed
 - `memory`: how freed memory is kept or returned

@@ -22,6 +22,7 @@ from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
 from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.ngrams import NgramLinear
+from textlstm.nn.optimizers import LBFGS
 from textlstm.training.gradients import taught_of
 from textlstm.training.optimizer import make_optimizer, set_rate
 
@@ -69,7 +70,7 @@ def fit_ngrams(
     ratios, bias = _ratios(ngrams, rows, texts)
     factors = torch.full_like(ratios, _SHARE)
     state = [factors, bias]
-    optimizer = torch.optim.LBFGS(
+    optimizer = LBFGS(
         [value.requires_grad_() for value in state],
         max_iter=_PASSES,
         max_eval=_PASSES,

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from textlstm.config import TrainingConfig
 from textlstm.nn.layers import RowEmbedding
+from textlstm.nn.optimizers import AdamW
 
 
 def update_rows(optimizer: AdamW, args: Any, kwargs: Any) -> None:
