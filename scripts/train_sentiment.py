@@ -10,11 +10,11 @@ The last one needs the network: it is the name of a dataset on the Hugging Face 
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from typing import Any
 
 from textlstm import TextLSTMError, train
+from textlstm.cli.console import messages
 from textlstm.cli.progress import Progress
 
 
@@ -31,9 +31,9 @@ def main() -> None:
     options: dict[str, Any] = vars(parser.parse_args())
     data, out = options.pop("data"), options.pop("out")
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        classifier = train(data, out, observer=Progress(), **options)
+        with messages():  # what the library logs, above the bar
+            classifier = train(data, out, observer=Progress(), **options)
     except TextLSTMError as error:
         sys.exit(f"error: {error}")
 

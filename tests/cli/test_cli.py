@@ -14,11 +14,11 @@ from tiny_corpus import OPTIONS, flags, rows, write_csv, write_splits
 
 from textlstm import TextClassifier, __version__
 from textlstm.cli import main
-from textlstm.cli.console import clock
 from textlstm.cli.parser import COMMANDS
 from textlstm.cli.progress import Progress
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export.formats import FORMATS
+from textlstm.report.progress import clock
 from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [
@@ -169,44 +169,41 @@ def test_a_student_is_trained_with_flags(data, tmp_path, capsys):
     assert "less.csv" in fails(capsys, "train", data, "--out", tmp_path / "t", *words)
 
 
-def test_between_epochs_a_line_tells_of_the_steps(capsys, monkeypatch):
+@pytest.fixture
+def now(monkeypatch):
+    """A clock that stands still; add to its item."""
     now = [100.0]
-    monkeypatch.setattr("textlstm.cli.progress.time.monotonic", lambda: now[0])
-    progress = Progress(bar=False)
+    monkeypatch.setattr("textlstm.report.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_between_epochs_a_line_shows_the_steps(capsys, now):
+    progress = Progress()
     progress.on_start(40, 0, 2)
     for step in range(1, 21):
         now[0] += 1
         progress.on_step(step, 1, 0.5, 8)
+        if step == 10:
+            progress.on_best(1, "macro_f1", 0.75)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "training: at most 2 epochs, 40 steps",
-        "epoch 1/2, step 10/40: loss 0.5000, 8 texts/s, at most 0:30 left",
-        "epoch 1/2, step 20/40: loss 0.5000, 8 texts/s, at most 0:20 left",
+        "epoch 1/2: 10/40 steps, 8 texts/s, about 0:30 left, loss 0.5000",
+        "epoch 1/2: 20/40 steps, 8 texts/s, about 0:20 left, loss 0.5000, "
+        "best macro F1 0.7500, epoch 1",
     ]
 
 
-def test_a_second_training_is_told_of_from_its_own_beginning(capsys, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("textlstm.cli.progress.time.monotonic", lambda: now[0])
-    progress = Progress(bar=False)
+def test_a_second_training_is_timed_from_its_own_beginning(capsys, now):
+    progress = Progress()
     for loss in (9.0, 0.5):
         progress.on_start(40, 0, 2)
         for step in range(1, 11):
             now[0] += 1
             progress.on_step(step, 1, loss, 8)
+        progress.on_close()
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "epoch 1/2, step 10/40: loss 0.5000, 8 texts/s, at most 0:30 left"
-
-
-def test_on_a_terminal_a_bar_shows_loss_speed_and_time_left(capsys):
-    progress = Progress(bar=True)
-    progress.on_start(2, 0, 1)
-    progress.on_step(1, 1, 0.5, 8)
-    progress.on_step(2, 1, 0.25, 8)
-    progress._bar.refresh()
-    err = capsys.readouterr().err
-    for part in ("epoch 1/1", "100%", "2/2", "loss 0.48", "texts/s", "remaining"):
-        assert part in err
+    assert last == "epoch 1/2: 10/40 steps, 8 texts/s, about 0:30 left, loss 0.5000"
 
 
 @pytest.mark.parametrize(

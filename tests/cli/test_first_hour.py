@@ -22,7 +22,7 @@ from textlstm.config import PRESETS, TRAIN_OPTIONS, TrainSettings
 
 pytestmark = pytest.mark.slow
 
-HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "datasets", "tqdm", "huggingface_hub")
+HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "datasets", "rich", "huggingface_hub")
 
 
 @pytest.fixture(scope="module")

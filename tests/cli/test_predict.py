@@ -11,7 +11,6 @@ from tiny_classifier import needs_bf16, texts, tiny_classifier
 
 from textlstm import TextClassifier
 from textlstm.cli import main
-from textlstm.cli.console import counting
 from textlstm.io.work_folder import WorkFolder
 
 
@@ -234,28 +233,3 @@ def test_onnx_gives_the_same_labels(model, source, tmp_path):
     assert onnx["label"].to_pylist() == torch["label"].to_pylist()
     assert onnx["score"].to_pylist() == pytest.approx(torch["score"].to_pylist(), abs=1e-5)
     assert run(model, source, *options[:2], "--out", tmp_path / "8.csv", "--precision", "int8") == 0
-
-
-def test_between_lines_the_speed_and_the_time_left_are_told(capsys, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("textlstm.cli.console.time.monotonic", lambda: now[0])
-    with counting("rows") as tell:
-        for done in range(60_000, 66_000, 1000):
-            tell(done, 90_000, 50_000)
-            now[0] += 5
-        tell(70_000, None, 50_000)
-    assert capsys.readouterr().err.splitlines() == [
-        "62,000 rows, 1,200 per second, about 0:23 left",
-        "64,000 rows, 700 per second, about 0:37 left",
-        "70,000 rows, 667 per second",
-    ]
-
-
-def test_on_a_terminal_a_bar_shows_speed_and_time_left(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with counting("rows") as tell:
-        tell(50, 100, 50)
-        tell(75, 100, 50)
-    err = capsys.readouterr().err
-    assert "75/100" in err
-    assert "rows/s" in err

@@ -109,7 +109,7 @@ def test_the_command_imports_neither_torch_nor_datasets(folder, tmp_path, engine
     )
     loaded = {*result.stdout.split(), *(name.split(".")[0] for name in result.stdout.split())}
     assert not loaded & {"torch", "datasets", "sklearn", "pandas", "onnx", "huggingface_hub"}
-    assert not loaded & {"pyarrow.compute", "pyarrow.parquet", "importlib.metadata", "tqdm"}
+    assert not loaded & {"pyarrow.compute", "pyarrow.parquet", "importlib.metadata", "rich"}
     assert labelled(tmp_path / "out.jsonl")[0]["label"]
 
 

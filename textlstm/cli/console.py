@@ -1,7 +1,4 @@
-"""What a terminal shows: log lines, and the progress of a command.
-
-All of it goes to stderr: a bar where that is a terminal, plain lines now and then elsewhere.
-"""
+"""What a command shows on stderr: log lines, above the bars of `progress` where there are any."""
 
 from __future__ import annotations
 
@@ -10,12 +7,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from textlstm.errors import Interrupted, raise_interrupted
-
-SECONDS_BETWEEN_LINES = 10.0
+from textlstm.report import progress
 
 _QUIET, _NORMAL, _VERBOSE = range(3)
 _verbosity = _NORMAL
@@ -32,9 +27,13 @@ def is_verbose() -> bool:
     return _verbosity == _VERBOSE
 
 
-def draws_bars() -> bool:
-    """Whether progress is shown as a bar."""
-    return sys.stderr.isatty() and _verbosity != _QUIET
+def screen() -> progress.Screen:
+    """Return where the progress of a command is shown; nowhere with --quiet."""
+    if _verbosity == _QUIET:
+        return progress.Screen()
+    if progress.in_notebook():
+        return progress.default_screen()
+    return progress.TERMINAL if progress.is_terminal() else progress.Lines(say)
 
 
 @contextlib.contextmanager
@@ -66,13 +65,9 @@ def say(line: str) -> None:
 
 
 def _write(line: str, origin: str) -> None:
-    tqdm = sys.modules.get("tqdm")  # a bar is there only if it is loaded, and that takes long
     if is_verbose():
         line = f"{time.strftime('%H:%M:%S')} {origin}: {line}"
-    if tqdm is None:
-        sys.stderr.write(line + "\n")
-    else:
-        tqdm.tqdm.write(line, file=sys.stderr)
+    progress.TERMINAL.write(line)
     sys.stderr.flush()
 
 
@@ -93,49 +88,3 @@ def term_as_interrupt(*, wanted: bool = True) -> Iterator[None]:
 def interrupt_code(stop: KeyboardInterrupt) -> int:
     """Return the exit code after Ctrl-C (130) or SIGTERM (143)."""
     return 128 + (stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT)
-
-
-OnProgress = Callable[[int, "int | None", int], None]
-"""Takes the number done, the total if known, and the number done by an earlier run."""
-
-
-@contextlib.contextmanager
-def counting(unit: str) -> Iterator[OnProgress]:
-    """Show a count, its speed, and the remaining time where the total is known.
-
-    Args:
-        unit: what is counted.
-
-    Yields:
-        A function to call with the progress.
-    """
-    if draws_bars():
-        from tqdm import tqdm
-
-        with tqdm(unit=f" {unit}", file=sys.stderr, dynamic_ncols=True) as bar:
-            yield lambda done, total, before: _forward(bar, done, total, before)
-        return
-    began = last = time.monotonic()
-
-    def on_progress(done: int, total: int | None, before: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            speed = (done - before) / (now - began)
-            left = f", about {clock((total - done) / speed)} left" if total and speed else ""
-            say(f"{done:,} {unit}, {speed:,.0f} per second{left}")
-
-    yield on_progress
-
-
-def _forward(bar: Any, done: int, total: int | None, before: int) -> None:
-    bar.initial, bar.total = before, total
-    bar.update(done - bar.n)
-
-
-def clock(seconds: float) -> str:
-    """Format a time as 3:05 or 1:03:05."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

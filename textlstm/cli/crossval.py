@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textlstm.cli.console import clock, interrupt_code, messages, say
+from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import add_train_options, read_train_options
@@ -29,6 +29,7 @@ from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, read_flags
+from textlstm.report.progress import clock
 from textlstm.training.launch import read_rank
 
 if TYPE_CHECKING:

@@ -25,10 +25,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from textlstm.cli.console import counting, interrupt_code, messages, say, term_as_interrupt
+from textlstm.cli.console import interrupt_code, messages, say, term_as_interrupt
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import Names
 from textlstm.cli.paths import exists, require_data, require_model
+from textlstm.cli.progress import progress
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.options import add_flags, read_flags
@@ -152,6 +153,9 @@ def _classify(
             return classify_lines(classifier, lines, target, config, **options)
         if arguments.input == "-":  # no progress between typed lines
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
-        with counting("rows") as progress:
-            options.update(resume=arguments.resume, on_progress=progress)
+        with progress("rows") as rows:
+            options["on_progress"] = lambda done, total, before: rows.update(
+                done, total=total, first=before
+            )
+            options["resume"] = arguments.resume
             return classify_file(classifier, arguments.input, target, config, **options)

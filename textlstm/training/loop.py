@@ -36,7 +36,7 @@ from textlstm.training.checkpoint import (
     save_checkpoint,
 )
 from textlstm.training.distributed import ALONE, World
-from textlstm.training.observer import Observer, Reason, TrainResult
+from textlstm.training.observer import Observer, ProgressObserver, Reason, TrainResult
 from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
 from textlstm.training.schedule import EarlyStopping, Schedule
 
@@ -106,7 +106,8 @@ class Loop(abc.ABC):
         self._lengths = lengths
         self._checkpoint = checkpoint
         self._history_path = history
-        self._observer = observer or Observer()
+        shown = ProgressObserver() if world.is_main else Observer()  # in a notebook
+        self._observer = observer or shown
         self._world = world
         self._optimizer = make_optimizer(model, config)
         self._epochs = config.epochs
@@ -210,11 +211,19 @@ class Loop(abc.ABC):
             else:
                 restore_random_states(self._random, self.device)
             self._write_history()
-            self._observer.on_start(self._total_steps, self._progress.step, self._epochs)
-            reason = self._done()
-            while reason is None:
-                reason = self._epoch() or self._done()
-            return self._end(reason)
+            try:
+                self._observer.on_start(self._total_steps, self._progress.step, self._epochs)
+                self._report_best()
+                reason = self._done()
+                while reason is None:
+                    reason = self._epoch() or self._done()
+                return self._end(reason)
+            finally:
+                self._observer.on_close()
+
+    def _report_best(self) -> None:
+        if self._early.best is not None:
+            self._observer.on_best(self._early.best_epoch, self._early.monitor, self._early.best)
 
     def _done(self) -> Reason | None:
         if self._progress.epoch >= self._epochs:
@@ -324,6 +333,8 @@ class Loop(abc.ABC):
         self._schedule.observe(improved)
         self.history.append(record)
         self._write_history()
+        if improved:
+            self._report_best()
         self._observer.on_epoch(record)
         logger.info(
             "epoch %d/%d: train loss %.4f; validation %s; %s texts/s, %.1f s",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from textlstm.report.progress import Display, Screen
+
+_SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
 
 Reason = Literal["finished", "early stopping", "max minutes", "ended early", "interrupted"]
 
@@ -43,8 +48,73 @@ class Observer:
     def on_epoch(self, record: dict[str, Any]) -> None:
         """An epoch was validated; `record` is its line of the history."""
 
+    def on_best(self, epoch: int, figure: str, value: float) -> None:
+        """An epoch, counted from 1, is the best so far by a figure of validation."""
+
     def on_checkpoint(self, path: Path) -> None:
         """A checkpoint was written."""
 
     def on_stop(self, result: TrainResult) -> None:
         """The run ended."""
+
+    def on_close(self) -> None:
+        """The run is over, by an error too; called last."""
+
+
+class ProgressObserver(Observer):
+    """Shows the steps of a training; its epochs are logged by the library.
+
+    Args:
+        screen: where; by default a notebook if this is one, else nowhere.
+    """
+
+    def __init__(self, screen: Screen | None = None) -> None:
+        self._screen = screen
+        self._display: Display | None = None
+        self._epochs = self._texts = 0
+        self._began = self._loss = 0.0
+
+    def on_start(self, total_steps: int, step: int, epochs: int) -> None:
+        """Show how many steps there will be."""
+        self._epochs, self._texts, self._began = epochs, 0, time.monotonic()
+        begun = f", beginning at step {step:,}" if step else ""
+        opening = f"training: at most {epochs} epochs, {total_steps:,} steps{begun}"
+        now = min(epochs, step * epochs // max(total_steps, 1) + 1)
+        options: dict[str, Any] = {"title": f"epoch {now}/{epochs}", "opening": opening}
+        self._display = Display("steps", total_steps, done=step, screen=self._screen, **options)
+
+    def on_step(self, step: int, epoch: int, loss: float, texts: int) -> None:
+        """Show the step with the mean loss and the speed."""
+        assert self._display is not None
+        self._texts += texts
+        self._loss += (_SMOOTHING if self._texts > texts else 1.0) * (loss - self._loss)
+        speed = self._texts / max(time.monotonic() - self._began, 1e-9)
+        self._display.update(
+            step,
+            title=f"epoch {epoch}/{self._epochs}",
+            rate=f"{speed:,.0f} texts/s",
+            note=f"loss {self._loss:.4f}",
+        )
+
+    def on_evaluate(self, done: int, total: int) -> None:
+        """Show how many validation texts are predicted."""
+        if self._display is not None:
+            self._display.update(self._display.done, note=f"validating {done:,}/{total:,} texts")
+
+    def on_epoch(self, record: dict[str, Any]) -> None:
+        """Wait some seconds for the next line, since the library logs the epoch."""
+        if self._display is not None:
+            self._display.shown = time.monotonic()
+
+    def on_best(self, epoch: int, figure: str, value: float) -> None:
+        """Show the best figure so far from now on."""
+        if self._display is not None:
+            self._display.best = (
+                f"{figure.replace('macro_f1', 'macro F1')} {value:.4f}, epoch {epoch}"
+            )
+
+    def on_close(self) -> None:
+        """End the display."""
+        if self._display is not None:
+            self._display.note = ""
+            self._display.close()

@@ -1,0 +1,333 @@
+"""The progress of long work: how much is done, how fast, the time left, the best figure so far.
+
+A `Display` is one piece of work: the epochs of a training, the rows of a file, the trials of a
+search. A `Screen` shows all that are open: a bar each on a terminal (by rich) and in a notebook
+(HTML), a line now and then elsewhere. It is drawn at most ten times a second.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, TypeVar
+
+from textlstm.evaluation.tables import display_width, shorten
+
+T = TypeVar("T")
+
+SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+_TITLE = 30  # columns of a terminal
+
+
+class Display:
+    """The progress of one piece of work, shown until it is closed; a context manager.
+
+    Inside another's it is shown below that one and vanishes with its end, for example the steps
+    of a training below the trials of a search:
+
+        with progress("trials", total=50) as trials:  # of textlstm.cli.progress
+            for number in range(50):
+                train(data, observer=Progress())
+                trials.update(number + 1, best="macro F1 0.9123, trial 4")
+
+    Args:
+        unit: what is counted, in the plural: 'steps', 'rows', 'trials'.
+        total: how many there are; None if that is not known.
+        done: how many an earlier run did.
+        title: what is done now, such as 'epoch 3/20'.
+        screen: where it is shown; by default a notebook if this is one, else nowhere.
+        opening: a line said at first where no bar is drawn.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        total: int | None = None,
+        *,
+        done: int = 0,
+        title: str = "",
+        screen: Screen | None = None,
+        opening: str = "",
+    ) -> None:
+        self.unit, self.total, self.done, self.title, self.opening = (
+            *(unit, total, done, title),
+            opening,
+        )
+        self.rate = self.note = self.best = ""
+        self.first = done
+        self.began = self.shown = time.monotonic()
+        self._screen = screen or default_screen()
+        self._screen.add(self)
+
+    def update(self, done: int, **values: Any) -> None:
+        """Show that more is done; costs next to nothing between two drawings.
+
+        Args:
+            done: how many are done, with those of an earlier run.
+            **values: what changes of `total`, `first` (how many an earlier run did), `title`,
+                `rate` (such as '812 texts/s'; by default `unit` per second), `note` (such as
+                'loss 0.4321') and `best`, the best figure so far.
+        """
+        self.done = done
+        self.__dict__.update(values)
+        self._screen.changed(self)
+
+    def close(self) -> None:
+        """End the display; once more does nothing."""
+        self._screen.remove(self)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, counting each as it is taken; of lists, their items are counted."""
+        for item in items:
+            yield item
+            more = len(item) if isinstance(item, Sized) and not isinstance(item, str) else 1
+            self.update(self.done + more)
+
+    def counts(self) -> str:
+        """Return how much is done, such as '75/100 rows'."""
+        return f"{self.done:,}{f'/{self.total:,}' if self.total else ''} {self.unit}"
+
+    def times(self) -> str:
+        """Return the time left, such as '0:12 left', or that passed where the end is not known."""
+        passed = time.monotonic() - self.began
+        if not self.total or self.done <= self.first:
+            return clock(passed)
+        if self.done >= self.total:
+            return f"in {clock(passed)}"
+        return f"{clock(passed / (self.done - self.first) * (self.total - self.done))} left"
+
+    def details(self) -> list[str]:
+        """Return rate, note and best figure, those that are known."""
+        best = f"best {self.best}" if self.best else ""
+        return [text for text in (self.rate or self._rate(), self.note, best) if text]
+
+    def _rate(self) -> str:
+        if self.done <= self.first:
+            return ""
+        speed = (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
+        span, word = (1, "s") if speed >= 1 else (60, "min") if speed * 60 >= 1 else (3600, "h")
+        return f"{speed * span:,.{0 if speed * span >= 10 else 1}f} {self.unit}/{word}"
+
+
+class Screen:
+    """Where displays are shown; this one shows nothing."""
+
+    def __init__(self) -> None:
+        self.displays: list[Display] = []  # the outermost first
+        self._drawn = -1.0
+
+    def add(self, display: Display) -> None:
+        """Show a display below the others."""
+        self.displays.append(display)
+        self.draw()
+
+    def changed(self, display: Display) -> None:
+        """Draw anew, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
+            self._drawn = now
+            self.draw()
+
+    def remove(self, display: Display) -> None:
+        """Show a display no more; the last one stays as it is."""
+        if display in self.displays:
+            self.draw()
+            self.displays.remove(display)
+
+    def draw(self) -> None:
+        """Draw all displays."""
+
+
+class Lines(Screen):
+    """Shows a line of text for a display that was quiet for some seconds.
+
+    Args:
+        say: takes a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def add(self, display: Display) -> None:
+        """Say what is begun."""
+        super().add(display)
+        if display.opening:
+            self._say(display.opening)
+
+    def changed(self, display: Display) -> None:
+        """Say how far it is, now and then."""
+        now = time.monotonic()
+        if now - display.shown >= SECONDS_BETWEEN_LINES:
+            display.shown = now
+            rate, *others = [*display.details(), ""]
+            left = display.times()
+            shown = [display.counts(), rate, f"about {left}" if left.endswith("left") else ""]
+            title = f"{display.title}: " if display.title else ""
+            self._say(title + ", ".join(text for text in (*shown, *others) if text))
+
+
+class Terminal(Screen):
+    """Shows bars on stderr, which is a terminal; lines of text go above them.
+
+    The cursor stays visible, so that a process that is killed leaves a terminal in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: Any = None
+
+    def draw(self) -> None:
+        """Draw the bars."""
+        if self._live is None:
+            self._live = self._begin()
+        self._live.refresh()
+
+    def remove(self, display: Display) -> None:
+        """Show a display no more; the last one stays as it is."""
+        super().remove(display)
+        if not self.displays and self._live is not None:
+            self.displays = [display]  # to be seen until the end
+            self._live.stop()
+            self.displays, self._live = [], None
+
+    def write(self, line: str) -> None:
+        """Write a line on stderr, above the bars."""
+        if self._live is None:
+            sys.stderr.write(line + "\n")
+        else:
+            self._live.console.print(line, markup=False, soft_wrap=True)
+
+    def _begin(self) -> Any:
+        from rich.console import Console
+        from rich.live import Live
+
+        class Visible(Console):
+            def show_cursor(self, show: bool = True) -> bool:
+                return False
+
+        console = Visible(
+            stderr=True,
+            highlight=False,
+            emoji=False,
+            force_terminal=True,
+            force_interactive=True,
+            force_jupyter=False,
+        )
+        live = Live(
+            get_renderable=self._bars,
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,  # it may be a file, and the console is stderr
+            vertical_overflow="visible",
+        )
+        live.start()
+        return live
+
+    def _bars(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        parts: list[Any] = []
+        titles = [shorten(display.title, _TITLE) for display in self.displays]
+        ends = [f"{display.counts()}  {display.times()}" for display in self.displays]
+        widths = [max(map(display_width, column), default=0) for column in (titles, ends)]
+        for display, title, end in zip(self.displays, titles, ends, strict=True):
+            line = Table.grid(expand=True, padding=(0, 1))
+            line.add_column(width=widths[0], no_wrap=True)
+            line.add_column(ratio=1)
+            line.add_column(width=widths[1], no_wrap=True, justify="right")
+            bar: Any = Text()
+            if display.total:
+                bar = ProgressBar(
+                    display.total, display.done, complete_style="cyan", finished_style="green"
+                )
+            line.add_row(Text(title, style="bold"), bar, Text(end))
+            parts.append(line)
+            if details := display.details():
+                text = Text(", ".join(details), style="dim", no_wrap=True, overflow="ellipsis")
+                parts.append(text)
+        return Group(*parts)
+
+
+class Notebook(Screen):
+    """Shows bars below the cell of a notebook; those of one cell after each other in one place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cell = -1
+        self._handle: Any = None
+
+    def add(self, display: Display) -> None:
+        """Show a display below the others of its cell."""
+        cell = sys.modules["IPython"].get_ipython().execution_count
+        if cell != self._cell:
+            self.displays, self._cell, self._handle = [], cell, None
+        super().add(display)
+
+    def draw(self) -> None:
+        """Draw the bars."""
+        from IPython.display import display as show
+
+        data = {
+            "text/plain": "\n".join(
+                " ".join([each.title, each.counts(), each.times(), *each.details()]).strip()
+                for each in self.displays
+            ),
+            "text/html": "".join(map(_bar_of_html, self.displays)),
+        }
+        if self._handle is None:
+            self._handle = show(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+
+def _bar_of_html(display: Display) -> str:
+    title, end, details = map(
+        html.escape,
+        (display.title, f"{display.counts()}, {display.times()}", ", ".join(display.details())),
+    )
+    amount = f' value="{display.done}" max="{display.total}"' if display.total else ""
+    bar = f'<progress{amount} aria-label="{title or html.escape(display.unit)}"></progress>'
+    return f"<div>{title} {bar} {end}<br><small>{details}</small></div>"
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def is_terminal() -> bool:
+    """Whether stderr is a terminal on which a bar can be drawn."""
+    # what a notebook runs by `!command` has a terminal, whose output it can't draw over
+    plain = os.environ.get("TERM") in ("dumb", "unknown") or "JPY_PARENT_PID" in os.environ
+    return sys.stderr.isatty() and not plain
+
+
+_NOTEBOOK = Notebook()
+TERMINAL = Terminal()
+
+
+def default_screen() -> Screen:
+    """Return the screen of the library, which prints nothing: a notebook, or none."""
+    return _NOTEBOOK if in_notebook() else Screen()
+
+
+def clock(seconds: float) -> str:
+    """Format a time as 3:05 or 1:03:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
