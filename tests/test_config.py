@@ -74,7 +74,7 @@ def test_the_typed_options_are_those_of_training():
                 kind = typing.Any  # or classifiers
             elif kind == tuple[str, ...]:
                 kind = str | Sequence[str]
-            elif name in ("vectors", "init_from"):
+            elif name in ("vectors", "init_from", "tensorboard"):
                 kind = str | os.PathLike[str] | None
             assert typed[name] == kind, name
 

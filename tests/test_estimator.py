@@ -45,7 +45,9 @@ def test_the_parameters_are_the_options_of_training():
     }
     assert found.pop("random_state") == TrainingConfig.seed
     assert found.pop("class_weight") is None
-    of_files = {*names_of(DataConfig), "checkpoint_minutes", "report"} - {"validation_fraction"}
+    of_files = {*names_of(DataConfig), "checkpoint_minutes", "report", "tensorboard"} - {
+        "validation_fraction"
+    }
     of_teacher = {"teacher", "teacher_weight", "teacher_temperature"}
     assert set(found) == set(TRAIN_OPTIONS) - of_files - of_teacher - {"seed"}
     settings = TrainSettings()

@@ -239,6 +239,12 @@ class TrainingConfig(Settings):
     report: bool = option(
         True, "write report.html, a page to look at, beside the model", resumable=True
     )
+    tensorboard: str | None = option(
+        None,
+        "write the curves of the training into DIR, for `tensorboard --logdir DIR`",
+        metavar="DIR",
+        resumable=True,
+    )
     precision: str = option(
         "auto", "number format of the LSTM; auto is bf16 where it is native", choices=PRECISIONS
     )
@@ -348,6 +354,7 @@ PRETRAIN_OPTIONS = (
         "max_minutes",
         "checkpoint_minutes",
         "report",
+        "tensorboard",
         "precision",
         "seed",
         "threads",
@@ -424,6 +431,8 @@ class TrainSettings:
             options["vectors"] = name if known else str(Path(name).absolute())
         for name in ("teacher", "unlabeled"):
             options |= {name: _absolute(options[name])} if name in options else {}
+        if isinstance(options.get("tensorboard"), str | os.PathLike):
+            options["tensorboard"] = str(Path(options["tensorboard"]).absolute())
         if isinstance(options.get("init_from"), str | os.PathLike):
             options["init_from"] = _absolute(options["init_from"])[0]
         parts = {
@@ -537,6 +546,7 @@ class TrainOptions(TypedDict, total=False):
     max_minutes: float | None
     checkpoint_minutes: float
     report: bool
+    tensorboard: str | os.PathLike[str] | None
     precision: str
     seed: int
     threads: int | None

@@ -37,7 +37,9 @@ from textlstm.training.resolve import read_options, resolve
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
-_OF_FILES = {*names_of(DataConfig), "checkpoint_minutes", "report"} - {"validation_fraction"}
+_OF_FILES = {*names_of(DataConfig), "checkpoint_minutes", "report", "tensorboard"} - {
+    "validation_fraction"
+}
 _OF_FILES |= {"teacher", "teacher_weight", "teacher_temperature"}
 
 # The options of training that are parameters here, with their fields.

@@ -15,6 +15,7 @@
 - `validation`: the logits of a split, computed by all processes together
 - `checkpoint`: all the state of a run in one file
 - `observer`: what a run reports: callbacks and result; its progress
+- `tensorboard`: an observer that writes curves (extra `tensorboard`)
 - `distributed`: communication between the processes of one training
 - `launch`: the rank that `torchrun` gives a process
 - `teacher`: what other models say of the training texts

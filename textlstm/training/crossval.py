@@ -182,7 +182,8 @@ def cross_validate(
     for number in range(len(state.results), folds):
         logger.info("fold %d of %d", number + 1, folds)
         corpus = _without(whole, numbers == number, settings)
-        classifier = train_on(corpus, settings, observer=observer, reports=False, world=world)
+        own = _of_fold(settings, number + 1)
+        classifier = train_on(corpus, own, observer=observer, reports=False, world=world)
         if on_model:
             on_model(classifier, whole, np.flatnonzero(numbers == number))
         record = classifier.record
@@ -249,6 +250,14 @@ def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
         source=whole.source,
         fingerprint=whole.fingerprint,
     )
+
+
+def _of_fold(settings: TrainSettings, number: int) -> TrainSettings:
+    """Return the settings of a fold, whose curves have a folder of their own."""
+    folder, training = settings.training.tensorboard, settings.training
+    if folder is not None:
+        training = dataclasses.replace(training, tensorboard=f"{folder}/fold-{number}")
+    return dataclasses.replace(settings, training=training)
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -36,7 +36,7 @@ from textlstm.training.checkpoint import (
     save_checkpoint,
 )
 from textlstm.training.distributed import ALONE, World
-from textlstm.training.observer import Observer, ProgressObserver, Reason, TrainResult
+from textlstm.training.observer import Observer, ProgressObserver, Reason, TrainResult, together
 from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
 from textlstm.training.schedule import EarlyStopping, Schedule
 
@@ -211,6 +211,7 @@ class Loop(abc.ABC):
             else:
                 restore_random_states(self._random, self.device)
             self._write_history()
+            self._write_curves()
             try:
                 self._observer.on_start(self._total_steps, self._progress.step, self._epochs)
                 self._report_best()
@@ -220,6 +221,18 @@ class Loop(abc.ABC):
                 return self._end(reason)
             finally:
                 self._observer.on_close()
+
+    def _write_curves(self) -> None:
+        """Write the curves for TensorBoard too, if they are wanted."""
+        if self.config.tensorboard is not None and self._world.is_main:
+            from textlstm.training.tensorboard import TensorBoard
+
+            curves = TensorBoard(
+                self.config.tensorboard,
+                self._progress.epoch,
+                lambda step: self._schedule.rate(step - 1),
+            )
+            self._observer = together(curves, self._observer)
 
     def _report_best(self) -> None:
         if self._early.best is not None:

@@ -61,6 +61,15 @@ class Observer:
         """The run is over, by an error too; called last."""
 
 
+def together(*observers: Observer) -> Observer:
+    """Return an observer that calls several, one after the other."""
+    several = Observer()
+    for name in filter(lambda name: name.startswith("on_"), dir(Observer)):
+        calls = [getattr(each, name) for each in observers]
+        setattr(several, name, lambda *values, calls=calls: [call(*values) for call in calls])
+    return several
+
+
 class ProgressObserver(Observer):
     """Shows the steps of a training; its epochs are logged by the library.
 

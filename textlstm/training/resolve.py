@@ -37,8 +37,11 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
         ConfigError: an option is invalid, or contradicts the base, or the vectors or their absence.
         ModelFolderError: the base can't be read.
         DataError: the file of vectors is missing, or its beginning is malformed.
+        MissingDependencyError: curves are wanted, and tensorboard is not installed.
     """
     settings = resolve(TrainSettings.from_options(**options))
+    if settings.training.tensorboard is not None:
+        from textlstm.training import tensorboard  # noqa: F401 - raises if it is not installed
     if settings.training.init_from is not None:
         return _from_base(settings.training.init_from, options, settings)
     path, extend = settings.training.vectors, settings.tokenizer.extend_vocab

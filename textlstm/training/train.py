@@ -349,6 +349,8 @@ class Run:
         corpus, fitted = self.corpus, self.fitted
         # prediction uses the column that was inferred here
         data = dataclasses.replace(self.settings.data, text_column=corpus.train.columns)
+        # a folder of this machine, which a training with the settings of this one is not to use
+        training = dataclasses.replace(self.settings.training, tensorboard=None)
         unknown = {"unknown_tokens_in_validation": self._unknown_share()}
         record = RunRecord(
             source=corpus.source,
@@ -364,7 +366,7 @@ class Run:
             fitted.model,
             self.tokenizer,
             corpus.labels,
-            dataclasses.replace(self.settings, data=data),
+            dataclasses.replace(self.settings, data=data, training=training),
             thresholds=fitted.thresholds,
             cascade=fitted.cascade,
             record=record,
