@@ -18,7 +18,7 @@ from textlstm.cli.parser import COMMANDS
 from textlstm.cli.progress import Progress
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export.formats import FORMATS
-from textlstm.report.progress import clock
+from textlstm.io.progress import clock
 from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [
@@ -173,7 +173,7 @@ def test_a_student_is_trained_with_flags(data, tmp_path, capsys):
 def now(monkeypatch):
     """A clock that stands still; add to its item."""
     now = [100.0]
-    monkeypatch.setattr("textlstm.report.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("textlstm.io.progress.time.monotonic", lambda: now[0])
     return now
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from textlstm.data.encoded import EncodedTexts, collate_arrays, sorted_batches
 from textlstm.evaluation.cascade import Shortcut
+from textlstm.io.progress import Display
 from textlstm.nn.probabilities import to_probabilities
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def predict_in_batches(
     batch_size: int,
     parallel: bool = True,
     threads: int | None = None,
+    on_rows: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Predict texts in batches of like length.
 
@@ -57,6 +59,7 @@ def predict_in_batches(
         batch_size: texts per step.
         parallel: whether the CPU threads predict batches side by side.
         threads: how many, where torch does not compute; None divides torch's.
+        on_rows: called now and then with the number of texts that are predicted.
 
     Returns:
         Probabilities, float32 [N, C].
@@ -67,6 +70,8 @@ def predict_in_batches(
         probabilities[rows] = forward(*collate_arrays(texts, rows))
 
     for start in range(0, len(texts), WINDOW_ROWS):
+        if on_rows is not None:
+            on_rows(start)
         window = texts.lengths[start : start + WINDOW_ROWS]
         batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
         tokens = len(batches[0]) * int(window.max())  # of the largest batch
@@ -220,7 +225,9 @@ def predict_branches(
         flat: np.ndarray = found.flatten(1).numpy()
         return flat
 
-    found = _compute(model, texts, logits, shape[0] * shape[1], batch_size)  # [N, K * C]
+    size = shape[0] * shape[1]
+    with Display("texts", len(texts), brief=True) as display:
+        found = _compute(model, texts, logits, size, batch_size, display.update)  # [N, K * C]
     return np.ascontiguousarray(found.reshape(-1, *shape).transpose(1, 0, 2))
 
 
@@ -230,6 +237,7 @@ def _compute(
     function: Callable[[Tensor, Tensor], np.ndarray],
     size: int,
     batch_size: int,
+    on_rows: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Return what a function of ids [B, T] and lengths [B] returns for all texts, [N, size]."""
     import torch
@@ -243,7 +251,8 @@ def _compute(
         with torch.inference_mode():  # in each thread
             return function(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
 
-    options: dict[str, Any] = {"batch_size": batch_size, "parallel": device.type == "cpu"}
+    options: dict[str, Any] = {"batch_size": batch_size, "on_rows": on_rows}
+    options["parallel"] = device.type == "cpu"
     with _evaluating(model):
         return predict_in_batches(forward, texts, size, **options)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from textlstm.errors import ConfigError
+from textlstm.io.progress import Display, Screen
 from textlstm.io.readers import bad_text
 
 logger = logging.getLogger(__name__)
@@ -27,12 +28,14 @@ def iterate(items: Iterable[Any]) -> Iterator[Any]:
 def in_batches(texts: Iterable[str], *, blanks: bool = False) -> Iterator[list[str]]:
     """Cut a stream of texts into lists; the check of `texts` itself is done at once."""
     iterator = iterate(texts)
+    total = len(texts) if isinstance(texts, Sized) else None  # a stream's own reader shows it
 
     def batches() -> Iterator[list[str]]:
-        first = 0
-        while batch := list(itertools.islice(iterator, _BATCH)):
-            yield checked_texts(batch, first, blanks=blanks)
-            first += len(batch)
+        screen = None if total else Screen()
+        with Display("texts", total, brief=True, screen=screen) as display:
+            while batch := list(itertools.islice(iterator, _BATCH)):
+                yield checked_texts(batch, display.done, blanks=blanks)
+                display.update(display.done + len(batch))
 
     return batches()
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from textlstm.errors import Interrupted, raise_interrupted
-from textlstm.report import progress
+from textlstm.io import progress
 
 _QUIET, _NORMAL, _VERBOSE = range(3)
 _verbosity = _NORMAL
@@ -29,16 +29,18 @@ def is_verbose() -> bool:
 
 def screen() -> progress.Screen:
     """Return where the progress of a command is shown; nowhere with --quiet."""
+    return progress.current_screen(_own_screen)
+
+
+def _own_screen() -> progress.Screen:
     if _verbosity == _QUIET:
         return progress.Screen()
-    if progress.in_notebook():
-        return progress.default_screen()
     return progress.TERMINAL if progress.is_terminal() else progress.Lines(say)
 
 
 @contextlib.contextmanager
 def messages(*, shown: bool = True) -> Iterator[None]:
-    """Show what the library logs, without breaking a bar; if not `shown`, drop it."""
+    """Show what the library logs and how far it is; if not `shown`, drop it."""
     import logging  # costs `textlstm --help` a fifth of its time
 
     class Lines(logging.Handler):
@@ -52,7 +54,8 @@ def messages(*, shown: bool = True) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][_verbosity])
     try:
-        yield
+        with progress.shown_on(_own_screen() if shown else progress.Screen()):
+            yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

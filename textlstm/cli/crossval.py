@@ -17,7 +17,6 @@ import argparse
 import json
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +28,10 @@ from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, read_flags
-from textlstm.report.progress import clock
 from textlstm.training.launch import read_rank
 
 if TYPE_CHECKING:
+    from textlstm.io.progress import Display
     from textlstm.training.crossval import CrossValidation
 
 
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         if rank.is_main:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
-    from textlstm.cli.progress import Progress
+    from textlstm.cli.progress import Progress, progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
 
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     keep_freed_memory()
     try:
-        with messages(shown=rank.is_main):
+        with messages(shown=rank.is_main), progress("folds", folds) as record.display:
             cross_validate(
                 arguments.data,
                 folds=folds,
@@ -117,26 +116,27 @@ class _Record:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._result: CrossValidation | None = None
-        self._began = time.monotonic()
-        self._before = 0  # folds that were done at the beginning
+        self.display: Display | None = None
 
     def keep(self, result: CrossValidation) -> None:
         """Save what is done, and show the figures of the last fold."""
         first, self._result = self._result is None, result
+        done = len(result.results)
         if self._path not in (None, "-"):
             write_text(str(self._path), self._json())
+        assert self.display is not None
         if first:
-            self._before = len(result.results)
-            if self._before:
-                say(f"{self._before} of {result.folds} folds are already done")
+            self.display.update(done, first=done)
+            if done:
+                say(f"{done} of {result.folds} folds are already done")
             return
-        fold = result.results[-1]
-        done = len(result.results) - self._before
-        left = (time.monotonic() - self._began) / done * (result.folds - len(result.results))
+        mean = result.summary()["macro_f1"]["mean"]
+        self.display.update(done, note=f"mean macro F1 {mean:.4f}")
+        fold, left = result.results[-1], self.display.times()
         say(
             f"fold {fold.number} of {result.folds}: accuracy {fold.metrics['accuracy']:.4f}, "
             f"macro F1 {fold.metrics['macro_f1']:.4f} on {fold.rows['test']:,} texts"
-            + (f"; about {clock(left)} left" if left else "")
+            + (f"; about {left}" if left.endswith("left") else "")
         )
 
     def show(self) -> None:

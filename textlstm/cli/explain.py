@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
 from textlstm.errors import ConfigError
+from textlstm.io.progress import Display, Screen
 
 if TYPE_CHECKING:
     from textlstm.classifier.explain import Explanation
@@ -57,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with messages():
         classifier = load_model(arguments)
-        for text in _read_texts(arguments.texts):
+        screen = Screen() if sys.stdout.isatty() else None
+        display = Display("texts", brief=True, screen=screen)
+        for text in display.over(_read_texts(arguments.texts)):
             found = classifier.explain(text, label=arguments.label, method=arguments.method)
             if arguments.json:
                 sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -53,7 +54,9 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         width = os.environ.get("COLUMNS", "")
         if not width.isdecimal():
-            width = str(os.get_terminal_size().columns if sys.stdout.isatty() else 80)
+            width = "80"
+            with contextlib.suppress(OSError, ValueError):  # stdout is no terminal
+                width = str(os.get_terminal_size(sys.stdout.fileno()).columns)
         super().__init__(prog, width=max(40, int(width) - 2))
 
 

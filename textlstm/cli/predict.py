@@ -32,6 +32,7 @@ from textlstm.cli.paths import exists, require_data, require_model
 from textlstm.cli.progress import progress
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
+from textlstm.io.progress import Screen
 from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ def _classify(
             return classify_lines(classifier, lines, target, config, **options)
         if arguments.input == "-":  # no progress between typed lines
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
-        with progress("rows") as rows:
+        # rows that go to a terminal show by themselves how far it is
+        screen = Screen() if out == "-" and sys.stdout.isatty() else None
+        with progress("rows", screen=screen) as rows:
             options["on_progress"] = lambda done, total, before: rows.update(
                 done, total=total, first=before
             )

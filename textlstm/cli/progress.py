@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from textlstm.cli.console import say, screen
-from textlstm.report.progress import Display
+from textlstm.io.progress import Display
 from textlstm.training.observer import ProgressObserver, TrainResult
 
 
@@ -25,9 +25,9 @@ def progress(unit: str, total: int | None = None, **options: Any) -> Display:
     Args:
         unit: what is counted, in the plural.
         total: how many there are; None if that is not known.
-        **options: `done`, `title` and `opening` of `Display`.
+        **options: `done`, `title`, `opening` and `screen` of `Display`.
     """
-    return Display(unit, total, screen=screen(), **options)
+    return Display(unit, total, **{**options, "screen": options.get("screen") or screen()})
 
 
 class Progress(ProgressObserver):

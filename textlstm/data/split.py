@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from textlstm.data.scan import joined_texts
+from textlstm.io.progress import Display
 
 _LIST_BYTES = 2**25
 
@@ -53,7 +54,7 @@ class Split:
         return f"Split({len(self):,} rows of {' + '.join(self.columns)}, {kind} each)"
 
     def texts(self, batch_size: int = 1000) -> Iterator[list[str]]:
-        """Read all texts in order.
+        """Read all texts in order; where that takes long, it is shown how far it is.
 
         Args:
             batch_size: the longest list; a list of very long texts is shorter.
@@ -62,8 +63,9 @@ class Split:
             Lists of texts.
         """
         step = min(batch_size, self._most_rows)
-        for start in range(0, len(self), step):
-            yield from self._lists(start, min(start + step, len(self)))
+        with Display("texts", len(self), brief=True) as display:
+            for start in range(0, len(self), step):
+                yield from display.over(self._lists(start, min(start + step, len(self))))
 
     def numbers(self) -> np.ndarray:
         """Return the place of each row in the data, from 1, int64 [N]."""

@@ -14,6 +14,7 @@
 - `writers`: rows to the bytes of a format
 - `work_folder`: an output that grows in a folder beside it and survives a crash
 - `output`: chunks of bytes to the finished file or folder
+- `progress`: how far long work is: a bar on a terminal and in a notebook, lines elsewhere
 
 May import: `errors`, `options`, `config`, `version`.
 """

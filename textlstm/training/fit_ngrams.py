@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from textlstm.config import TrainingConfig
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
+from textlstm.io.progress import Display
 from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.ngrams import NgramLinear
@@ -80,7 +81,10 @@ def fit_ngrams(
         line_search_fn="strong_wolfe",
     )
 
+    display = Display("passes", _PASSES, title="n-grams", brief=True)
+
     def closure() -> Tensor:
+        display.update(display.done + 1)
         value, by_table, by_bias = _gradients(ratios * factors.detach(), bias, rows, texts, loss)
         distance = factors.detach() - _SHARE
         factors.grad = by_table.mul_(ratios).add_(distance, alpha=1 / (_STRENGTH * len(texts)))
@@ -88,7 +92,8 @@ def fit_ngrams(
         penalty = distance.square().sum() / (2 * _STRENGTH * len(texts))
         return value + penalty
 
-    optimizer.step(closure)
+    with display:
+        optimizer.step(closure)
     with torch.no_grad():
         ngrams.table.copy_(ratios * factors)
         ngrams.bias.copy_(bias)
@@ -218,6 +223,7 @@ def _fit_factors(
     least, most = _EPOCHS
     epochs = max(least, min(most, _READ // len(texts)))
     seen, every = 0, epochs * len(texts)
+    display = Display("texts", every, title="n-grams", brief=True)
     for _ in range(epochs):
         order = torch.randperm(len(texts), generator=random).numpy()
         for start in range(0, len(texts), _STEP):
@@ -233,6 +239,8 @@ def _fit_factors(
                 targets = torch.from_numpy(texts.labels[batch])
                 loss(logits, targets, weight, taught_of(texts, batch)).backward()
             optimizer.step()
+            display.update(seen)
+    display.close()
     with torch.no_grad():
         seen_rows = torch.zeros(count, dtype=torch.bool)
         for chunk in _chunks(rows, texts, 1):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from textlstm.report.progress import Display, Screen
+from textlstm.io.progress import Display, Screen
 
 _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
 

@@ -17,6 +17,7 @@ from textlstm.config import TrainingConfig
 from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import DataError
 from textlstm.evaluation.cascade import Cascade
+from textlstm.io.progress import Display
 from textlstm.nn.loss import make_loss
 from textlstm.nn.network import Branched
 from textlstm.training.checkpoint import run_signature
@@ -120,7 +121,14 @@ class Trainer(Loop):
         Raises:
             TrainingError: probabilities are not finite.
         """
-        metrics = self._evaluate(split, thresholds=thresholds, cascade=cascade)
+        with Display("texts", len(split), brief=True) as display:
+
+            def on_batch(done: int) -> bool:
+                display.update(done)
+                return True
+
+            options: dict[str, Any] = {"thresholds": thresholds, "cascade": cascade}
+            metrics = self._evaluate(split, on_batch=on_batch, **options)
         assert metrics is not None
         return metrics
 

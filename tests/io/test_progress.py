@@ -10,7 +10,7 @@ from tiny_terminal import lines_on_screen, on_terminal
 
 from textlstm.cli.console import say, set_verbosity
 from textlstm.cli.progress import progress
-from textlstm.report.progress import Display, Screen, default_screen
+from textlstm.io.progress import Display, Screen, current_screen
 from textlstm.training.observer import Observer, ProgressObserver
 
 WORK = """
@@ -33,7 +33,7 @@ print("result")
 def now(monkeypatch):
     """A clock that stands still; add to its item."""
     now = [100.0]
-    monkeypatch.setattr("textlstm.report.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("textlstm.io.progress.time.monotonic", lambda: now[0])
     return now
 
 
@@ -72,7 +72,7 @@ def test_a_display_is_drawn_at_most_ten_times_a_second(now):
     class Count(Screen):
         drawn = 0
 
-        def draw(self):
+        def draw(self, displays):
             self.drawn += 1
 
     screen = Count()
@@ -129,6 +129,29 @@ def test_a_pipe_gets_lines_and_loads_no_rich():
         "foreign",
         "trial 1: l",
     ]
+
+
+BRIEF = """
+import sys, textlstm.io.progress as module
+from textlstm.cli.console import messages, say
+now = [100.0]
+module.time.monotonic = lambda: now[0]
+with messages():
+    for speed in 0.01, 1.0:
+        with module.Display("texts", 8, title="reading", brief=True) as texts:
+            for _ in texts.over(range(8)):
+                now[0] += speed
+        say(f"read {speed}")
+"""
+
+
+@pytest.mark.slow
+def test_brief_work_is_shown_while_it_takes_long_and_leaves_nothing():
+    written = on_terminal(BRIEF)[1]
+    assert lines_on_screen(written) == ["read 0.01", "read 1.0", ""]
+    before, _, long = written.partition("read 0.01")
+    assert "reading" not in before
+    assert "8/8 texts" in long
 
 
 @pytest.mark.slow
@@ -222,5 +245,5 @@ def test_a_training_in_a_notebook_shows_its_steps(cells):
 
 
 def test_the_library_shows_nothing_elsewhere():
-    assert type(default_screen()) is Screen
+    assert type(current_screen()) is Screen
     assert type(ProgressObserver()) is not Observer

@@ -1,12 +1,14 @@
 """The progress of long work: how much is done, how fast, the time left, the best figure so far.
 
-A `Display` is one piece of work: the epochs of a training, the rows of a file, the trials of a
+A `Display` is one piece of work: the steps of a training, the rows of a file, the trials of a
 search. A `Screen` shows all that are open: a bar each on a terminal (by rich) and in a notebook
-(HTML), a line now and then elsewhere. It is drawn at most ten times a second.
+(HTML), a line now and then elsewhere. It is drawn at most ten times a second. The command line
+chooses the screen; without it there is none but that of a notebook.
 """
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 import sys
@@ -14,13 +16,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
-from textlstm.evaluation.tables import display_width, shorten
-
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_DRAWINGS = 0.1
-_TITLE = 30  # columns of a terminal
+_BRIEF = 1.0  # seconds
 
 
 class Display:
@@ -39,8 +39,9 @@ class Display:
         total: how many there are; None if that is not known.
         done: how many an earlier run did.
         title: what is done now, such as 'epoch 3/20'.
-        screen: where it is shown; by default a notebook if this is one, else nowhere.
+        screen: where it is shown; that of `current_screen` if not given.
         opening: a line said at first where no bar is drawn.
+        brief: show it only if the work takes more than a second, and until its end only.
     """
 
     def __init__(
@@ -52,15 +53,14 @@ class Display:
         title: str = "",
         screen: Screen | None = None,
         opening: str = "",
+        brief: bool = False,
     ) -> None:
-        self.unit, self.total, self.done, self.title, self.opening = (
-            *(unit, total, done, title),
-            opening,
-        )
+        self.unit, self.total, self.done, self.title = unit, total, done, title
+        self.opening, self.brief = opening, brief
         self.rate = self.note = self.best = ""
         self.first = done
         self.began = self.shown = time.monotonic()
-        self._screen = screen or default_screen()
+        self._screen = screen or current_screen()
         self._screen.add(self)
 
     def update(self, done: int, **values: Any) -> None:
@@ -92,6 +92,10 @@ class Display:
             yield item
             more = len(item) if isinstance(item, Sized) and not isinstance(item, str) else 1
             self.update(self.done + more)
+
+    def is_due(self) -> bool:
+        """Whether to show it."""
+        return not self.brief or time.monotonic() - self.began >= _BRIEF
 
     def counts(self) -> str:
         """Return how much is done, such as '75/100 rows'."""
@@ -129,23 +133,32 @@ class Screen:
     def add(self, display: Display) -> None:
         """Show a display below the others."""
         self.displays.append(display)
-        self.draw()
+        if display.is_due():
+            self.draw([each for each in self.displays if each.is_due()])
 
     def changed(self, display: Display) -> None:
         """Draw anew, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self._drawn >= _SECONDS_BETWEEN_DRAWINGS:
+        if now - self._drawn >= _SECONDS_BETWEEN_DRAWINGS and display.is_due():
             self._drawn = now
-            self.draw()
+            self.draw([each for each in self.displays if each.is_due()])
 
     def remove(self, display: Display) -> None:
-        """Show a display no more; the last one stays as it is."""
+        """Show a display no more; the last one, unless it is brief, stays as it is."""
         if display in self.displays:
-            self.draw()
+            shown = [each for each in self.displays if each.is_due()]
             self.displays.remove(display)
+            if shown != [display] or display.brief:
+                shown = [each for each in shown if each is not display]
+            self.draw(shown)
+            if not self.displays:
+                self.end()
 
-    def draw(self) -> None:
-        """Draw all displays."""
+    def draw(self, displays: list[Display]) -> None:
+        """Draw displays instead of those that were drawn before."""
+
+    def end(self) -> None:
+        """Leave what is drawn as it is: nothing more is shown."""
 
 
 class Lines(Screen):
@@ -187,19 +200,18 @@ class Terminal(Screen):
         super().__init__()
         self._live: Any = None
 
-    def draw(self) -> None:
-        """Draw the bars."""
-        if self._live is None:
-            self._live = self._begin()
-        self._live.refresh()
+    def draw(self, displays: list[Display]) -> None:
+        """Draw displays instead of those that were drawn before."""
+        if displays and self._live is None:
+            self._live = _begin_live()
+        if self._live is not None:
+            self._live.update(_bars(displays), refresh=True)
 
-    def remove(self, display: Display) -> None:
-        """Show a display no more; the last one stays as it is."""
-        super().remove(display)
-        if not self.displays and self._live is not None:
-            self.displays = [display]  # to be seen until the end
+    def end(self) -> None:
+        """Leave what is drawn as it is: nothing more is shown."""
+        if self._live is not None:
             self._live.stop()
-            self.displays, self._live = [], None
+            self._live = None
 
     def write(self, line: str) -> None:
         """Write a line on stderr, above the bars."""
@@ -208,58 +220,61 @@ class Terminal(Screen):
         else:
             self._live.console.print(line, markup=False, soft_wrap=True)
 
-    def _begin(self) -> Any:
-        from rich.console import Console
-        from rich.live import Live
 
-        class Visible(Console):
-            def show_cursor(self, show: bool = True) -> bool:
-                return False
+def _begin_live() -> Any:
+    from rich.console import Console
+    from rich.live import Live
 
-        console = Visible(
-            stderr=True,
-            highlight=False,
-            emoji=False,
-            force_terminal=True,
-            force_interactive=True,
-            force_jupyter=False,
-        )
-        live = Live(
-            get_renderable=self._bars,
-            console=console,
-            auto_refresh=False,
-            redirect_stdout=False,  # it may be a file, and the console is stderr
-            vertical_overflow="visible",
-        )
-        live.start()
-        return live
+    class Visible(Console):
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
 
-    def _bars(self) -> Any:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
+    console = Visible(
+        stderr=True,
+        highlight=False,
+        emoji=False,
+        force_terminal=True,
+        force_interactive=True,
+        force_jupyter=False,
+    )
+    live = Live(
+        console=console,
+        auto_refresh=False,
+        redirect_stdout=False,  # it may be a file, and the console is stderr
+        vertical_overflow="visible",
+    )
+    live.start()
+    return live
 
-        parts: list[Any] = []
-        titles = [shorten(display.title, _TITLE) for display in self.displays]
-        ends = [f"{display.counts()}  {display.times()}" for display in self.displays]
-        widths = [max(map(display_width, column), default=0) for column in (titles, ends)]
-        for display, title, end in zip(self.displays, titles, ends, strict=True):
-            line = Table.grid(expand=True, padding=(0, 1))
+
+def _bars(displays: list[Display]) -> Any:
+    """Return a bar for each display, and below it a line of details."""
+    from rich.cells import cell_len
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Any] = []
+    ends = [f"{display.counts()}  {display.times()}" for display in displays]
+    titles = [display.title for display in displays]
+    widths = [max(map(cell_len, column), default=0) for column in (titles, ends)]
+    for display, end in zip(displays, ends, strict=True):
+        line = Table.grid(expand=True, padding=(0, 1))
+        if widths[0]:
             line.add_column(width=widths[0], no_wrap=True)
-            line.add_column(ratio=1)
-            line.add_column(width=widths[1], no_wrap=True, justify="right")
-            bar: Any = Text()
-            if display.total:
-                bar = ProgressBar(
-                    display.total, display.done, complete_style="cyan", finished_style="green"
-                )
-            line.add_row(Text(title, style="bold"), bar, Text(end))
-            parts.append(line)
-            if details := display.details():
-                text = Text(", ".join(details), style="dim", no_wrap=True, overflow="ellipsis")
-                parts.append(text)
-        return Group(*parts)
+        line.add_column(ratio=1)
+        line.add_column(width=widths[1], no_wrap=True, justify="right")
+        bar: Any = Text()
+        if display.total:
+            done = display.done
+            bar = ProgressBar(display.total, done, complete_style="cyan", finished_style="green")
+        cells = [Text(display.title, style="bold")] if widths[0] else []
+        line.add_row(*cells, bar, Text(end))
+        parts.append(line)
+        if details := display.details():
+            parts.append(Text(", ".join(details), style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*parts)
 
 
 class Notebook(Screen):
@@ -277,16 +292,18 @@ class Notebook(Screen):
             self.displays, self._cell, self._handle = [], cell, None
         super().add(display)
 
-    def draw(self) -> None:
-        """Draw the bars."""
+    def draw(self, displays: list[Display]) -> None:
+        """Draw displays instead of those that were drawn before."""
+        if not displays and self._handle is None:
+            return
         from IPython.display import display as show
 
         data = {
             "text/plain": "\n".join(
                 " ".join([each.title, each.counts(), each.times(), *each.details()]).strip()
-                for each in self.displays
+                for each in displays
             ),
-            "text/html": "".join(map(_bar_of_html, self.displays)),
+            "text/html": "".join(map(_bar_of_html, displays)),
         }
         if self._handle is None:
             self._handle = show(data, raw=True, display_id=True)
@@ -317,13 +334,32 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() and not plain
 
 
-_NOTEBOOK = Notebook()
 TERMINAL = Terminal()
+_NOTEBOOK = Notebook()
+_chosen: list[Screen] = []
 
 
-def default_screen() -> Screen:
-    """Return the screen of the library, which prints nothing: a notebook, or none."""
-    return _NOTEBOOK if in_notebook() else Screen()
+def current_screen(other: Callable[[], Screen] = Screen) -> Screen:
+    """Return the screen that `shown_on` has chosen, else a notebook if this is one, else another.
+
+    Args:
+        other: makes that one; by default none.
+    """
+    if _chosen:
+        return _chosen[-1]
+    return _NOTEBOOK if in_notebook() else other()
+
+
+@contextlib.contextmanager
+def shown_on(screen: Screen) -> Iterator[None]:
+    """Show the displays that are made in the block on a screen, until its end at most."""
+    _chosen.append(screen)
+    try:
+        yield
+    finally:
+        _chosen.remove(screen)
+        for display in screen.displays[::-1]:
+            display.close()
 
 
 def clock(seconds: float) -> str:
