@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
 from textlstm.errors import DataError
 from textlstm.evaluation.metrics import evaluate_probabilities, format_metrics
@@ -53,6 +54,43 @@ def test_per_label_figures_worked_out_by_hand(figures):
         {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3}
     )
     assert rows["d"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("several", [False, True])
+def test_figures_are_those_of_scikit_learn(several, n, weighted):
+    random = np.random.default_rng(n)
+    names = [f"label {i}" for i in range(5)]  # of few texts some are neither there nor predicted
+    probabilities = random.random((n, 5)) * [0.4, 0.5, 0.7, 0.8, 1]
+    weights = random.integers(0, 3, n) + 0.5 if weighted else None
+    if several:
+        labels, predicted = random.random((n, 5)) < 0.4, probabilities >= 0.5
+    else:
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        labels, predicted = random.integers(0, 5, n), probabilities.argmax(axis=1)
+    thresholds = [0.5] * 5 if several else None
+    found = evaluate_probabilities(labels, probabilities, names, weights, thresholds)
+    options = {"zero_division": 0, "sample_weight": weights}
+    for average in ("macro", "micro", "weighted"):
+        expected = sk.f1_score(labels, predicted, average=average, **options)
+        assert found[f"{average}_f1"] == pytest.approx(expected)
+    accuracy = sk.accuracy_score(labels, predicted, sample_weight=weights)
+    assert found["accuracy"] == pytest.approx(accuracy)
+    rows = sk.precision_recall_fscore_support(labels, predicted, labels=range(5), **options)
+    for key, row in zip(("precision", "recall", "f1"), rows, strict=False):
+        assert [found["per_label"][name][key] for name in names] == pytest.approx(row)
+    if several:
+        options["zero_division"] = 1
+        expected = sk.f1_score(labels, predicted, average="samples", **options)
+        assert found["samples_f1"] == pytest.approx(expected)
+    else:
+        matrix = sk.confusion_matrix(labels, predicted, labels=range(5))
+        assert found["confusion_matrix"] == matrix.tolist()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a label that is predicted and not there
+            expected = sk.balanced_accuracy_score(labels, predicted, sample_weight=weights)
+        assert found["balanced_accuracy"] == pytest.approx(expected)
 
 
 def test_the_matrix_has_a_row_for_each_true_label(figures):

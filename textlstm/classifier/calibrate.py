@@ -16,7 +16,9 @@ from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
+from textlstm.evaluation.calibration import evaluate_cascade
 from textlstm.evaluation.cascade import Cascade
+from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
 
@@ -47,9 +49,6 @@ def fit_cascade_of(
         ConfigError: the model has no n-grams, or it has no cascade and there are no labels.
         DataError: there are no texts.
     """
-    from textlstm.evaluation.calibration import evaluate_cascade  # scikit-learn is slow to import
-    from textlstm.evaluation.metrics import evaluate_probabilities
-
     before, model = classifier.cascade, classifier.model
     if model.ngrams is None:
         raise ConfigError(

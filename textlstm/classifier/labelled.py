@@ -18,6 +18,7 @@ from textlstm.classifier.texts import checked_texts, warn_of_blanks
 from textlstm.config import DATA_OPTIONS, DataConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError, DataError
+from textlstm.evaluation import metrics
 from textlstm.options import reject_unknown
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def evaluate_model(
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Compare predictions with known labels; see `TextClassifier.evaluate`."""
-    from textlstm.evaluation import metrics  # scikit-learn is slow to import
-
     if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
         source = model.record.source
         data, notes = load_labelled(data, model, source, split=split, options=options)

@@ -19,6 +19,7 @@ from textlstm.classifier.labelled import LabelledSplit
 from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.encoded import EncodedTexts, collate, sorted_batches
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
+from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export.onnx_card import Measured, OnnxReport, onnx_card
 from textlstm.export.onnx_graph import QUANTIZATIONS, build_graph, build_ngram_graph
 from textlstm.export.onnx_model import (
@@ -185,8 +186,6 @@ def _measure(
     classifier: TextClassifier,
 ) -> tuple[np.ndarray, Measured]:
     """Return probabilities [N, C] and their figures."""
-    from textlstm.evaluation.metrics import evaluate_probabilities  # scikit-learn is slow to import
-
     names = classifier.labels
     probabilities = np.empty((len(texts), len(names)), np.float32)  # [N, C]
     seconds = 0.0
