@@ -1,5 +1,7 @@
 """What holds for all tests, and for the processes that they start."""
 
+import functools
+import gettext
 import os
 
 import hypothesis
@@ -21,6 +23,9 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "forks" not in getattr(item, "fixturenames", ()))
     items.sort(key=lambda item: item.path.name != "test_readme.py")
 
+
+# argparse looks for translations of each of its words in the file system.
+gettext.find = functools.cache(gettext.find)
 
 # Nothing here must outlive a loss of power, and to wait for the disk takes milliseconds a file.
 os.fsync = lambda descriptor: None

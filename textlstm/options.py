@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -53,7 +54,7 @@ class Settings:
     """Base of the settings classes: values are checked when an object is made."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for field in _fields(self):
             value = _coerce(field.name, getattr(self, field.name), hints[field.name])
             object.__setattr__(self, field.name, value)
@@ -165,7 +166,7 @@ def add_flags(
         only: names of the options to add; default: all.
     """
     group = parser.add_argument_group(title)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for field in _fields(cls):
         if only is not None and field.name not in only:
             continue
@@ -222,6 +223,9 @@ def describe(field: dataclasses.Field[Any]) -> str:
 
 def _fields(settings: Settings | type[Settings]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(settings)  # type: ignore[arg-type]
+
+
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(typing.get_type_hints)
 
 
 def _base_type(hint: Any) -> tuple[type, bool]:
