@@ -21,7 +21,7 @@ def test_a_report_with_warnings(tmp_path, capsys):
     assert lines["rows"].strip() == "55 train, 6 validation"
     assert lines["labels"].strip().startswith("3 in train: ")
     assert "(cut at 400)" in lines["tokens"]
-    assert "warning   fewer than 5 rows in train: 'odd'; too few to learn from: add" in out
+    assert "warning  fewer than 5 rows in train: 'odd'; too few to learn from: add" in out
     assert err.splitlines()[-1] == f"next: textlstm train {data} --out DIR"
     assert main(["check", data, "--strict", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)

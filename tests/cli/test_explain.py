@@ -56,8 +56,10 @@ def test_colors_are_for_terminals_without_no_color(model, monkeypatch):
         assert main(["explain", model, "the dull film", "--method", "occlusion"]) == 0
         return terminal.getvalue()
 
-    assert "\x1b[48;5;" in shown()
-    assert "\x1b" not in shown(NO_COLOR="1")
+    assert "\x1b[97;48;5;" in shown(TERM="xterm-256color")
+    assert "\x1b[97;4" in shown(TERM="xterm")
+    assert "\x1b" not in shown(TERM="dumb")
+    assert "\x1b" not in shown(TERM="xterm", NO_COLOR="1")
 
 
 def test_what_can_not_be_explained_is_named(model, capsys, tmp_path):

@@ -15,7 +15,6 @@ from tiny_corpus import flags, write_csv
 from textlstm.cli import main
 from textlstm.cli.completion import complete
 from textlstm.cli.config import format_settings
-from textlstm.cli.inspect import wrap
 from textlstm.cli.parser import COMMANDS, build_parser
 from textlstm.cli.settings_file import read_settings
 from textlstm.config import PRESETS, TRAIN_OPTIONS, TrainSettings
@@ -302,22 +301,6 @@ def test_other_shells_can_parse_their_script(capsys, shell):
     assert run("completion", shell) == 0
     script = capsys.readouterr().out
     subprocess.run([shell, "-n"], input=script, text=True, timeout=60, check=True)
-
-
-# -- inspect ---------------------------------------------------------------------------------
-
-
-def test_inspect_wraps_to_the_terminal_under_the_value():
-    text = "labels   bad, good\nsettings: model  " + "hidden_size=128 " * 8
-    lines = wrap(text.rstrip(), 40).splitlines()
-    assert lines[0] == "labels   bad, good"
-    assert all(len(line) <= 40 for line in lines)
-    assert all(line.startswith(" " * 17 + "hidden") for line in lines[2:])
-    assert "".join(wrap(text, 40).split()) == "".join(text.split())
-    wide = "kind" + " " * 30 + "x\nnetwork" + " " * 27 + "y " * 20
-    assert wrap(wide, 40).splitlines()[0] == "kind" + " " * 16 + "x"
-    assert {line[:20].rstrip() for line in wrap(wide, 40).splitlines()} == {"kind", "network", ""}
-    assert all(line[20] in "xy" for line in wrap(wide, 40).splitlines())
 
 
 def test_the_help_of_no_command_breaks_a_line_of_its_description():

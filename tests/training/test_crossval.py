@@ -206,7 +206,7 @@ def test_the_table_has_a_row_for_each_fold_and_for_each_figure(whole):
     ]
     fold = whole[0].results[0]
     assert lines[1].split()[:3] == ["1", "14", f"{fold.metrics['accuracy']:.4f}"]
-    summary = {line[:20].strip(): line.split()[-4:] for line in lines[6:]}
+    summary = {name.strip(): row for name, *row in (x.rsplit(maxsplit=4) for x in lines[6:])}
     figure = whole[0].summary()["macro_f1"]
     assert summary["macro F1"] == [f"{figure[key]:.4f}" for key in ("mean", "std", "min", "max")]
     assert "calibration error" in summary

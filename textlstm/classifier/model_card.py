@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from textlstm.classifier.markdown import bullets, cell, encodable, line, table
 from textlstm.evaluation.figures import FIGURES, figure_rows, label_rows
+from textlstm.evaluation.tables import Table
 
 Description = Mapping[str, Any]
 
@@ -57,14 +58,12 @@ def model_card(name: str, description: Description, *, on_hub: bool = False) -> 
 
 
 def format_description(description: Description) -> str:
-    """Return the facts of a model as lines for a terminal.
+    """Return the facts of a model as lines of plain text."""
+    return str(description_table(description))
 
-    Args:
-        description: the result of `TextClassifier.describe`.
 
-    Returns:
-        Lines without a final line end.
-    """
+def description_table(description: Description) -> Table:
+    """Return the facts of a model, the result of `TextClassifier.describe`, as a table."""
     settings, several = description["settings"], description["multi_label"]
     rows = [
         ("labels", _label_list(description["labels"])),
@@ -89,8 +88,7 @@ def format_description(description: Description) -> str:
     for part in settings:
         given = [f"{name}={_value(value)}" for name, value in settings[part].items()]
         rows.append((f"settings: {part}", " ".join(given)))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name.ljust(width)}  {line(value)}" for name, value in rows)
+    return Table([(name, line(value)) for name, value in rows], head=False, left=(0, 1))
 
 
 def _metadata(name: str, description: Description) -> ModelCardData:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from textlstm.cli.console import messages, say
@@ -20,8 +19,10 @@ from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
+from textlstm.cli.tables import show
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.errors import ConfigError
+from textlstm.evaluation.tables import Table
 from textlstm.options import add_flags, read_flags
 
 _RUN = ("batch_size", "threads", "device")
@@ -55,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     require_data(arguments.data)
     from textlstm.classifier.calibrate import fit_cascade_of
     from textlstm.classifier.model_card import cascade_rows
-    from textlstm.evaluation.tables import format_table
     from textlstm.nn.device import cpu_threads
 
     with messages(), cpu_threads(config.threads):
@@ -74,6 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
             figures = fit_cascade_of(classifier, split.texts(), split.labels, batch_size=size)
         classifier.save(arguments.model)
     head = ["may differ", "least certainty", "skipped", "labels differ", "accuracy"]
-    sys.stdout.write(format_table([head, *cascade_rows({"cascade": figures})]) + "\n")
+    show(Table([head, *cascade_rows({"cascade": figures})]))
     say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT --cascade SHARE")
     return 0

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from textlstm.cli.console import messages, say
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
+from textlstm.cli.tables import show
 from textlstm.config import DataConfig, TokenizerConfig
+from textlstm.evaluation.tables import Table, shorten
 from textlstm.options import add_flags, build, names_of
 
 if TYPE_CHECKING:
@@ -49,28 +51,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(format_check(found) + "\n")
+        show(*check_tables(found))
     names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
     say(f"next: textlstm train {shlex.join(names)} --out DIR")
     return 1 if found.warnings and arguments.strict else 0
 
 
-def format_check(found: DataCheck) -> str:
-    """Return a check as lines of text, the warnings last."""
-    from textlstm.evaluation.tables import shorten
-
+def check_tables(found: DataCheck) -> list[Table | str]:
+    """Return a check as a table, the warnings last."""
     rows = ", ".join(f"{count:,} {name}" for name, count in found.rows.items())
     most = sorted(found.labels.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{shorten(label, 40)} {count:,}" for label, count in most[:_SHOWN])
     more = f" and {len(most) - _SHOWN:,} more, down to {most[-1][1]:,}" if most[_SHOWN:] else ""
     median, often, longest, limit = found.lengths.values()
+    tokens = f"median {median:,}, 95% up to {often:,}, longest {longest:,} (cut at {limit:,})"
     lines = [
-        f"data      {found.source}",
-        *(f"note      {note}" for note in found.notes),
-        f"rows      {rows}",
-        f"labels    {len(most)} in train: {shown}{more}",
-        f"tokens    median {median:,}, 95% up to {often:,}, longest {longest:,} (cut at {limit:,})",
-        f"unknown   {found.unknown:.2%} of the tokens in validation",
-        *(f"warning   {sentence}" for sentence in found.warnings.values()),
+        ("data", found.source),
+        *(("note", note) for note in found.notes),
+        ("rows", rows),
+        ("labels", f"{len(most)} in train: {shown}{more}"),
+        ("tokens", tokens),
+        ("unknown", f"{found.unknown:.2%} of the tokens in validation"),
+        *(("warning", sentence) for sentence in found.warnings.values()),
     ]
-    return "\n".join(lines if found.warnings else [*lines, "no warnings"])
+    colors = {(i, 0): "yellow" for i, (name, _) in enumerate(lines) if name == "warning"}
+    table = Table(lines, head=False, left=(0, 1), styles=colors)
+    return [table] if found.warnings else [table, "no warnings"]

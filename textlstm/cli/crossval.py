@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
+from textlstm.cli.tables import show
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
 from textlstm.errors import ConfigError, PeerError, TextLSTMError
@@ -143,10 +144,12 @@ class _Record:
         """Write the table, or with --json - the JSON, to stdout."""
         if self._result is None or not self._result.results:
             return
-        from textlstm.training.crossval import format_crossval
+        from textlstm.training.crossval import crossval_tables
 
-        text = self._json() if self._path == "-" else format_crossval(self._result) + "\n"
-        sys.stdout.write(text)
+        if self._path == "-":
+            sys.stdout.write(self._json())
+        else:
+            show(*crossval_tables(self._result))
 
     def say_how_to_resume(self, arguments: argparse.Namespace) -> None:
         """Show how to continue after an interruption."""

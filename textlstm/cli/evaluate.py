@@ -17,6 +17,7 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data, require_model
+from textlstm.cli.tables import show, terminal
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_model(arguments.model)
     require_data(arguments.data)
     _check_report(arguments, config)
-    from textlstm.evaluation.metrics import format_metrics
+    from textlstm.evaluation.metrics import metric_tables
 
     with messages():
         if is_onnx_folder(arguments.model):
@@ -78,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json == "-":
         sys.stdout.write(text)
         return 0
-    sys.stdout.write(format_metrics(metrics) + "\n")
+    console = terminal()
+    show(*(metric_tables(metrics, console.width) if console else metric_tables(metrics)))
     if arguments.json:
         write_text(arguments.json, text)
     say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -23,11 +22,14 @@ from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.tables import terminal
 from textlstm.errors import ConfigError
 from textlstm.io.progress import Display, Screen
 
 if TYPE_CHECKING:
-    from textlstm.classifier.explain import Explanation
+    from rich.text import Text
+
+    from textlstm.classifier.explain import Explanation, Word
 
 _GREEN = (22, 28, 34)  # of the 256 colors of a terminal, from weak to strong
 _RED = (52, 88, 124)
@@ -55,41 +57,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    console = terminal()
     with messages():
         classifier = load_model(arguments)
-        screen = Screen() if sys.stdout.isatty() else None
+        screen = Screen() if console else None  # what is shown says how far it is
         display = Display("texts", brief=True, screen=screen)
         for text in display.over(_read_texts(arguments.texts)):
             found = classifier.explain(text, label=arguments.label, method=arguments.method)
             if arguments.json:
                 sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+            elif console and not console.no_color:
+                console.print(_colored(found))
             else:
-                sys.stdout.write(format_explanation(found, colors=colors) + "\n")
+                sys.stdout.write(format_explanation(found) + "\n")
     say(f"next: textlstm evaluate {shlex.quote(arguments.model)} DATA, on texts with labels")
     return 0
 
 
-def format_explanation(explanation: Explanation, *, colors: bool) -> str:
-    """Return an explanation as text for a terminal.
-
-    Args:
-        explanation: of one text.
-        colors: whether words are colored; else each has its contribution.
-
-    Returns:
-        A line for the label and one for the words.
-    """
-    words = []
-    for word, shade in zip(explanation.words, explanation.shades(), strict=True):
-        shown = word.token if word.known else f"{word.token}?"
-        if not colors:
-            shown += f" ({word.contribution:+.2f})"
-        elif abs(shade) >= _LEAST_SHADE:
-            color = (_GREEN if shade > 0 else _RED)[min(2, int(abs(shade) * 3))]
-            shown = f"\x1b[48;5;{color};97m{shown}\x1b[0m"
-        words.append(shown)
+def format_explanation(explanation: Explanation) -> str:
+    """Return an explanation as plain text: the label, and the words with their contributions."""
+    words = (f"{_shown(word)} ({word.contribution:+.2f})" for word in explanation.words)
     return f"{explanation.summary()}\n  {' '.join(words)}"
+
+
+def _colored(explanation: Explanation) -> Text:
+    """Return an explanation for a terminal: the label, and the words in colors."""
+    from rich.text import Text
+
+    found = Text(f"{explanation.summary()}\n  ")
+    for word, shade in zip(explanation.words, explanation.shades(), strict=True):
+        color = (_GREEN if shade > 0 else _RED)[min(2, int(abs(shade) * 3))]
+        style = f"bright_white on color({color})" if abs(shade) >= _LEAST_SHADE else ""
+        found.append(_shown(word), style).append(" ")
+    found.rstrip()
+    return found
+
+
+def _shown(word: Word) -> str:
+    return word.token if word.known else f"{word.token}?"
 
 
 def _read_texts(arguments: list[str]) -> Iterator[str]:

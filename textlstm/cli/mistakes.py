@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
@@ -22,8 +21,10 @@ from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.parser import add_data, positive
 from textlstm.cli.paths import require_data, require_free, require_model
+from textlstm.cli.tables import show
 from textlstm.config import DATA_OPTIONS, CrossvalConfig, DataConfig
 from textlstm.errors import ConfigError
+from textlstm.evaluation.tables import Table, shorten
 from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out:
             _write(found, arguments.out, overwrite=arguments.overwrite)
     if not arguments.out:
-        sys.stdout.write(format_mistakes(found) + "\n")
+        show(mistakes_table(found))
     say(
         f"{found.mistakes:,} of {found.texts:,} texts are labelled otherwise; of these labels "
         f"{found.likely:,} are likely wrong"
@@ -83,12 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def format_mistakes(found: Mistakes) -> str:
-    """Return mistakes as a table for a terminal; ! marks a label that is likely wrong."""
-    from textlstm.evaluation.tables import format_table, shorten
-
-    head = ["", "row", "label", "score", "prediction", "score", "text"]
-    rows = [
+def mistakes_table(found: Mistakes) -> Table:
+    """Return mistakes as a table; ! marks a label that is likely wrong."""
+    rows = [["", "row", "label", "score", "prediction", "score", "text"]]
+    rows += [
         [
             "!" if row["likely_label_error"] else "",
             str(row["row"]),
@@ -96,12 +95,12 @@ def format_mistakes(found: Mistakes) -> str:
             f"{row['label_score']:.3f}",
             shorten(row["prediction"], 20),
             f"{row['score']:.3f}",
+            shorten(row["text"], 60),
         ]
         for row in found.rows
     ]
-    table = format_table([head[:-1], *rows]).splitlines()
-    texts = [head[-1], *(shorten(row["text"], 60) for row in found.rows)]
-    return "\n".join(f"{line}  {text}" for line, text in zip(table, texts, strict=True))
+    colors = {(i, 0): "red" for i in range(1, len(rows))}
+    return Table(rows, left=(0, 2, 4, 6), styles=colors)
 
 
 def _predicted(arguments: argparse.Namespace, classifier: TextClassifier) -> Mistakes:

@@ -7,9 +7,10 @@ Hub when they are first used, checked by size and hash, and kept in its cache.
 from __future__ import annotations
 
 import argparse
-import sys
 
 from textlstm.cli.console import say
+from textlstm.cli.tables import show
+from textlstm.evaluation.tables import Table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    from textlstm.evaluation.tables import format_table
     from textlstm.text.named_vectors import KNOWN, shown_size
 
     rows = [("name", "words", "numbers", "download", "cached", "repository")]
@@ -30,6 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for name, known in KNOWN.items()
     ]
-    sys.stdout.write(format_table(rows) + "\n")
+    show(Table(rows, left=(0, 5)))
     say("next: textlstm train DATA --vectors NAME --out MODEL")
     return 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from textlstm.errors import DataError
 from textlstm.evaluation.figures import figure_rows, label_rows
-from textlstm.evaluation.tables import display_width, format_table, shorten
+from textlstm.evaluation.tables import Table, display_width, format_blocks, format_table, shorten
 from textlstm.nn.probabilities import answers
 
 ECE_BINS = 15
@@ -286,47 +286,53 @@ def _log_loss(of_label: np.ndarray, weights: np.ndarray | None) -> float:
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:
-    """Return the result of `evaluate_probabilities` as plain-text tables.
+    """Return the tables of `metric_tables` as plain text, without a final line end."""
+    return format_blocks(metric_tables(metrics))
+
+
+def metric_tables(metrics: dict[str, Any], width: int = _WIDTH) -> list[Table | str]:
+    """Return the result of `evaluate_probabilities` as tables.
 
     Args:
         metrics: its result.
+        width: columns of the terminal.
 
     Returns:
-        Lines without a final line end: overall figures, a row per label, and of one label a
-        text the confusion matrix. Of more than 20 labels, the row with the worst F1 comes first
-        and the matrix is replaced by a note.
+        Overall figures, a row per label, and of one label a text the confusion matrix. Of more
+        than 20 labels, the row with the worst F1 comes first and the matrix is replaced by a note.
     """
-    parts = [format_table(list(figure_rows(metrics))), _per_label(metrics)]
-    if "hamming_loss" in metrics:
-        return "\n\n".join(parts)
-    if len(metrics["labels"]) <= _MOST_IN_MATRIX:
-        parts.append(_matrix(metrics))
-    else:
-        parts.append(
-            f"(labels by F1, worst first; the confusion matrix of {len(metrics['labels'])} labels "
-            "is only in the JSON)"
-        )
-    return "\n\n".join(parts)
-
-
-def _per_label(metrics: dict[str, Any]) -> str:
     head, *rows = label_rows(metrics)
     if len(rows) > _MOST_IN_MATRIX:  # too long to read from top to bottom: the worst first
         rows.sort(key=lambda row: float(metrics["per_label"][row[0]]["f1"]))
-    return format_table([head, *([shorten(row[0], _NAME_WIDTH), *row[1:]] for row in rows)])
+    blocks: list[Table | str] = [
+        Table(list(figure_rows(metrics)), head=False),
+        Table([head, *rows], name_width=_NAME_WIDTH),
+    ]
+    if "hamming_loss" in metrics:
+        return blocks
+    if len(rows) <= _MOST_IN_MATRIX:
+        return [*blocks, _matrix(metrics, width)]
+    return [
+        *blocks,
+        f"(labels by F1, worst first; the confusion matrix of {len(rows)} labels is only in the "
+        "JSON)",
+    ]
 
 
-def _matrix(metrics: dict[str, Any]) -> str:
+def _matrix(metrics: dict[str, Any], width: int) -> Table:
     """Return the confusion matrix; columns are numbered if their names are too wide."""
     names = [shorten(name, _NAME_WIDTH) for name in metrics["labels"]]
-    counts = [[str(count) for count in row] for row in metrics["confusion_matrix"]]
+    counts = metrics["confusion_matrix"]
+    cells = [[str(count) for count in row] for row in counts]
     head = "true \\ predicted"
-    table = format_table(
-        [[head, *names], *([n, *row] for n, row in zip(names, counts, strict=True))]
-    )
-    if max(map(display_width, table.splitlines())) <= _WIDTH:
-        return table
-    numbers = [str(i + 1) for i in range(len(names))]
-    numbered = [f"{i:>2} {name}" for i, name in zip(numbers, names, strict=True)]
-    rows = ([n, *row] for n, row in zip(numbered, counts, strict=True))
-    return format_table([[head, *numbers], *rows])
+    rows = [[head, *names], *([n, *row] for n, row in zip(names, cells, strict=True))]
+    if max(map(display_width, format_table(rows).splitlines())) > width:
+        numbers = [str(i + 1) for i in range(len(names))]
+        numbered = [f"{i:>2} {name}" for i, name in zip(numbers, names, strict=True)]
+        rows = [[head, *numbers], *([n, *row] for n, row in zip(numbered, cells, strict=True))]
+    colors = {
+        (true + 1, predicted + 1): "green" if true == predicted else "" if count else "dim"
+        for true, row in enumerate(counts)
+        for predicted, count in enumerate(row)
+    }
+    return Table(rows, styles=colors)

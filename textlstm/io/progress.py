@@ -9,7 +9,6 @@ chooses the screen; without it there is none but that of a notebook.
 from __future__ import annotations
 
 import contextlib
-import html
 import os
 import sys
 import time
@@ -312,6 +311,8 @@ class Notebook(Screen):
 
 
 def _bar_of_html(display: Display) -> str:
+    import html  # not needed by the command line
+
     title, end, details = map(
         html.escape,
         (display.title, f"{display.counts()}, {display.times()}", ", ".join(display.details())),

@@ -25,6 +25,7 @@ from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import FIGURES
+from textlstm.evaluation.tables import Table, format_blocks
 from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
@@ -266,31 +267,28 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def format_crossval(result: CrossValidation) -> str:
-    """Format a cross-validation as plain text.
+    """Return the tables of `crossval_tables` as plain text, without a final line end."""
+    return format_blocks(crossval_tables(result))
+
+
+def crossval_tables(result: CrossValidation) -> list[Table | str]:
+    """Return a cross-validation as tables.
 
     Args:
         result: with a fold or more.
 
     Returns:
-        Lines without a final line end: a row for each fold, then one for each figure.
+        A row for each fold, then one for each figure.
     """
     shown = [name for name in _SHOWN if name in result.results[0].metrics]
-    lines = [
-        "fold    texts"
-        + "".join(f"{FIGURES.get(name, name):>11}" for name in shown)
-        + "  best epoch"
-    ]
+    folds = [["fold", "texts", *(FIGURES.get(name, name) for name in shown), "best epoch"]]
     for fold in result.results:
-        figures = "".join(f"{fold.metrics[name]:>11.4f}" for name in shown)
+        figures = [f"{fold.metrics[name]:.4f}" for name in shown]
         best = f"{fold.training['best_epoch']} of {fold.training['epochs']}"
-        lines.append(f"{fold.number:>4}{fold.rows['test']:>9,}{figures}{best:>12}")
-    lines += ["", f"{'':20}{'mean':>8}{'±':>9}{'min':>9}{'max':>9}"]
+        folds.append([str(fold.number), f"{fold.rows['test']:,}", *figures, best])
+    spread = [["", "mean", "±", "min", "max"]]
     for name, figure in result.summary().items():
-        mean, *others = figure.values()
-        lines.append(
-            f"{FIGURES.get(name, name):20}{mean:>8.4f}" + "".join(f"{one:>9.4f}" for one in others)
-        )
+        spread.append([FIGURES.get(name, name), *(f"{value:.4f}" for value in figure.values())])
     missing = result.folds - len(result.results)
-    if missing:
-        lines += ["", f"{missing} of {result.folds} folds are not done"]
-    return "\n".join(lines)
+    note = [f"{missing} of {result.folds} folds are not done"] if missing else []
+    return [Table(folds, left=()), Table(spread), *note]
