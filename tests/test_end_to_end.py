@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from tiny_corpus import flags, write_csv, write_splits
@@ -16,17 +15,12 @@ pytestmark = pytest.mark.slow
 
 MODEL_FILES = ["model.safetensors", "tokenizer.json", "vocab.txt", "metrics.json"]
 
-# Runs commands in forks of itself, so that torch is imported once for all of them. For each line
-# of stdin, [arguments, seconds or null, renames or null], it kills -9 the command after so many
-# seconds, or has it kill -9 itself just before so many files take their place; it answers with
-# [exit code or minus signal, seconds, renames].
-FORKS = """
+# Runs commands in forks of itself. For each line of stdin, [arguments, seconds or null, renames or
+# null], it kills -9 the command after so many seconds, or has it kill -9 itself just before so many
+# files take their place; it answers with [exit code or minus signal, seconds, renames].
+PROGRAM = """
 import json, os, pathlib, signal, sys, time
-import textlstm.training.train, textlstm.cli.progress
 from textlstm.cli import main
-from tiny_training import trainer
-
-trainer(epochs=1).run()  # torch loads much on the first step
 
 def counting(limit, pipe):
     replace, done = pathlib.Path.replace, 0
@@ -67,15 +61,15 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fork():
+def fork(forks):
     """A function that runs a command in a process that may be killed."""
     server = subprocess.Popen(
-        [sys.executable, "-c", FORKS],
+        [forks.folder / "python", "-c", PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        cwd=Path(__file__).parent,  # of tiny_training
+        env=forks.env,
     )
 
     def command(*arguments, seconds=None, renames=None):

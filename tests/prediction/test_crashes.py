@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pyarrow as pa
@@ -26,11 +25,9 @@ ROWS = int(os.environ.get("TEXTLSTM_CRASH_ROWS", "900"))
 KILLS = int(os.environ.get("TEXTLSTM_CRASH_KILLS", "4"))
 OPTIONS = ["--chunk-rows", "60", "--threads", "1", "--top-k", "2"]
 
-# Imports all once and forks for each command line, so that a killed process costs no start-up.
+# Forks for each command line, so that a killed process costs no start-up.
 SERVER = """
 import json, os, sys
-import pyarrow.parquet
-import textlstm.prediction.files
 from textlstm.cli import main
 main(json.loads(sys.argv[1]))
 for line in sys.stdin:
@@ -47,10 +44,10 @@ for line in sys.stdin:
 class Server:
     """Runs command lines in processes of their own."""
 
-    def __init__(self, first):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    def __init__(self, forks, first):
+        environment = {**forks.env, "TOKENIZERS_PARALLELISM": "false"}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, json.dumps(first)],
+            [forks.folder / "python", "-c", SERVER, json.dumps(first)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,11 +92,11 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(model, source, tmp_path_factory):
+def server(forks, model, source, tmp_path_factory):
     if not hasattr(os, "fork"):
         pytest.skip("processes cannot be forked on this system")
     first = tmp_path_factory.mktemp("first") / "out.csv"
-    server = Server(["predict", str(model), str(source), "--out", str(first), *OPTIONS])
+    server = Server(forks, ["predict", str(model), str(source), "--out", str(first), *OPTIONS])
     yield server
     server.close()
 
