@@ -87,7 +87,10 @@ class DataConfig(TableConfig):
         metavar="COLUMN",
     )
     unlabeled: tuple[str, ...] = option(
-        (), "data without labels to learn from too, with a teacher", metavar="DATA"
+        (),
+        "data without labels, which the teacher labels; without one a first model that is trained "
+        "on the labels alone",
+        metavar="DATA",
     )
     validation: str | None = option(
         None, "data to validate on, instead of a part of train", metavar="FILE"

@@ -168,10 +168,13 @@ def test_in_memory_each_process_gets_the_classifier(both, data, tmp_path):
     assert_alike(*(load_file(tmp_path / f"model.{rank}") for rank in range(2)), within=0)
 
 
-def test_a_teacher_teaches_two_processes_what_it_teaches_one(both, data, tmp_path):
+@pytest.mark.parametrize("kind", ["a teacher", "a first model of their own"])
+def test_a_teacher_teaches_two_processes_what_it_teaches_one(both, data, tmp_path, kind):
     train(data, tmp_path / "teacher", **OPTIONS)
     (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n" * 5)
-    options = {"teacher": str(tmp_path / "teacher"), "unlabeled": str(tmp_path / "more.csv")}
+    options = {"unlabeled": str(tmp_path / "more.csv")}
+    if kind == "a teacher":
+        options["teacher"] = str(tmp_path / "teacher")
     options |= {**OPTIONS, **DRY, "precision": "fp32", "epochs": 2}
     both("library", source=str(data), out=str(tmp_path / "m"), **options)
     weights = [load_file(tmp_path / f"model.{rank}") for rank in range(2)]

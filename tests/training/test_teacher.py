@@ -165,10 +165,6 @@ def test_a_teacher_of_other_labels_is_refused(tmp_path, teacher):
 
 
 def test_options_that_contradict_each_other_are_refused(data, teacher):
-    with pytest.raises(ConfigError, match="unlabeled needs a teacher"):
-        train(data, unlabeled="sample", **FAST)
-    with pytest.raises(ConfigError, match="unlabeled needs a teacher"):
-        cross_validate(data, unlabeled="sample", **FAST)
     with pytest.raises(ConfigError, match="teacher and teacher_columns exclude each other"):
         train(data, teacher=teacher, teacher_columns=["bad", "good"], **FAST)
     with pytest.raises(ConfigError, match="either names of models or classifiers"):

@@ -53,14 +53,9 @@ def split_teachers(options: dict[str, Any]) -> tuple[dict[str, Any], list[TextCl
 
 
 def check_teacher(settings: TrainSettings) -> None:
-    """Raise a `ConfigError` if there are two kinds of teacher, or unlabeled texts without one."""
-    data, model = settings.data, settings.training.teacher
-    if model and data.teacher_columns:
+    """Raise a `ConfigError` if there are two kinds of teacher."""
+    if settings.training.teacher and settings.data.teacher_columns:
         raise ConfigError("teacher and teacher_columns exclude each other: pass one of them")
-    if data.unlabeled and not (model or data.teacher_columns):
-        raise ConfigError(
-            "unlabeled needs a teacher: pass teacher, or teacher_columns of that data"
-        )
 
 
 class Teacher:

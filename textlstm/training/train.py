@@ -8,6 +8,7 @@ import itertools
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ from textlstm.training.pretrained import (
 from textlstm.training.resolve import read_options, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.teacher import (
+    PROBABILITIES,
     Teacher,
     check_teacher,
     learn_from,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FIRST = "first"  # folder of a model that is trained on the labels alone
 _MOST_WARNINGS = 5
 _FIRST_WARNINGS = 3  # of those before the first step
 
@@ -149,9 +152,7 @@ def train(
                 finish=finish,
             )
             run.read(request, resume=resume)
-            run.encode()
-        run.fit()
-        return run.save()
+        return run.complete()
 
 
 def train_on(
@@ -186,9 +187,7 @@ def train_on(
             settings, world, Path(work), teachers=teachers, observer=observer, reports=reports
         )
         run.prepare(corpus)
-        run.encode()
-        run.fit()
-        return run.save()
+        return run.complete()
 
 
 def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
@@ -213,7 +212,7 @@ def request_of_main(folder: RunFolder, source: Source | None, world: World) -> R
 
 @dataclasses.dataclass
 class Run:
-    """A training run: `read`, `encode`, `fit`, `save`, in this order.
+    """A training run: `read` or `prepare`, then `complete`: `encode`, `fit`, `save`.
 
     Args:
         settings: of the run; `encode` settles what they leave open.
@@ -237,9 +236,10 @@ class Run:
     corpus: Corpus = dataclasses.field(init=False)
     tokenizer: TextTokenizer = dataclasses.field(init=False)
     start: Pretrained | Base | None = dataclasses.field(init=False)
-    texts: dict[str, LabelledTexts] = dataclasses.field(init=False)
+    texts: dict[str, LabelledTexts] = dataclasses.field(init=False, default_factory=dict)
     fitted: Fitted = dataclasses.field(init=False)
     _warned: int = dataclasses.field(init=False, default=0)
+    _minutes: float = dataclasses.field(init=False, default=0.0)  # spent on a first model
 
     def read(self, request: RunRequest, *, resume: bool) -> None:
         """Read and check all that can be wrong, then make the folder this run's own."""
@@ -289,6 +289,58 @@ class Run:
             lambda: itertools.chain.from_iterable(split.texts() for split in splits),
         )
 
+    def complete(self) -> TextClassifier:
+        """Train, evaluate and save; all processes together.
+
+        Texts without labels need a teacher. Where there is none, a first model is trained on the
+        labels alone and teaches a second one, with all texts (self-training). If the time is over
+        before, the first model is the result.
+
+        Returns:
+            The classifier with the weights of the best epoch.
+        """
+        trained = self.settings.training.teacher or self.corpus.train.taught is not None
+        if self.corpus.unlabeled and not trained and not (self.work / PROBABILITIES).is_file():
+            began = time.monotonic()
+            first, ended = self._first()
+            self._minutes = (time.monotonic() - began) / 60
+            if self.finish or not ended:
+                return self._write(first, resumable=not ended)
+            self.teachers = [first]
+        with self.world.main_first():
+            self.encode()
+        self.fit()
+        return self.save()
+
+    def _first(self) -> tuple[TextClassifier, bool]:
+        """Train a model on the labels alone; return it and whether its training has ended."""
+        folder = RunFolder(self.work / _FIRST) if self.folder is not None else None
+        if folder is not None and folder.is_finished():
+            return TextClassifier.load(folder.path, device=self.settings.training.device), True
+        logger.info("training a first model on the labels alone, which then labels the other texts")
+        settings = dataclasses.replace(
+            self.settings,
+            data=dataclasses.replace(self.settings.data, unlabeled=()),
+            training=dataclasses.replace(self.settings.training, report=False, tensorboard=None),
+        )
+        corpus = dataclasses.replace(self.corpus, unlabeled=(), test=None, notes=[])
+        run = Run(
+            settings,
+            self.world,
+            folder.work if folder else self.work / _FIRST,
+            folder,
+            observer=self.observer,
+            finish=self.finish,
+            reports=False,
+        )
+        with self.world.main_first():
+            begun = folder is not None and folder.is_unfinished()
+            run.work.mkdir(parents=True, exist_ok=True)
+            if folder is not None and self.world.is_main:
+                folder.write_request(RunRequest(None, settings, corpus.fingerprint))
+            run.prepare(corpus, begun=begun)
+        return run.complete(), run.fitted.result.reason != "max minutes"
+
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""
         save_tokenizer(self.tokenizer, self.work)
@@ -325,10 +377,14 @@ class Run:
             f"{len(self.tokenizer.vocabulary):,}",
             100 * self._unknown_share(),
         )
+        training = self.settings.training
+        if training.max_minutes is not None and self._minutes:
+            left = max(training.max_minutes - self._minutes, 0.001)
+            training = dataclasses.replace(training, max_minutes=left)
         self.fitted = fit_model(
             self.texts,
             self.corpus.labels,
-            self.settings,
+            dataclasses.replace(self.settings, training=training),
             vocab_size=len(self.tokenizer.vocabulary),
             work=self.work,
             checkpoint=self.folder.checkpoint if self.folder else None,
@@ -372,11 +428,15 @@ class Run:
             record=record,
             device=self.settings.training.device,
         )
+        return self._write(classifier, resumable=fitted.result.reason == "max minutes")
+
+    def _write(self, classifier: TextClassifier, *, resumable: bool) -> TextClassifier:
+        """Write the model folder, if there is one, and return the classifier."""
         with self.world.main_first():  # the others wait until the folder is complete
             if self.folder is not None and self.world.is_main:
                 classifier.save(self.folder.path)
                 self._write_report(classifier, self.folder.path)
-                if fitted.result.reason != "max minutes":  # such a run can be resumed
+                if not resumable:
                     self.folder.finish()
         return classifier
 
@@ -384,7 +444,7 @@ class Run:
         """Write the page beside the model; a failure costs nothing but the page."""
         for name in REPORT:  # those of an earlier model
             (folder / name).unlink(missing_ok=True)
-        if not self.settings.training.report:
+        if not (self.settings.training.report and self.texts):
             return
         split, encoded = self.corpus.validation, self.texts["validation"].texts
         try:
@@ -420,17 +480,21 @@ class Run:
         splits, labels = self._to_learn(), self.corpus.labels
         if self.corpus.train.taught is not None:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
-        if not self.settings.training.teacher:
+        named = self.settings.training.teacher
+        if not (named or self.corpus.unlabeled):
             return None
-        several = self.corpus.train.labels.ndim == 2
-        teacher = Teacher.of(self.settings, self.teachers, labels, multi_label=several)
+        teacher = None
+        if named or self.teachers:
+            several = self.corpus.train.labels.ndim == 2
+            teacher = Teacher.of(self.settings, self.teachers, labels, multi_label=several)
         with cpu_threads(self.settings.training.threads):
             return write_probabilities(self.work, teacher, splits, len(labels))
 
     def _teacher_facts(self) -> dict[str, Any]:
         """Return which models have taught, for the record of the run."""
         found = teacher_fingerprint(self.work)
-        return {"teacher": ", ".join(found)} if found else {}
+        itself = "" if self.settings.training.teacher else "a first model of the labels alone, "
+        return {"teacher": itself + ", ".join(found)} if found else {}
 
     def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
         """Encode splits to one file, or open what the resumed run has encoded."""

@@ -1,0 +1,119 @@
+"""With unlabeled texts and no teacher, a first model of the labels alone teaches the second."""
+
+import pytest
+from tiny_corpus import OPTIONS, rows, write_splits
+
+from textlstm import TextClassifier, cross_validate, train
+from textlstm.training.fit import TrainingInterrupted
+from textlstm.training.observer import Observer
+from textlstm.training.train import Run
+
+pytestmark = pytest.mark.slow
+
+MODEL = ("model.safetensors", "vocab.txt")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("self")
+    more = folder / "more.csv"
+    more.write_text("text\n" + "\n".join(text for text, _ in rows(60, seed=5)))
+    return write_splits(folder / "data", train=12), more.as_posix()
+
+
+class StopAt(Observer):
+    """Interrupts at a step, counted over both models."""
+
+    def __init__(self, step):
+        self.left = step
+
+    def on_step(self, step, epoch, loss, texts):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+class Count(Observer):
+    """Counts the steps."""
+
+    steps = 0
+
+    def on_step(self, step, epoch, loss, texts):
+        self.steps += 1
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in MODEL}
+
+
+def test_it_is_what_a_teacher_of_the_labels_alone_gives(data, tmp_path):
+    source, more = data
+    first = train(source, **OPTIONS)
+    by_hand = train(source, teacher=first, unlabeled=more, **OPTIONS)
+    alone = train(source, tmp_path / "m", unlabeled=more, **OPTIONS)
+    assert {name: w.tolist() for name, w in alone.model.state_dict().items()} == {
+        name: w.tolist() for name, w in by_hand.model.state_dict().items()
+    }
+    assert alone.record.rows == {"train": 12, "validation": 16, "test": 16, "unlabeled": 60}
+    said = alone.record.training["teacher"]
+    assert said == f"a first model of the labels alone, {first.fingerprint()}"
+    assert sorted(p.name for p in (tmp_path / "m").iterdir() if p.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("part", ["in the first model", "in the second model"])
+def test_a_run_that_is_stopped_gives_the_same_model_when_resumed(data, tmp_path, part):
+    source, more = data
+    steps = Count()
+    train(source, tmp_path / "whole", unlabeled=more, observer=steps, **OPTIONS)
+    stop = 3 if part == "in the first model" else steps.steps - 3
+    with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
+        train(source, tmp_path / "cut", unlabeled=more, observer=StopAt(stop), **OPTIONS)
+    rest = Count()
+    train(out=tmp_path / "cut", resume=True, observer=rest)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert rest.steps < steps.steps
+
+
+def test_the_first_model_is_not_trained_anew_when_it_is_there(data, tmp_path, monkeypatch):
+    source, more = data
+
+    def fail(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_taught", lambda self: fail(self) if self.teachers else None)
+        with pytest.raises(KeyboardInterrupt):
+            train(source, tmp_path / "m", unlabeled=more, **OPTIONS)
+    steps, second = Count(), Count()
+    train(out=tmp_path / "m", resume=True, observer=steps)
+    train(source, teacher=train(source, **OPTIONS), unlabeled=more, observer=second, **OPTIONS)
+    assert steps.steps == second.steps
+
+
+def test_when_the_time_is_over_in_the_first_model_it_is_the_result_and_can_be_resumed(
+    data, tmp_path
+):
+    source, more = data
+    early = train(source, tmp_path / "m", unlabeled=more, max_minutes=0, **OPTIONS)
+    assert "teacher" not in early.record.training
+    assert TextClassifier.load(tmp_path / "m").fingerprint() == early.fingerprint()
+    train(out=tmp_path / "m", resume=True, max_minutes=10)
+    train(source, tmp_path / "whole", unlabeled=more, **OPTIONS)
+    assert contents(tmp_path / "m") == contents(tmp_path / "whole")
+
+
+def test_a_run_that_is_finished_early_keeps_the_first_model(data, tmp_path):
+    source, more = data
+    with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
+        train(source, tmp_path / "m", unlabeled=more, observer=StopAt(4), **OPTIONS)
+    finished = train(out=tmp_path / "m", finish=True)
+    assert "teacher" not in finished.record.training
+    assert not (tmp_path / "m" / ".cache").exists()
+    assert not (tmp_path / "m" / "run.json").exists()
+
+
+def test_each_fold_of_a_cross_validation_has_a_first_model(data, caplog):
+    source, more = data
+    with caplog.at_level("INFO", logger="textlstm"):
+        cross_validate(source / "train.csv", unlabeled=more, folds=2, **OPTIONS)
+    assert caplog.text.count("training a first model on the labels alone") == 2
