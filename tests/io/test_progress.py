@@ -10,7 +10,7 @@ from tiny_terminal import lines_on_screen, on_terminal
 
 from textlstm.cli.console import say, set_verbosity
 from textlstm.cli.progress import progress
-from textlstm.io.progress import Display, Screen, current_screen
+from textlstm.io.progress import Display, Notebook, Screen, current_screen
 from textlstm.training.observer import Observer, ProgressObserver
 
 WORK = """
@@ -207,6 +207,7 @@ def cells(monkeypatch):
     ipython.get_ipython = lambda: shell
     ipython.display = types.ModuleType("IPython.display")
     ipython.display.display = display
+    monkeypatch.setattr("textlstm.io.progress._NOTEBOOK", Notebook())
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)
     return types.SimpleNamespace(handles=handles, shell=shell)
@@ -234,6 +235,21 @@ def test_a_display_that_an_error_left_open_is_gone_in_the_next_cell(cells):
     with Display("rows", 10, title="next"):
         pass
     assert "left open" not in cells.handles[1].shown[-1]["text/html"]
+
+
+def test_brief_work_in_a_notebook_leaves_what_was_before_it(cells, now):
+    for brief, title in ((True, "encoding"), (False, "training"), (True, "evaluating")):
+        with Display("texts", 10, title=title, brief=brief) as display:
+            now[0] += 5
+            display.update(5)
+    shown = [data["text/html"] for data in cells.handles[0].shown]
+    assert "encoding" in shown[0]
+    assert shown[1] == ""
+    both, last = shown[-2:]
+    assert "evaluating" in both
+    assert "evaluating" not in last
+    assert "training" in both
+    assert "training" in last
 
 
 def test_a_training_in_a_notebook_shows_its_steps(cells):

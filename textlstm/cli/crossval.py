@@ -32,7 +32,6 @@ from textlstm.options import add_flags, read_flags
 from textlstm.training.launch import read_rank
 
 if TYPE_CHECKING:
-    from textlstm.io.progress import Display
     from textlstm.training.crossval import CrossValidation
 
 
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         if rank.is_main:
             raise
         raise PeerError(str(error)) from error  # all processes meet it
-    from textlstm.cli.progress import Progress, progress
+    from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
 
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     keep_freed_memory()
     try:
-        with messages(shown=rank.is_main), progress("folds", folds) as record.display:
+        with messages(shown=rank.is_main):
             cross_validate(
                 arguments.data,
                 folds=folds,
@@ -117,28 +116,14 @@ class _Record:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._result: CrossValidation | None = None
-        self.display: Display | None = None
 
     def keep(self, result: CrossValidation) -> None:
-        """Save what is done, and show the figures of the last fold."""
+        """Save what is done."""
         first, self._result = self._result is None, result
-        done = len(result.results)
         if self._path not in (None, "-"):
             write_text(str(self._path), self._json())
-        assert self.display is not None
-        if first:
-            self.display.update(done, first=done)
-            if done:
-                say(f"{done} of {result.folds} folds are already done")
-            return
-        mean = result.summary()["macro_f1"]["mean"]
-        self.display.update(done, note=f"mean macro F1 {mean:.4f}")
-        fold, left = result.results[-1], self.display.times()
-        say(
-            f"fold {fold.number} of {result.folds}: accuracy {fold.metrics['accuracy']:.4f}, "
-            f"macro F1 {fold.metrics['macro_f1']:.4f} on {fold.rows['test']:,} texts"
-            + (f"; about {left}" if left.endswith("left") else "")
-        )
+        if first and result.results:
+            say(f"{len(result.results)} of {result.folds} folds are already done")
 
     def show(self) -> None:
         """Write the table, or with --json - the JSON, to stdout."""

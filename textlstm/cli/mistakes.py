@@ -150,7 +150,7 @@ def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) 
     import numpy as np
 
     from textlstm.classifier.mistakes import list_mistakes
-    from textlstm.cli.progress import Progress, progress
+    from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
 
@@ -164,7 +164,6 @@ def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) 
     thresholds: list[tuple[float, ...]] = []
 
     def collect(model: TextClassifier, whole: Whole, rows: np.ndarray) -> None:
-        display.update(display.done + 1)
         texts = itertools.chain.from_iterable(whole.rows.select(rows).texts())
         wholes.append(whole)
         parts.append((rows, model.predict_proba(texts)))
@@ -173,14 +172,13 @@ def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) 
 
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     options: Any = {**classifier.settings.to_options(), **given}
-    with progress("folds", arguments.folds) as display:
-        cross_validate(
-            arguments.data,
-            folds=arguments.folds,
-            on_model=collect,
-            observer=Progress(),
-            **options,
-        )
+    cross_validate(
+        arguments.data,
+        folds=arguments.folds,
+        on_model=collect,
+        observer=Progress(),
+        **options,
+    )
     whole = wholes[0]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     probabilities = np.concatenate([found for _, found in parts])[order]  # [N, C]

@@ -16,6 +16,7 @@ import pyarrow as pa
 from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError, OutputError
 from textlstm.io.atomic import atomic_path
+from textlstm.io.progress import Display
 from textlstm.io.readers import Row, bad_text, cell_of, read_rows
 
 _CACHE_FORMAT = 2
@@ -98,13 +99,16 @@ def _write_arrow(path: Path, batches: Iterable[_Batch], lists: str | None) -> No
     """Write columns of strings; the one named `lists` holds lists of them."""
     writer = None
     text = pa.large_string()
-    with pa.OSFile(str(path), "wb") as sink:
+    reading = Display("rows", title="reading", brief=True)
+    with pa.OSFile(str(path), "wb") as sink, reading:
         for batch in batches:
             schema = pa.schema(
                 [(column, pa.list_(text) if column == lists else text) for column in batch]
             )
             writer = writer or pa.ipc.new_stream(sink, schema)
-            writer.write_batch(pa.RecordBatch.from_pydict(batch, schema=schema))
+            records = pa.RecordBatch.from_pydict(batch, schema=schema)
+            writer.write_batch(records)
+            reading.update(reading.done + len(records))
         assert writer is not None  # the last batch comes even if it is empty
         writer.close()
 

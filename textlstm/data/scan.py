@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from textlstm.data.columns import Table
 from textlstm.data.labels import ONE_LABEL, LabelCells, LabelCodes
 from textlstm.errors import DataError
+from textlstm.io.progress import Display
 
 _SCAN_ROWS = 1000
 
@@ -148,8 +149,9 @@ def scan_table(
 
 def _batches(dataset: datasets.Dataset) -> Iterator[Any]:
     rows = dataset.with_format("arrow")
-    for start in range(0, len(dataset), _SCAN_ROWS):
-        yield from rows[start : start + _SCAN_ROWS].to_batches()
+    with Display("rows", len(dataset), title="scanning", brief=True) as display:
+        for start in range(0, len(dataset), _SCAN_ROWS):
+            yield from display.over(rows[start : start + _SCAN_ROWS].to_batches())
 
 
 class _TextDigest:

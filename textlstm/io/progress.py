@@ -283,12 +283,13 @@ class Notebook(Screen):
         super().__init__()
         self._cell = -1
         self._handle: Any = None
+        self._last = ("", "")  # what is to stay, as plain text and HTML
 
     def add(self, display: Display) -> None:
         """Show a display below the others of its cell."""
         cell = sys.modules["IPython"].get_ipython().execution_count
         if cell != self._cell:
-            self.displays, self._cell, self._handle = [], cell, None
+            self.displays, self._cell, self._handle, self._last = [], cell, None, ("", "")
         super().add(display)
 
     def draw(self, displays: list[Display]) -> None:
@@ -297,20 +298,24 @@ class Notebook(Screen):
             return
         from IPython.display import display as show
 
-        data = {
-            "text/plain": "\n".join(
-                " ".join([each.title, each.counts(), each.times(), *each.details()]).strip()
-                for each in displays
-            ),
-            "text/html": "".join(map(_bar_of_html, displays)),
-        }
+        drawn = ("\n".join(map(_in_words, displays)), "".join(map(_in_html, displays)))
+        if all(each.brief for each in displays):  # below what they follow
+            drawn = ("\n".join(filter(None, [self._last[0], drawn[0]])), self._last[1] + drawn[1])
+        else:
+            self._last = drawn
+        data = dict(zip(("text/plain", "text/html"), drawn, strict=True))
         if self._handle is None:
             self._handle = show(data, raw=True, display_id=True)
         else:
             self._handle.update(data, raw=True)
 
 
-def _bar_of_html(display: Display) -> str:
+def _in_words(display: Display) -> str:
+    parts = [display.title, display.counts(), display.times(), *display.details()]
+    return " ".join(parts).strip()
+
+
+def _in_html(display: Display) -> str:
     import html  # not needed by the command line
 
     title, end, details = map(

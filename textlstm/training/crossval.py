@@ -26,6 +26,7 @@ from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import FIGURES
 from textlstm.evaluation.tables import Table, format_blocks
+from textlstm.io.progress import Display
 from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
@@ -153,7 +154,7 @@ def cross_validate(
         on_fold: called before the first training and after each with what is done until then.
         on_model: called after each training with the model, all rows, and the row numbers of the
             fold, which the model has not seen.
-        observer: callbacks for every step and epoch of every training.
+        observer: callbacks for every step and epoch of every training; as for `train`.
         **options: settings by name, listed below; `preset` stands for several of them.
 
     Returns:
@@ -180,18 +181,27 @@ def cross_validate(
         state = dataclasses.replace(state, results=done.results)
     if on_fold:
         on_fold(state)
-    for number in range(len(state.results), folds):
-        logger.info("fold %d of %d", number + 1, folds)
-        corpus = _without(whole, numbers == number, settings)
-        own = _of_fold(settings, number + 1)
-        classifier = train_on(corpus, own, observer=observer, reports=False, world=world)
-        if on_model:
-            on_model(classifier, whole, np.flatnonzero(numbers == number))
-        record = classifier.record
-        fold = Fold(number + 1, dict(record.rows), dict(record.training), record.metrics["test"])
-        state = dataclasses.replace(state, results=(*state.results, fold))
-        if on_fold:
-            on_fold(state)
+    with Display("folds", folds, done=len(state.results)) as display:
+        for number in range(len(state.results), folds):
+            logger.info("fold %d of %d", number + 1, folds)
+            corpus = _without(whole, numbers == number, settings)
+            own = _of_fold(settings, number + 1)
+            classifier = train_on(corpus, own, observer=observer, reports=False, world=world)
+            if on_model:
+                on_model(classifier, whole, np.flatnonzero(numbers == number))
+            record = classifier.record
+            test = record.metrics["test"]
+            fold = Fold(number + 1, dict(record.rows), dict(record.training), test)
+            state = dataclasses.replace(state, results=(*state.results, fold))
+            mean = state.summary()["macro_f1"]["mean"]
+            display.update(number + 1, note=f"mean macro F1 {mean:.4f}")
+            if on_fold:
+                on_fold(state)
+            logger.info(
+                "fold %d of %d: accuracy %.4f, macro F1 %.4f on %s texts; %s",
+                *(number + 1, folds, test["accuracy"], test["macro_f1"]),
+                *(f"{test['n']:,}", display.times()),
+            )
     return state
 
 

@@ -50,7 +50,7 @@ def distill(
         source: the data, as for `textlstm.train`; that of the teacher if not given.
         out: the model folder; None keeps the model in memory only.
         overwrite: replace the model or run in `out`.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         **options: settings by name, listed below. By default data, tokenizer, pooling, n-grams
             and seed are as the (first) teacher's, `hidden_size` is 64 and `num_layers` 1.
 

@@ -96,7 +96,7 @@ def fit_model(
         work: folder for what is needed during the run.
         checkpoint: the file that the run is resumed from; None for none.
         start: vectors or a base to start from.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         finish: take no more steps, and return the best epoch so far.
         world: the processes that train it together.
 

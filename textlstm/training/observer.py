@@ -102,7 +102,7 @@ class ProgressObserver(Observer):
             step,
             title=f"epoch {epoch}/{self._epochs}",
             rate=f"{speed:,.0f} texts/s",
-            note=f"loss {self._loss:.4f}",
+            note=self._mean_loss(),
         )
 
     def on_evaluate(self, done: int, total: int) -> None:
@@ -114,6 +114,7 @@ class ProgressObserver(Observer):
         """Wait some seconds for the next line, since the library logs the epoch."""
         if self._display is not None:
             self._display.shown = time.monotonic()
+            self._display.note = self._mean_loss()
 
     def on_best(self, epoch: int, figure: str, value: float) -> None:
         """Show the best figure so far from now on."""
@@ -125,5 +126,7 @@ class ProgressObserver(Observer):
     def on_close(self) -> None:
         """End the display."""
         if self._display is not None:
-            self._display.note = ""
             self._display.close()
+
+    def _mean_loss(self) -> str:
+        return f"loss {self._loss:.4f}"

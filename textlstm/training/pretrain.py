@@ -76,7 +76,7 @@ def pretrain(
         resume: resume the unfinished run in `out`; start one if `out` is empty.
         overwrite: replace what is in `out`.
         finish: end the unfinished run in `out` with the best epoch so far.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         **options: those of `train` in `textlstm.config.PRETRAIN_OPTIONS`.
 
     Returns:

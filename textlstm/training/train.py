@@ -100,7 +100,7 @@ def train(
         overwrite: replace the model or run in `out`. The old model stays until the new one is
             saved.
         finish: end the unfinished run in `out` with the best epoch so far, without another step.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         **options: settings by name, listed below; `preset` stands for several of them. `teacher`
             may also be a `TextClassifier` or a list of them.
 
@@ -170,7 +170,7 @@ def train_on(
         corpus: the splits.
         settings: of tokenizer, model and training, as `read_options` returns them.
         teachers: classifiers to learn from beside the labels.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         reports: whether to log warnings about the data and the results.
         world: the processes that train it together.
 
@@ -220,7 +220,7 @@ class Run:
         work: folder of what is needed until the end of the run.
         folder: where the run can be resumed and the model is saved; None for nowhere.
         teachers: classifiers to learn from; those that the settings name if there are none.
-        observer: callbacks for steps and epochs.
+        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         finish: end with the best epoch so far, without another step.
         reports: whether to log warnings about the data and the results.
     """
