@@ -13,6 +13,7 @@ from textlstm.classifier.classifier import Prediction, TextClassifier
 from textlstm.classifier.json_files import FILES
 from textlstm.config import POOLINGS
 from textlstm.errors import ConfigError, DataError, ModelFolderError
+from textlstm.evaluation.metrics import Answers
 
 TEXTS = [*texts(40), "?", "never-seen words, zzz"]
 
@@ -430,3 +431,16 @@ def test_labels_of_the_other_kind_are_refused(classifier, tagger):
         ConfigError, match="any number of labels a text, and the model gives one label"
     ):
         classifier.evaluate(FakeSplit(np.zeros((len(TEXTS), 3), bool)))
+
+
+def test_an_evaluation_holds_some_texts_at_a_time(classifier, monkeypatch):
+    texts = [f"a film {number % 7}" for number in range(30)]
+    expected = classifier.evaluate(texts, ["good"] * 30)
+    sizes = []
+    of = Answers.of
+    monkeypatch.setattr(Answers, "of", lambda ids, part: sizes.append(len(part)) or of(ids, part))
+    monkeypatch.setattr("textlstm.classifier.texts._BATCH", 4)
+    monkeypatch.setattr("textlstm.classifier.predictor.WINDOW_ROWS", 8)
+    found = classifier.evaluate(texts, ["good"] * 30)
+    assert sizes == [4] * 7 + [2]
+    assert found["confusion_matrix"] == expected["confusion_matrix"]

@@ -227,3 +227,15 @@ def test_what_a_cascade_skips_and_changes_is_in_the_card_and_on_a_terminal(descr
     assert line.endswith("75.0% skip the LSTM, labels that differ: 1, accuracy 0.5000")
     cascaded["metrics"]["validation"]["cascade"] |= {"accuracy": {}}  # of unlabelled texts
     assert "| 0.01 | 0.75 | 75.0% | 1 |  |" in model_card("film model", cascaded)
+
+
+def test_of_very_many_labels_a_card_shows_some(description):
+    names = [f"label{i}" for i in range(300)]
+    rows = {name: {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3} for name in names}
+    figures = next(iter(description["metrics"].values()))
+    metrics = {"test": {**figures, "labels": names, "per_label": rows}}
+    card = model_card("m", {**description, "labels": names, "metrics": metrics})
+    assert "300 labels: label0, label1," in card
+    assert "label199 and 100 more." in card
+    assert "The other 100 labels are in `metrics.json`." in card
+    assert card.count("label200") == 0

@@ -126,3 +126,15 @@ def test_several_threads_may_share_a_model(classifier, batches):
         thread.join()
     assert len(errors) == 20
     assert max(errors) < 1e-6
+
+
+def test_of_many_labels_fewer_texts_are_held(classifier, batches, monkeypatch):
+    assert [predictor.rows_at_once(labels) for labels in (2, 1000, 10_000)] == [4096, 4096, 419]
+    monkeypatch.setattr(predictor, "_MOST_NUMBERS", 30)  # of 3 labels: 10 texts
+    monkeypatch.setattr(predictor, "_LEAST_ROWS", 1)
+    read = []
+    stream = stream_probabilities(
+        classifier.model, (read.append(i) or item for i, item in enumerate(batches))
+    )
+    next(stream)
+    assert read == [0, 1]  # 7 + 7 rows

@@ -3,13 +3,14 @@
 import json
 import math
 import warnings
+import weakref
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from textlstm.errors import DataError
-from textlstm.evaluation.metrics import evaluate_probabilities, format_metrics
+from textlstm.errors import ConfigError, DataError
+from textlstm.evaluation.metrics import evaluate_parts, evaluate_probabilities, format_metrics
 
 # true a a a a b b b c; predicted a a a b b b a c; 'd' never occurs
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2])
@@ -358,3 +359,27 @@ def test_the_table_of_several_labels_lines_up(several):
         ]
     )
     assert json.loads(json.dumps(several)) == several
+
+
+def test_probabilities_in_parts_give_the_same_figures_and_are_not_kept():
+    labels = np.array([0, 1, 2, 2, 1, 0, 0])
+    whole = np.random.default_rng(1).dirichlet(np.ones(3), 7)
+    alive = []
+
+    def parts():
+        for start in range(0, 7, 2):
+            part = whole[start : start + 2].copy()
+            alive.append(weakref.ref(part))
+            yield part
+            del part
+            assert sum(each() is not None for each in alive) <= 1  # the one of the loop
+
+    found = evaluate_parts(labels, parts(), ["a", "b", "c"])
+    assert found == evaluate_probabilities(labels, whole, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_as_many_labels_as_texts_are_evaluated(count):
+    parts = iter([np.full((2, 2), 0.5)] * 2)
+    with pytest.raises(ConfigError, match=f"4 texts and {count} labels: must be as many"):
+        evaluate_parts(np.zeros(count, int), parts, ["a", "b"])

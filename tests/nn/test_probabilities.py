@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from textlstm.nn.probabilities import answers, predicted_labels, probabilities_of, to_probabilities
+from textlstm.nn.probabilities import (
+    answers,
+    best_labels,
+    predicted_labels,
+    probabilities_of,
+    to_probabilities,
+)
 
 NAMES = ("a", "b", "c")
 LOGITS = torch.tensor([[1000.0, -1000.0, 0.0], [0.1, 0.2, 0.3]])
@@ -53,3 +59,12 @@ def test_no_texts_have_no_labels():
     assert (
         predicted_labels(nothing, NAMES, None) == predicted_labels(nothing, NAMES, THRESHOLDS) == []
     )
+
+
+@pytest.mark.parametrize("count", [1, 3, 11])
+def test_the_best_labels_are_in_order_and_of_equals_the_first_is_best(count):
+    found = np.random.default_rng(2).integers(0, 5, (50, 12)).astype(np.float32) / 5  # many equals
+    before = found.copy()
+    expected = [[i for _, i in sorted((-x, i) for i, x in enumerate(row))] for row in found]
+    assert best_labels(found, count).tolist() == [row[:count] for row in expected]
+    assert (found == before).all()

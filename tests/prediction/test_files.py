@@ -240,6 +240,18 @@ def test_rows_are_the_same_whatever_chunk_they_fall_in(classifier, tmp_path):
     assert told[-1] == (30, 30, 0)
 
 
+def test_of_many_labels_a_chunk_is_smaller(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr("textlstm.classifier.predictor._MOST_NUMBERS", 12)  # of 3 labels: 4 texts
+    monkeypatch.setattr("textlstm.classifier.predictor._LEAST_ROWS", 1)
+    source = write_input(tmp_path / "in.csv", [{"text": "a film"} for _ in range(10)])
+    told = []
+    target, config = tmp_path / "out.jsonl", PredictionConfig()
+    classify_file(
+        classifier, source, target, config, on_progress=lambda done, *_: told.append(done)
+    )
+    assert told == [4, 8, 10]
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [

@@ -1,6 +1,7 @@
 """Figures of a report, each beside another way to compute it."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -57,6 +58,18 @@ def test_nineteen_of_twenty_resamples_are_in_the_interval():
     found = bootstrap(np.ones(2000, int), right.astype(int), 2)["accuracy"]
     half = 1.96 * np.sqrt(0.7 * 0.3 / 2000)
     assert [found["low"], found["high"]] == pytest.approx([0.7 - half, 0.7 + half], abs=0.002)
+
+
+def test_a_bootstrap_of_very_many_labels_takes_little_memory():
+    labels = RANDOM.integers(0, 20_000, 300)
+    predicted = np.where(RANDOM.random(300) < 0.5, labels, 0)
+    tracemalloc.start()
+    found = bootstrap(labels, predicted, 20_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # a matrix of labels by labels would be 400 MB
+    macro = f1_score(labels, predicted, average="macro")
+    assert found["macro_f1"]["value"] == pytest.approx(macro)
 
 
 def test_a_bootstrap_of_several_labels_counts_exact_sets():

@@ -26,7 +26,7 @@ from textlstm.classifier.predictor import (
 from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.errors import ConfigError
-from textlstm.nn.probabilities import predicted_labels
+from textlstm.nn.probabilities import best_labels, predicted_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -261,7 +261,10 @@ class TextClassifier(SavedModel):
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
             DataError: there are no texts, or the data can't be read.
         """
-        predict = partial(self.predict_proba, cascade=cascade, batch_size=batch_size)
+
+        def predict(texts: Iterable[str]) -> Iterator[np.ndarray]:
+            return self._probability_batches(in_batches(texts), batch_size, cascade)
+
         return evaluate_model(self, data, labels, split=split, predict=predict, options=options)
 
     def explain(
@@ -348,12 +351,14 @@ class TextClassifier(SavedModel):
         if threshold is not None and thresholds is not None:
             thresholds = (threshold,) * len(thresholds)
         predicted = predicted_labels(probabilities, self.labels, thresholds)
-        rows = zip(predicted, probabilities.tolist(), skipped.tolist(), strict=True)
-        for (labels, score), row, by_ngrams in rows:
-            named = dict(zip(self.labels, row, strict=True))
-            if top_k is not None:
-                best = sorted(named, key=named.__getitem__, reverse=True)[:top_k]
-                named = {label: named[label] for label in best}
+        names = [self.labels] * len(probabilities)
+        if top_k is not None:
+            best = best_labels(probabilities, top_k)
+            probabilities = np.take_along_axis(probabilities, best, 1)
+            names = [tuple(self.labels[label] for label in row) for row in best.tolist()]
+        rows = zip(predicted, names, probabilities, skipped.tolist(), strict=True)
+        for (labels, score), own, row, by_ngrams in rows:
+            named = dict(zip(own, row.tolist(), strict=True))
             if threshold is not None and thresholds is None and score < threshold:
                 labels = ()
             label, engine = labels[0] if labels else "", ENGINES[by_ngrams]

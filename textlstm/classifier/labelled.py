@@ -54,7 +54,7 @@ def evaluate_model(
     labels: Sequence[Any] | np.ndarray | None,
     *,
     split: str | None,
-    predict: Callable[[Iterable[str]], np.ndarray],
+    predict: Callable[[Iterable[str]], Iterable[np.ndarray]],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Compare predictions with known labels; see `TextClassifier.evaluate`."""
@@ -87,13 +87,8 @@ def evaluate_model(
             usable = [place for place, text in enumerate(texts) if text.strip()]
             warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
             ids, texts = ids[usable], [texts[place] for place in usable]
-    probabilities = predict(texts)
-    if len(ids) != len(probabilities):
-        raise ConfigError(f"{len(probabilities)} texts and {len(ids)} labels: must be as many")
     return metrics.Metrics(
-        metrics.evaluate_probabilities(
-            ids, probabilities, model.labels, thresholds=model.thresholds
-        )
+        metrics.evaluate_parts(ids, predict(texts), model.labels, thresholds=model.thresholds)
     )
 
 

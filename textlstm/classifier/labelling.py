@@ -20,7 +20,7 @@ from textlstm.errors import ConfigError
 from textlstm.io.guess import TableColumns
 from textlstm.io.readers import Row, row_text
 from textlstm.io.writers import OutputRow
-from textlstm.nn.probabilities import predicted_labels
+from textlstm.nn.probabilities import best_labels, predicted_labels
 
 _log = logging.getLogger(__name__)
 
@@ -181,10 +181,9 @@ class Labeller:
             cells = [list(labels) if mark is None else mark.join(labels) for labels, _ in found]
             yield label, pa.list_(text) if mark is None else text, cells
             yield score, number, shortest(np.array([one for _, one in found], np.float32))
-        order = np.argsort(-probabilities, axis=1, kind="stable")  # of equals, the first
-        for place in range(0 if several and self.config.top_k == 1 else self.config.top_k):
+        count = 0 if several and self.config.top_k == 1 else self.config.top_k
+        for place, best in enumerate(best_labels(probabilities, count).T):
             end = f"_{place + 1}" if several or place else ""
-            best = order[:, place]
             yield label + end, text, [self.labels[index] for index in best]
             scores = np.take_along_axis(probabilities, best[:, None], 1)[:, 0]
             yield score + end, number, shortest(scores)

@@ -13,6 +13,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from textlstm.classifier.json_files import FILES
 from textlstm.classifier.markdown import bullets, cell, encodable, line, table
 from textlstm.evaluation.figures import FIGURES, figure_rows, label_rows
 from textlstm.evaluation.tables import Table
@@ -20,6 +21,7 @@ from textlstm.evaluation.tables import Table
 Description = Mapping[str, Any]
 
 _SHOWN_LABELS = 20
+_MOST_LABELS = 200  # in a card
 
 
 def model_card(name: str, description: Description, *, on_hub: bool = False) -> str:
@@ -124,8 +126,7 @@ def _summary(description: Description) -> str:
     number = "any number of" if description["multi_label"] else "one of"
     return (
         f"A text classifier trained with textlstm. It assigns a text {number} "
-        f"{len(description['labels'])} labels: "
-        f"{', '.join(cell(label) for label in description['labels'])}.\n\n"
+        f"{_label_list([*map(cell, description['labels'])], _MOST_LABELS, ' labels')}.\n\n"
         + bullets([("Network", _network(description)), ("Tokenizer", _tokenizer(description))])
     )
 
@@ -199,7 +200,10 @@ def _results(description: Description) -> Iterator[str]:
         if "per_label" in metrics:
             yield f"By label, {line(split)}:"
             head, *rows = label_rows(metrics)
-            yield table(head, rows)
+            more = len(rows) - _MOST_LABELS
+            yield table(head, rows[:_MOST_LABELS])
+            if more > 0:
+                yield f"The other {more:,} labels are in `{FILES.metrics}`."
 
 
 def _cascades(description: Description) -> Iterator[str]:
@@ -257,7 +261,6 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _label_list(labels: Sequence[str]) -> str:
-    shown = ", ".join(labels[:_SHOWN_LABELS])
-    more = len(labels) - _SHOWN_LABELS
-    return f"{len(labels)}: {shown}" + (f" and {more} more" if more > 0 else "")
+def _label_list(labels: Sequence[str], most: int = _SHOWN_LABELS, unit: str = "") -> str:
+    shown, more = ", ".join(labels[:most]), len(labels) - most
+    return f"{len(labels)}{unit}: {shown}" + (f" and {more} more" if more > 0 else "")

@@ -34,9 +34,16 @@ T = TypeVar("T")
 _MOST = 8  # Python's lock slows more of them down: about an eighth of a short batch is Python
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
+_MOST_NUMBERS = 2**22  # probabilities at a time, or those of
+_LEAST_ROWS = 64  # texts
 BATCH_SIZE = 64
 _NGRAM_BATCHES = 4  # read as one by the n-grams alone, which take so little time
 TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
+
+
+def rows_at_once(labels: int) -> int:
+    """Return of how many texts the probabilities are in memory at a time, by the labels."""
+    return min(WINDOW_ROWS, max(_LEAST_ROWS, _MOST_NUMBERS // labels))
 
 
 def predict_in_batches(
@@ -274,7 +281,7 @@ def stream_predictions(
     batch_size: int = BATCH_SIZE,
     shortcut: Shortcut | None = None,
 ) -> Iterator[Predicted]:
-    """Predict a stream of texts; about `WINDOW_ROWS` are held at a time.
+    """Predict a stream of texts; about `rows_at_once` are held at a time.
 
     Args:
         model: the classifier.
@@ -287,7 +294,7 @@ def stream_predictions(
         the n-grams alone predicted, bool [n].
     """
     window: list[tuple[np.ndarray, np.ndarray]] = []
-    rows = 0
+    rows, most = 0, rows_at_once(model.linear.out_features)
 
     def predicted() -> Iterator[Predicted]:
         texts = EncodedTexts.from_batches(window)
@@ -298,7 +305,7 @@ def stream_predictions(
     for batch in batches:
         window.append(batch)
         rows += len(batch[1])
-        if rows >= WINDOW_ROWS:
+        if rows >= most:
             yield from predicted()
             window, rows = [], 0
     if window:

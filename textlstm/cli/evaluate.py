@@ -134,20 +134,15 @@ def _report(
 
 def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> dict[str, Any]:
     """Evaluate a folder that `export --format onnx` wrote."""
-    import numpy as np
-
-    from textlstm.evaluation.metrics import evaluate_probabilities
+    from textlstm.evaluation.metrics import evaluate_parts
     from textlstm.export.onnx_model import OnnxModel
     from textlstm.prediction.engines import make_engine
 
     model = OnnxModel(arguments.model)
     engine = make_engine(model, dataclasses.replace(config, engine="onnx"))
     split = load_split(arguments, model)
-    found = [engine.predict(engine.encode(batch))[0] for batch in split.texts()]
-    probabilities = np.concatenate([np.zeros((0, len(model.labels)), np.float32), *found])  # [N, C]
-    return evaluate_probabilities(
-        split.labels, probabilities, model.labels, thresholds=model.thresholds
-    )
+    parts = (engine.predict(engine.encode(batch))[0] for batch in split.texts())
+    return evaluate_parts(split.labels, parts, model.labels, thresholds=model.thresholds)
 
 
 def load_split(arguments: argparse.Namespace, model: Model, default: str = "test") -> Split:

@@ -8,13 +8,13 @@ Shapes: N texts, C classes.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from textlstm.errors import DataError
+from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import figure_rows, label_rows
 from textlstm.evaluation.tables import Table, display_width, format_blocks, format_table, shorten
 from textlstm.nn.probabilities import answers
@@ -84,26 +84,52 @@ def evaluate_probabilities(
     Raises:
         DataError: there are no texts, or a probability is not finite.
     """
-    n, classes = probabilities.shape
-    if n == 0:
+    assert probabilities.shape[1] == len(names)
+    size = len(labels) if thresholds is not None else max(1, _AT_ONCE // len(names))
+    parts = (probabilities[start : start + size] for start in range(0, len(labels), size))
+    return evaluate_parts(labels, parts, names, weights, thresholds)
+
+
+def evaluate_parts(
+    labels: np.ndarray,
+    parts: Iterable[np.ndarray],
+    names: Sequence[str],
+    weights: np.ndarray | None = None,
+    thresholds: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Do as `evaluate_probabilities`, which see, with probabilities that come in parts.
+
+    Of one label a text, only one part is in memory at a time.
+
+    Args:
+        labels: as there.
+        parts: the probabilities of some texts after the others, each [n, C].
+        names: as there.
+        weights: as there.
+        thresholds: as there.
+
+    Raises:
+        ConfigError: there are not as many labels as texts.
+        DataError: there are no texts, or a probability is not finite.
+    """
+    found: list[Any] = []
+    count = 0
+    for part in parts:
+        if not np.isfinite(part).all():
+            raise DataError(
+                "probabilities are not finite: the model's weights are damaged; train it again"
+            )
+        own = labels[count : count + len(part)]
+        count += len(part)
+        if len(own) == len(part):
+            found.append(Answers.of(own, part) if thresholds is None else part)
+    if count != len(labels):
+        raise ConfigError(f"{count} texts and {len(labels)} labels: must be as many")
+    if count == 0:
         raise DataError("0 texts to evaluate: evaluation needs at least one text with a label")
-    if not np.isfinite(probabilities).all():
-        raise DataError(
-            "probabilities are not finite: the model's weights are damaged; train it again"
-        )
-    assert classes == len(names)
     if thresholds is not None:
-        assert labels.shape == (n, classes)
-        return _of_several(labels, probabilities, names, weights, thresholds)
-    assert labels.shape == (n,)
-    size = max(1, _AT_ONCE // classes)
-    parts = (slice(start, start + size) for start in range(0, n, size))
-    return evaluate_answers(
-        labels,
-        Answers.join([Answers.of(labels[part], probabilities[part]) for part in parts]),
-        names,
-        weights,
-    )
+        return _of_several(labels, np.concatenate(found), names, weights, thresholds)
+    return evaluate_answers(labels, Answers.join(found), names, weights)
 
 
 @dataclass(frozen=True)

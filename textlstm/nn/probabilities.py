@@ -17,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor  # ONNX Runtime does without
 
+_FEW = 10  # labels that are found one after the other, without sorting all
 _LEAST = 2.0**-30  # probability of which the log odds are taken
 
 
@@ -57,6 +58,20 @@ def answers(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np
         return best
     reached: np.ndarray = probabilities >= np.asarray(thresholds)  # [N, C]
     return reached
+
+
+def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
+    """Return the most probable labels of texts, [N, C], the best first; of equals the first."""
+    if count > _FEW:
+        every: np.ndarray = np.argsort(-probabilities, axis=1, kind="stable")
+        return every[:, :count]
+    found = np.empty((len(probabilities), count), np.int64)
+    rest = probabilities.copy() if count > 1 else probabilities
+    for place in range(count):
+        found[:, place] = rest.argmax(axis=1)
+        if place + 1 < count:
+            np.put_along_axis(rest, found[:, place, None], -1.0, 1)
+    return found
 
 
 def differing(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:

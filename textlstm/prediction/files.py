@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import pyarrow as pa
 
 from textlstm.classifier.labelling import SEPARATOR, TEXT_COLUMN, Labeller, Summary
+from textlstm.classifier.predictor import rows_at_once
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, OutputError
 from textlstm.io.guess import TableColumns
@@ -69,6 +70,7 @@ def classify_file(
         OutputError: the target exists or can't be written. Finished rows stay in its work folder.
     """
     engine = make_engine(model, config)
+    config = replace(config, chunk_rows=min(config.chunk_rows, rows_at_once(len(model.labels))))
     place = _target(target)
     kind = place.kind if place else "jsonl"
     rows = find_input(source, config, kind)

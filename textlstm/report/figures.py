@@ -1,10 +1,12 @@
 """Figures of a report: plain values for JSON, made of the arrays of an evaluation.
 
-Shapes: N texts, C classes (labels), U different pairs of answers, R resamples, M values.
+Shapes: N texts, C classes (labels), U different pairs of answers, r resamples at a time,
+M values.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from textlstm.nn.probabilities import answers
 
 _RESAMPLES = 1000
 _MOST_DRAWN = 20_000_000  # numbers drawn for all resamples together
+_AT_ONCE = 2**20  # of them, or of figures by label, in memory
 _CONFIDENCE = (2.5, 97.5)  # percentiles of a 95% interval
 _Z = 1.959964  # of the normal distribution, for 95%
 _GROUPS = 6  # of texts by length
@@ -123,24 +126,34 @@ def bootstrap(
         accuracy and macro_f1, of each `value`, `low` and `high`. Texts are resampled as counts of
         equal pairs of answers, which is the same and faster.
     """
+    from scipy.sparse import csr_matrix
+
     if labels.ndim == 1:
         cells, counts = np.unique(labels * classes + predicted, return_counts=True)  # [U]
-        true, found = (np.eye(classes, dtype=bool)[ids] for ids in divmod(cells, classes))
+        ones, ends = np.ones(len(cells)), np.arange(len(cells) + 1)
+        ids, shape = divmod(cells, classes), (len(cells), classes)
+        true, found = (csr_matrix((ones, each, ends), shape) for each in ids)  # [U, C]
     else:
         rows, counts = np.unique(np.hstack([labels, predicted]), axis=0, return_counts=True)
-        true, found = rows[:, :classes], rows[:, classes:]  # [U, C]
-    right = (true == found).all(axis=1).astype(np.float64)  # [U]
+        true, found = map(csr_matrix, np.hsplit(rows.astype(np.float64), 2))
+    right = ((true != found).getnnz(axis=1) == 0).astype(np.float64)  # [U]
+    hit, either = true.multiply(found).tocsr(), true + found
     total = int(counts.sum())
     draws = max(100, min(_RESAMPLES, _MOST_DRAWN // len(counts)))
-    chosen = np.random.default_rng(seed).multinomial(total, counts / total, draws)  # [R, U]
-    weights = np.vstack([counts, chosen]).astype(np.float64)
-    hits, both = weights @ (true & found), weights @ (true.astype(float) + found)  # [1 + R, C]
-    f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
-    counted = both > 0 if labels.ndim == 1 else np.ones_like(both, bool)  # as in `metrics`
-    values = {
-        "accuracy": weights @ right / total,
-        "macro_f1": f1.sum(axis=1) / counted.sum(axis=1),
-    }
+    size = max(1, _AT_ONCE // max(hit.shape))
+    random = np.random.default_rng(seed)
+    chosen = (
+        random.multinomial(total, counts / total, min(size, draws - start))
+        for start in range(0, draws, size)
+    )
+    values: dict[str, list[float]] = {"accuracy": [], "macro_f1": []}
+    for part in itertools.chain([counts[None]], chosen):
+        weights = part.astype(np.float64)  # [r, U]
+        hits, both = weights @ hit, weights @ either  # [r, C]
+        f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+        counted = both > 0 if labels.ndim == 1 else np.ones_like(both, bool)  # as in `metrics`
+        values["accuracy"] += (weights @ right / total).tolist()
+        values["macro_f1"] += (f1.sum(axis=1) / counted.sum(axis=1)).tolist()
     found_figures = {}
     for name, every in values.items():
         low, high = np.percentile(every[1:], _CONFIDENCE)
