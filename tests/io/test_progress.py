@@ -1,5 +1,6 @@
 """One display for all long work: a bar on a terminal and in a notebook, lines elsewhere."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from textlstm.io.progress import Display, Notebook, Screen, current_screen
 from textlstm.training.observer import Observer, ProgressObserver
 
 WORK = """
-import sys
+import itertools, sys, types
+import textlstm.io.progress as module
 from textlstm.cli.console import say
 from textlstm.cli.progress import progress
+calls = itertools.count()
+module.time = types.SimpleNamespace(monotonic=lambda: next(calls) / 100)
 with progress("trials", total=2) as trials:
     for number in range(2):
         with progress("steps", total=30, title="epoch 1/3") as steps:
@@ -68,7 +72,7 @@ def test_items_are_counted_as_they_are_taken():
     assert (texts.done, batches.done) == (2, 3)
 
 
-def test_a_display_is_drawn_at_most_ten_times_a_second(now):
+def test_a_display_is_drawn_at_most_five_times_a_second(now):
     class Count(Screen):
         drawn = 0
 
@@ -80,7 +84,7 @@ def test_a_display_is_drawn_at_most_ten_times_a_second(now):
         for done in range(1000):
             now[0] += 0.002
             rows.update(done)
-    assert screen.drawn in range(20, 24)
+    assert screen.drawn in range(10, 14)
 
 
 @pytest.mark.slow
@@ -91,9 +95,9 @@ def test_a_terminal_gets_bars_below_the_lines(columns):
     *above, bar, details, result, after = lines_on_screen(written)
     long = "long " * 30 + "end"
     assert above == ["foreign", f"trial 0: {long}", "foreign", f"trial 1: {long}"]
-    assert bar.endswith("━ 2/2 trials  in 0:00")
+    assert re.search(r"━ 2/2 trials  in 0:0\d$", bar)
     assert len(bar) == columns
-    assert details.endswith("trials/s, best macro F1 0.9123, trial 1")
+    assert re.fullmatch(r"\S+ trials/(s|min), best macro F1 0.9123, trial 1", details)
     assert (result, after) == ("result", "")
     assert "epoch 1/3" in written
     assert "8 texts/s, loss 0.5000" in written

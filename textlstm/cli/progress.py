@@ -2,7 +2,7 @@
 
 with progress("rows", total=5000) as rows:
     for number, row in enumerate(work):
-        rows.update(number + 1)  # as often as you like: it is drawn ten times a second
+        rows.update(number + 1)  # as often as you like: it is drawn five times a second
 
 with progress("trials", total=50) as trials:  # with the steps of each training below it
     for number in range(50):

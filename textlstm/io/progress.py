@@ -2,7 +2,7 @@
 
 A `Display` is one piece of work: the steps of a training, the rows of a file, the trials of a
 search. A `Screen` shows all that are open: a bar each on a terminal (by rich) and in a notebook
-(HTML), a line now and then elsewhere. It is drawn at most ten times a second. The command line
+(HTML), a line now and then elsewhere. It is drawn at most five times a second. The command line
 chooses the screen; without it there is none but that of a notebook.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
-_SECONDS_BETWEEN_DRAWINGS = 0.1
+_SECONDS_BETWEEN_DRAWINGS = 0.2  # a drawing takes a millisecond
 _BRIEF = 1.0  # seconds
 
 
