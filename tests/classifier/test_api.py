@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import LABELS, RECORD, texts, tiny_classifier, tiny_tagger
+from tiny_classifier import LABELS, texts, tiny_classifier, tiny_tagger
 
 from textlstm import TextClassifier
 from textlstm.data.split import Split
@@ -64,13 +64,6 @@ def test_what_can_not_be_evaluated_is_named(tmp_path):
         CLASSIFIER.evaluate(TEXTS, TRUE, split="test")
 
 
-def test_figures_print_as_tables(expected):
-    assert isinstance(expected, dict)
-    assert str(expected).splitlines()[0].split() == ["texts", "30"]
-    assert "true \\ predicted" in str(expected)
-    assert "&lt;b&gt;très" in expected._repr_html_()
-
-
 def test_a_split_shows_what_it_holds():
     data = datasets.Dataset.from_dict({"title": TEXTS, "body": TEXTS})
     split = Split(data, ["title", "body"], np.zeros(30, np.int64))
@@ -122,16 +115,7 @@ def test_threads_are_set_on_loading(tmp_path):
 
 
 def test_forms_for_people_and_notebooks():
-    assert CLASSIFIER.history == RECORD.history
-    page = CLASSIFIER.history._repr_html_()
-    assert "<th>epoch</th><th>loss</th>" in page
-    assert "<td>2</td><td>0.5</td>" in page
     assert repr(CLASSIFIER.tokenizer).startswith("TextTokenizer(word, ")
     page = CLASSIFIER._repr_html_()
     assert "&lt;b&gt;très" in page
-    assert "<td>network</td>" in page
-    prediction = CLASSIFIER.predict(["film"])[0]
-    page = prediction._repr_html_()
-    assert page.count("<tr>") == 3
-    assert page.count("<b>") == 1
-    assert f"{np.float32(prediction.score):.4f}" in page
+    assert ">network</td>" in page

@@ -71,7 +71,7 @@ def test_a_blank_text_keeps_its_place_without_a_label(classifier, caplog):
     assert sum(prediction.error == "blank" for prediction in found) == 180
     assert caplog.messages == [f"blank texts: 180 of {len(given) * 60:,} (no label)"]
     assert classifier.predict([" "]) == [blank]
-    assert "<table>" in blank._repr_html_()
+    assert "no label: blank" in blank._repr_html_()
 
 
 def test_where_an_array_is_returned_a_blank_text_is_refused_by_its_place(classifier):

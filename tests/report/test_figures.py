@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from textlstm.evaluation.metrics import expected_calibration_error
 from textlstm.report.figures import (
     Judged,
     bootstrap,
@@ -16,8 +15,6 @@ from textlstm.report.figures import (
     data_figures,
     majority_answer,
     mcnemar,
-    proportion,
-    reliability,
     report_figures,
     uncertain_texts,
 )
@@ -102,21 +99,6 @@ def test_the_majority_answer_is_the_most_frequent_label_or_set():
     assert majority_answer(np.array([0, 2, 2]), 3).tolist() == [2, 2, 2]
     rows = np.array([[1, 0], [1, 1], [1, 1]], bool)
     assert majority_answer(rows, 2).tolist() == [[True, True]] * 3
-
-
-def test_the_bins_of_reliability_add_up_to_the_calibration_error():
-    found = judged()
-    bins = reliability(found.labels, found.whole)
-    gap = sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / 200
-    assert gap == pytest.approx(expected_calibration_error(found.labels, found.whole), abs=1e-6)
-    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in bins)
-
-
-def test_a_proportion_has_the_interval_of_wilson():
-    expected = binomtest(8, 10).proportion_ci(method="wilson")
-    found = proportion(np.arange(10) < 8)
-    assert [found["low"], found["high"]] == pytest.approx(list(expected), abs=1e-6)
-    assert proportion(np.ones(4, bool))["high"] == 1.0
 
 
 def test_groups_hold_all_texts_and_part_them_at_the_edges():

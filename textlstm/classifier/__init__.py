@@ -15,7 +15,7 @@
 - `explain`: the contribution of each word to a logit
 - `mistakes`: a table of the most confident mistakes
 - `report`: a page of figures, pictures and explained mistakes
-- `notebook`: HTML forms for notebooks
+- `notebook`: what notebooks and terminals show of predictions, figures, epochs, models
 - `labelled`: labelled data, and the evaluation on it
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.labelled import LabelledSplit, evaluate_model
 from textlstm.classifier.labelling import ENGINES
-from textlstm.classifier.notebook import probability_bars
+from textlstm.classifier.notebook import Metrics, Predictions, prediction_html
 from textlstm.classifier.predictor import (
     BATCH_SIZE,
     Predicted,
@@ -54,6 +54,7 @@ class Prediction:
         error: why there is no prediction: 'blank', or None.
         engine: which part of the model predicted it, 'ngrams' (with a cascade) or 'lstm'; None
             for a blank text.
+        text: the text; it is not compared.
     """
 
     label: str | None
@@ -62,10 +63,11 @@ class Prediction:
     labels: tuple[str, ...]
     error: str | None = None
     engine: str | None = None
+    text: str = field(default="", compare=False, repr=False)
 
     def _repr_html_(self) -> str:
         """Return a bar for each probability; predicted labels are bold."""
-        return probability_bars(self.probabilities, self.labels)
+        return prediction_html(self)
 
 
 class TextClassifier(SavedModel):
@@ -97,7 +99,7 @@ class TextClassifier(SavedModel):
         threshold: float | None = None,
         cascade: float | None = None,
         batch_size: int = BATCH_SIZE,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Label texts.
 
         Args:
@@ -112,14 +114,14 @@ class TextClassifier(SavedModel):
             batch_size: texts per step; it does not change results.
 
         Returns:
-            One prediction per text, in order.
+            One prediction per text, in order: a list that notebooks show as a table.
 
         Raises:
             ConfigError: `texts` is one string, or an item is not a string (its place is named);
                 or `top_k` or `threshold` is out of range, or the model has no such cascade.
         """
         options: dict[str, Any] = {"top_k": top_k, "threshold": threshold, "cascade": cascade}
-        return list(self.predict_iter(texts, **options, batch_size=batch_size))
+        return Predictions(self.predict_iter(texts, **options, batch_size=batch_size))
 
     def predict_iter(
         self,
@@ -169,20 +171,20 @@ class TextClassifier(SavedModel):
         threshold: float | None,
         predict: Callable[[Iterable[Ids]], Iterator[Predicted]],
     ) -> Iterator[Prediction]:
-        masks: deque[list[bool]] = deque()  # of batches that are read: whether a text is blank
+        read: deque[tuple[list[str], list[str]]] = deque()  # all texts of a batch, those not blank
 
         def usable() -> Iterator[Ids]:
             for batch in batches:
-                masks.append([not text.strip() for text in batch])
-                yield self.tokenizer.encode_batch([text for text in batch if text.strip()])
+                read.append((batch, [text for text in batch if text.strip()]))
+                yield self.tokenizer.encode_batch(read[-1][1])
 
         rows = blank = 0
-        for probabilities, skipped in predict(usable()):
-            mask = masks.popleft()
-            rows, blank = rows + len(mask), blank + sum(mask)
-            predictions = self._predictions(probabilities, skipped, top_k, threshold)
-            for is_blank in mask:
-                yield _BLANK if is_blank else next(predictions)
+        for predicted in predict(usable()):
+            every, texts = read.popleft()
+            rows, blank = rows + len(every), blank + len(every) - len(texts)
+            predictions = self._predictions(texts, *predicted, top_k, threshold)
+            for text in every:
+                yield next(predictions) if text.strip() else _blank(text)
         warn_of_blanks(blank, rows, "no label")
 
     def predict_proba(
@@ -237,7 +239,7 @@ class TextClassifier(SavedModel):
         cascade: float | None = None,
         batch_size: int = BATCH_SIZE,
         **options: Any,
-    ) -> dict[str, Any]:
+    ) -> Metrics:
         """Compare predictions with known labels.
 
         Args:
@@ -255,7 +257,7 @@ class TextClassifier(SavedModel):
 
         Returns:
             The result of `textlstm.evaluation.metrics.evaluate_probabilities`, a dictionary that
-            prints as tables.
+            prints as tables and has `plot_confusion` and `plot_reliability`.
 
         Raises:
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
@@ -341,12 +343,13 @@ class TextClassifier(SavedModel):
 
     def _predictions(
         self,
+        texts: list[str],
         probabilities: np.ndarray,
         skipped: np.ndarray,
         top_k: int | None,
         threshold: float | None,
     ) -> Iterator[Prediction]:
-        """Yield the predictions for what `stream_predictions` yields."""
+        """Yield the predictions for texts and what `stream_predictions` yields for them."""
         thresholds = self.thresholds
         if threshold is not None and thresholds is not None:
             thresholds = (threshold,) * len(thresholds)
@@ -356,13 +359,14 @@ class TextClassifier(SavedModel):
             best = best_labels(probabilities, top_k)
             probabilities = np.take_along_axis(probabilities, best, 1)
             names = [tuple(self.labels[label] for label in row) for row in best.tolist()]
-        rows = zip(predicted, names, probabilities, skipped.tolist(), strict=True)
-        for (labels, score), own, row, by_ngrams in rows:
+        rows = zip(texts, predicted, names, probabilities, skipped.tolist(), strict=True)
+        for text, (labels, score), own, row, by_ngrams in rows:
             named = dict(zip(own, row.tolist(), strict=True))
             if threshold is not None and thresholds is None and score < threshold:
                 labels = ()
             label, engine = labels[0] if labels else "", ENGINES[by_ngrams]
-            yield Prediction(label, score, named, labels, engine=engine)
+            yield Prediction(label, score, named, labels, engine=engine, text=text)
 
 
-_BLANK = Prediction(None, None, {}, (), "blank")
+def _blank(text: str) -> Prediction:
+    return Prediction(None, None, {}, (), "blank", text=text)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from textlstm.classifier.notebook import Metrics
 from textlstm.classifier.texts import checked_texts, warn_of_blanks
 from textlstm.config import DATA_OPTIONS, DataConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError, DataError
-from textlstm.evaluation import metrics
+from textlstm.evaluation.metrics import evaluate_parts
 from textlstm.options import reject_unknown
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def evaluate_model(
     split: str | None,
     predict: Callable[[Iterable[str]], Iterable[np.ndarray]],
     options: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Metrics:
     """Compare predictions with known labels; see `TextClassifier.evaluate`."""
     if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
         source = model.record.source
@@ -87,9 +88,7 @@ def evaluate_model(
             usable = [place for place, text in enumerate(texts) if text.strip()]
             warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
             ids, texts = ids[usable], [texts[place] for place in usable]
-    return metrics.Metrics(
-        metrics.evaluate_parts(ids, predict(texts), model.labels, thresholds=model.thresholds)
-    )
+    return Metrics(evaluate_parts(ids, predict(texts), model.labels, thresholds=model.thresholds))
 
 
 def is_source(data: Any) -> bool:

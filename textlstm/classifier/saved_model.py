@@ -17,7 +17,7 @@ from textlstm.classifier.model_folder import (
     read_folder,
     write_folder,
 )
-from textlstm.classifier.notebook import History, facts_table
+from textlstm.classifier.notebook import History, Metrics, facts_table
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.evaluation.cascade import Cascade, Shortcut, find_shortcut
@@ -224,14 +224,16 @@ class SavedModel:
         return self.tokenizer.vocabulary
 
     @property
-    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """Results of the training run, per split."""
-        return self.record.metrics
+    def metrics(self) -> Mapping[str, Metrics]:
+        """Results of the training run, per split; see `Metrics.plot_confusion`."""
+        return {split: Metrics(figures) for split, figures in self.record.metrics.items()}
 
     @property
-    def history(self) -> tuple[Mapping[str, Any], ...]:
+    def history(self) -> History:
         """One record per epoch of the training run, such as its `validation_accuracy`."""
-        return History(self.record.history)
+        history = History(self.record.history)
+        history.best_epoch = self.record.training.get("best_epoch", 0)
+        return history
 
     @property
     def device(self) -> torch.device:

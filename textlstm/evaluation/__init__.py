@@ -2,6 +2,7 @@
 
 - `figures`: figures as rows of words, for terminals and cards
 - `metrics`: accuracy, F1 and others, as in scikit-learn
+- `reliability`: how often answers are right beside how sure the model is
 - `reports`: the same as scikit-learn's report and as flat dictionaries
 - `tables`: plain-text tables, aligned also with wide characters
 - `calibration`: how much each branch counts and how sure the model is, fitted on validation

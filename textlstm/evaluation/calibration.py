@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
-from textlstm.evaluation.metrics import expected_calibration_error
+from textlstm.evaluation.reliability import expected_calibration_error
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
 from textlstm.nn.optimizers import LBFGS

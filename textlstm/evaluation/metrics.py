@@ -7,7 +7,6 @@ Shapes: N texts, C classes.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,26 +15,16 @@ import numpy as np
 
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import figure_rows, label_rows
+from textlstm.evaluation.reliability import calibration_error, certainty, reliability
 from textlstm.evaluation.tables import Table, display_width, format_blocks, format_table, shorten
 from textlstm.nn.probabilities import answers
 
-ECE_BINS = 15
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _MOST_IN_JSON = 200  # labels; a larger confusion matrix is mostly zeros
 _AT_ONCE = 2**23  # probabilities looked at together
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
-
-
-class Metrics(dict[str, Any]):
-    """The figures of an evaluation: a plain dictionary that prints as tables."""
-
-    def __str__(self) -> str:
-        return format_metrics(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(format_metrics(self))}</pre>"
 
 
 def evaluate_probabilities(
@@ -65,6 +54,7 @@ def evaluate_probabilities(
         log_loss: mean negative log probability of the true label, natural logarithm,
         probabilities clipped at 2**-23.
         ece: expected calibration error, 15 bins of equal width (Guo et al. 2017).
+        reliability: those bins, see `textlstm.evaluation.reliability.reliability`.
         per_label: for each name precision, recall, f1 (0 where undefined) and support.
         confusion_matrix: counts, C lists of C; rows are true labels, columns predicted ones. Of
         more than 200 labels instead of it confusions: lists of the ids of a true and a predicted
@@ -79,7 +69,7 @@ def evaluate_probabilities(
         hamming_loss: share of wrong answers to whether a text has a label.
         samples_f1: mean of the texts' F1, which is 1 where there are no labels and none predicted.
         log_loss: mean over texts and labels of the negative log probability of the right answer.
-        ece: as above, of the probability of each label beside how often it is there.
+        ece, reliability: as above, of the probability of each label beside how often it is there.
 
     Raises:
         DataError: there are no texts, or a probability is not finite.
@@ -180,13 +170,15 @@ def evaluate_answers(
     )  # [C], each
     support, predictions = (np.bincount(ids, minlength=count) for ids in (labels, predicted))
     precision, recall, f1, means = _f1(hits, chosen, present, support + predictions > 0)
+    sure = right, found.confidence, weights
     return {
         "n": len(labels),
         "accuracy": float(np.average(right, weights=weights)),
         "balanced_accuracy": float(recall[support > 0].mean()),
         **means,
         "log_loss": _log_loss(found.of_label, weights),
-        "ece": _calibration_error(right, found.confidence, weights),
+        "ece": calibration_error(*sure),
+        "reliability": reliability(*sure),
         "per_label": _rows(names, precision, recall, f1, support),
         **_confusions(labels, predicted, count),
         "labels": list(names),
@@ -248,6 +240,7 @@ def _of_several(
         row |= {"threshold": float(threshold), "predicted": count}
     right = np.where(labels, probabilities.astype(np.float64), 1.0 - probabilities)
     losses = -np.log(np.clip(right, _LEAST, None))
+    sure = certainty(labels, probabilities, weights)
     return {
         "n": len(labels),
         "accuracy": float(np.average(~wrong.any(axis=1), weights=weights)),
@@ -255,7 +248,8 @@ def _of_several(
         **means,
         "samples_f1": float(np.average(of_texts, weights=weights)),
         "log_loss": float(np.average(losses.mean(axis=1), weights=weights)),
-        "ece": expected_calibration_error(labels, probabilities, weights),
+        "ece": calibration_error(*sure),
+        "reliability": reliability(*sure),
         "per_label": per_label,
         "labels": list(names),
     }
@@ -266,44 +260,6 @@ def _rows(names: Sequence[str], *figures: np.ndarray) -> dict[str, dict[str, Any
     keys = ("precision", "recall", "f1", "support")
     table = zip(*(figure.tolist() for figure in figures), strict=True)
     return {name: dict(zip(keys, row, strict=True)) for name, row in zip(names, table, strict=True)}
-
-
-def expected_calibration_error(
-    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Measure how far confidence is from accuracy (Guo et al. 2017, equation 3).
-
-    Texts are put into 15 bins of equal width by the probability of the predicted label; the
-    result is the mean of |accuracy - mean confidence| over bins, weighted by their texts.
-
-    Where a text may have several labels, the probability of each label is put beside how often
-    the label is there.
-
-    Args:
-        labels: true label ids, [N]; or which labels the texts have, bool [N, C].
-        probabilities: [N, C].
-        weights: how much each text counts, [N]; None for all the same.
-
-    Returns:
-        From 0 (a label given 80% is right 8 times in 10) to 1.
-    """
-    if labels.ndim == 2:
-        flat = None if weights is None else np.repeat(weights, labels.shape[1])  # [N * C]
-        return _calibration_error(labels.ravel(), probabilities.ravel(), flat)
-    right = probabilities.argmax(axis=1) == labels  # [N]
-    return _calibration_error(right, probabilities.max(axis=1), weights)
-
-
-def _calibration_error(
-    right: np.ndarray, confidence: np.ndarray, weights: np.ndarray | None
-) -> float:
-    """Return the error of M answers: whether they are right, confidences, weights, [M]."""
-    confidence = confidence.astype(np.float64)
-    # bin m is (m/15, (m+1)/15], as in the paper
-    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    counted = np.ones(len(right)) if weights is None else weights
-    gaps = np.bincount(bins, counted * (right - confidence), ECE_BINS)  # sums over a bin's texts
-    return float(np.abs(gaps).sum() / counted.sum())
 
 
 def _log_loss(of_label: np.ndarray, weights: np.ndarray | None) -> float:

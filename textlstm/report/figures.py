@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from textlstm.evaluation.metrics import ECE_BINS
+from textlstm.evaluation.reliability import proportion
 from textlstm.nn.probabilities import answers
 
 _RESAMPLES = 1000
 _MOST_DRAWN = 20_000_000  # numbers drawn for all resamples together
 _AT_ONCE = 2**20  # of them, or of figures by label, in memory
 _CONFIDENCE = (2.5, 97.5)  # percentiles of a 95% interval
-_Z = 1.959964  # of the normal distribution, for 95%
 _GROUPS = 6  # of texts by length
 _LEAST_EXACT = 25  # differing texts from which on McNemar's test is approximated
 _UNKNOWN = (0.0, 0.05, 0.1, 0.2, 0.4)  # shares of unknown words that part groups
@@ -79,7 +78,7 @@ def report_figures(judged: Judged) -> dict[str, Any]:
     Returns:
         scores (of 'model', 'ngrams', 'majority' and 'other', each with accuracy and macro_f1, of
         them `value`, `low` and `high`), tests (McNemar's of the model against 'ngrams' and
-        'other'), confused (pairs of labels), reliability, by_length and by_unknown.
+        'other'), confused (pairs of labels), by_length and by_unknown.
     """
     several = judged.labels.ndim == 2
     majority = majority_answer(judged.labels, len(judged.names))
@@ -97,7 +96,6 @@ def report_figures(judged: Judged) -> dict[str, Any]:
         },
         "tests": tests,
         "confused": [] if several else confused_labels(judged.labels, systems["model"], judged),
-        "reliability": reliability(judged.labels, judged.whole),
         "by_length": by_groups(right, judged.lengths, _edges(judged.lengths)),
         "by_unknown": by_groups(right, judged.unknown, _UNKNOWN),
     }
@@ -206,41 +204,6 @@ def confused_labels(
         }
         for i in np.argsort(-counts, kind="stable")[:_PAIRS]
     ]
-
-
-def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]]:
-    """Return the bins of the calibration error (see `metrics.expected_calibration_error`).
-
-    Args:
-        labels: as in `Judged`.
-        probabilities: [N, C].
-
-    Returns:
-        Of each bin with texts: n, confidence (mean probability), accuracy (share that is right),
-        and low and high, its 95% interval. Where a text may have several labels, each label of it
-        counts as a text.
-    """
-    if labels.ndim == 2:
-        right, sure = labels.ravel(), probabilities.ravel().astype(np.float64)
-    else:
-        right = probabilities.argmax(axis=1) == labels
-        sure = probabilities.max(axis=1).astype(np.float64)
-    bins = np.clip(np.ceil(sure * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    return [
-        {"confidence": float(sure[inside].mean()), **proportion(right[inside])}
-        for inside in (bins == each for each in range(ECE_BINS))
-        if inside.any()
-    ]
-
-
-def proportion(right: np.ndarray) -> dict[str, Any]:
-    """Return n and the share that is true with its 95% interval (Wilson 1927), of bool [M]."""
-    n = len(right)
-    share = float(right.mean())
-    center = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
-    low, high = min(share, max(0.0, center - half)), max(share, min(1.0, center + half))
-    return {"n": n, "accuracy": share, "low": low, "high": high}
 
 
 def by_groups(right: np.ndarray, values: np.ndarray, edges: Sequence[float]) -> list[Any]:

@@ -61,7 +61,7 @@ def _pictures(found: Mapping[str, Any]) -> dict[str, str]:
     metrics, history = found["metrics"], found["history"]
     drawn = {
         "scores": pictures.scores(found["scores"], SYSTEMS),
-        "reliability": pictures.reliability(found["reliability"]),
+        "reliability": pictures.reliability(metrics["reliability"]),
         "by_length": pictures.by_length(found["by_length"]),
         "by_unknown": pictures.by_unknown(found["by_unknown"]),
     }

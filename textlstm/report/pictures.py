@@ -1,16 +1,17 @@
-"""Figures to pictures: SVG to be put into a page, whose fonts and colours it takes.
+"""Figures to pictures: of matplotlib, or SVG to be put into a page.
 
-Lines and texts have the colour of the page's text (`currentColor`), marks one of its colours
+In a page, lines and texts have the colour of its text (`currentColor`), marks one of its colours
 (`var(--c1)`, ...), so that one picture serves light, dark and paper. Needs matplotlib.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import update_wrapper
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,18 @@ from textlstm.errors import MissingDependencyError
 from textlstm.evaluation.tables import display_width, shorten
 
 try:
-    import matplotlib as mpl
+    from matplotlib import style
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 except ImportError as error:
     raise MissingDependencyError(
-        f"report.html needs the package matplotlib ({error}): pip install 'textlstm[report]'"
+        f"pictures need the package matplotlib ({error}): pip install 'textlstm[report]'"
     ) from error
 
-_TEXT, _FIRST, _SECOND, _THIRD = "#010101", "#010102", "#010103", "#010104"
+_TEXT, _FIRST, _SECOND, _THIRD, _ON_FIRST = "#1d2229", "#2b6cb0", "#c05621", "#8a7f2a", "#fffffe"
 _COLORS = {_TEXT: "currentColor", _FIRST: "var(--c1)", _SECOND: "var(--c2)", _THIRD: "var(--c3)"}
+_COLORS[_ON_FIRST] = "var(--card)"
 _COLORED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -51,20 +53,55 @@ _NAME = 16  # columns of a name
 _PIXEL = (0.25, 0.55, 0.85)  # is seen on light and on dark
 
 
-def _picture(
-    draw: Callable[..., tuple[Figure, str]],
-) -> Callable[..., str]:
-    """Return a function that draws into SVG; the description is the text alternative."""
+@contextlib.contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in our style alone; letters that matplotlib's font lacks are in the fonts of a page."""
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
-    @wraps(draw)
-    def drawn(*arguments: Any) -> str:
-        with mpl.rc_context(_STYLE), warnings.catch_warnings(), io.StringIO() as file:
-            warnings.simplefilter("ignore")  # the page's fonts have the letters, not matplotlib's
-            figure, description = draw(*arguments)
-            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-            return _inline(file.getvalue(), draw.__name__, description)
 
-    return drawn
+def _svg(figure: Figure, **options: Any) -> str:
+    with _styled(), io.StringIO() as file:
+        figure.savefig(file, format="svg", metadata={"Date": None}, **options)
+        return file.getvalue()
+
+
+class NotebookFigure(Figure):
+    """A figure of matplotlib that notebooks show even if pyplot is not imported.
+
+    It is unknown to pyplot, so it is shown once. Its SVG has the browser's fonts, and so all
+    scripts.
+    """
+
+    def _repr_svg_(self) -> str:
+        return _svg(self)
+
+
+class Picture:
+    """A picture of figures.
+
+    Args:
+        draw: returns a figure of matplotlib and its text alternative.
+    """
+
+    def __init__(self, draw: Callable[..., tuple[Figure, str]]) -> None:
+        self._draw = draw
+        update_wrapper(self, draw)
+
+    def __call__(self, *arguments: Any) -> str:
+        """Return SVG for a page, with its text alternative."""
+        with _styled():
+            figure, description = self._draw(*arguments)
+        svg = _svg(figure, transparent=True)
+        return _inline(svg, self._draw.__name__, description)
+
+    def figure(self, *arguments: Any) -> Figure:
+        """Return a figure of matplotlib, on white."""
+        with _styled():
+            figure, _ = self._draw(*arguments)
+            figure.draw_without_rendering()  # so that ticks get our style, too
+        return figure
 
 
 def _inline(svg: str, name: str, description: str) -> str:
@@ -86,11 +123,11 @@ def _inline(svg: str, name: str, description: str) -> str:
 
 
 def _axes(width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]:
-    figure = Figure((width, height), layout="constrained")
+    figure = NotebookFigure((width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-@_picture
+@Picture
 def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, str]:
     """Draw accuracy and macro F1 of several systems with their intervals."""
     figure, axes = _axes(_WIDTH, 0.9 + 0.55 * len(found))
@@ -123,10 +160,10 @@ def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, 
     return figure, "Scores with 95% intervals: " + "; ".join(said)
 
 
-@_picture
+@Picture
 def learning_curves(history: Sequence[Mapping[str, Any]], best: int) -> tuple[Figure, str]:
     """Draw the losses and the validation scores over epochs, one above the other."""
-    figure = Figure((_WIDTH, 4.2), layout="constrained")
+    figure = NotebookFigure((_WIDTH, 4.2), layout="constrained")
     above, below = figure.subplots(2, sharex=True)
     epochs = [row["epoch"] for row in history]
     said = []
@@ -138,20 +175,28 @@ def learning_curves(history: Sequence[Mapping[str, Any]], best: int) -> tuple[Fi
     )
     for axes, key, words, color, line in kinds:
         values = [row.get(key, np.nan) for row in history]
-        axes.plot(epochs, values, line, color=color, label=words, markersize=4)
-        said.append(f"{words} from {values[0]:.3f} to {values[-1]:.3f}")
+        if not np.isnan(values).all():
+            axes.plot(epochs, values, line, color=color, label=words, markersize=4)
+            said.append(f"{words} from {values[0]:.3f} to {values[-1]:.3f}")
+    if not said:
+        raise ValueError("no epoch has a loss or score")
     for axes in (above, below):
         axes.grid()
-        axes.legend()
-        axes.axvline(best, color=_TEXT, alpha=0.4, linestyle=":")
-    below.set_xlabel("epoch (dotted: the one that was kept)")
+        if axes.lines:
+            axes.legend()
+        if best:
+            axes.axvline(best, color=_TEXT, alpha=0.4, linestyle=":")
+    below.set_xlabel("epoch" + " (dotted: the one that was kept)" * bool(best))
     below.xaxis.get_major_locator().set_params(integer=True)
-    return figure, f"Learning curves of {len(epochs)} epochs, {best} kept: {'; '.join(said)}"
+    kept = f"{len(epochs)} epochs, {best or 'none'} kept"
+    return figure, f"Learning curves of {kept}: {'; '.join(said)}"
 
 
-@_picture
-def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[Figure, str]:
-    """Draw a confusion matrix, each row as shares of its label."""
+@Picture
+def confusion(
+    matrix: Sequence[Sequence[int]], names: Sequence[str], total: int = 0
+) -> tuple[Figure, str]:
+    """Draw a confusion matrix, each row as shares of its label; `total` if names are not all."""
     counts = np.array(matrix)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))  # [C, C]
     few = len(names) <= _MOST_NAMED
@@ -165,8 +210,8 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[Fi
             place = (column - 0.5, row - 0.5)
             axes.add_patch(Rectangle(place, 1, 1, facecolor=_FIRST, alpha=share, linewidth=0))
             if len(names) <= _MOST_COUNTED:
-                text = axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center")
-                text.set_gid(f"{'on' if share > 0.5 else 'off'}-{row}-{column}")
+                text, color = f"{counts[row, column]:,}", _ON_FIRST if share > 0.7 else _TEXT
+                axes.text(column, row, text, ha="center", va="center", color=color)
     else:  # as pixels: many labels would make many shapes
         pixels = np.zeros((*counts.shape, 4))
         pixels[:] = (*_PIXEL, 0.0)
@@ -182,7 +227,8 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[Fi
         axes.set_xticks([])
         axes.set_yticks([])
     axes.tick_params(length=0)
-    axes.set(xlabel="predicted", ylabel="label")
+    note = f" (of {total:,} labels the {len(names)} most confused)" if total else ""
+    axes.set(xlabel=f"predicted{note}", ylabel="label")
     right = np.trace(counts) / max(1, counts.sum())
     return figure, (
         f"Confusion matrix of {len(names)} labels: {right:.1%} of the texts are on the diagonal, "
@@ -190,7 +236,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[Fi
     )
 
 
-@_picture
+@Picture
 def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw for each label how often it is found, missed and given wrongly."""
     rows = sorted(per_label.items(), key=lambda item: -item[1]["support"])[:_MOST_NAMED]
@@ -206,17 +252,18 @@ def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure,
         axes.barh(range(len(rows)), values, 0.7, left=start, color=color, label=words)
         start = start + values
     axes.set_yticks(range(len(rows)), [shorten(name, _NAME) for name, _ in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel("texts")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    more = len(per_label) - len(rows)
+    axes.set_xlabel("texts" + (f" (the {len(rows)} most frequent labels)" if more else ""))
     figure.legend(loc="outside upper right", ncols=3)
     said = (f"{words} {int(values.sum()):,}" for words, (values, _) in parts.items())
     return figure, f"Labels of {len(rows)} names, in all {', '.join(said)}; see the table below"
 
 
-@_picture
+@Picture
 def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     """Draw how often answers are right beside how sure the model is, and how many they are."""
-    figure = Figure((_WIDTH, 4.2), layout="constrained")
+    figure = NotebookFigure((_WIDTH, 4.2), layout="constrained")
     axes, below = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     sure = np.array([row["confidence"] for row in bins])
     right = np.array([row["accuracy"] for row in bins])
@@ -224,7 +271,7 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     axes.plot([0, 1], [0, 1], ":", color=_TEXT, alpha=0.6, label="as sure as right")
     axes.errorbar(sure, right, yerr=ends, fmt="o-", color=_FIRST, capsize=3, label="the model")
     axes.set(ylabel="share that is right", ylim=(-0.03, 1.03), xlim=(0, 1.03))
-    axes.legend(loc="upper left")
+    axes.legend()
     axes.grid()
     below.bar(sure, [row["n"] for row in bins], 0.04, color=_FIRST)
     below.set(xlabel="probability that the model gives", ylabel="answers")
@@ -232,13 +279,13 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     return figure, "Reliability, probability beside share that is right: " + ", ".join(said)
 
 
-@_picture
+@Picture
 def by_length(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw the accuracy of short and long texts."""
     return _by_groups(groups, "tokens", 1, "")
 
 
-@_picture
+@Picture
 def by_unknown(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw the accuracy by the share of unknown words."""
     return _by_groups(groups, "share of unknown words", 100, "%")
