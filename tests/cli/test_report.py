@@ -58,6 +58,24 @@ def several(tmp_path_factory):
     return folder
 
 
+def test_of_very_many_logits_a_sample_is_reported_and_all_are_evaluated(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("textlstm.classifier.report._MOST_NUMBERS", 80)  # of 4 labels, 2 branches
+    monkeypatch.setattr("textlstm.classifier.report._LEAST_JUDGED", 1)
+    words = ["evaluate", str(folder / "model1"), str(folder / "test.jsonl")]
+    words += ["--report", str(tmp_path / "page.html"), "--json", str(tmp_path / "metrics.json")]
+    assert main(words) == 0
+    assert "a sample of its 60" in capsys.readouterr().err
+    found = json.loads((tmp_path / "page.json").read_text())
+    assert (found["n"], found["metrics"]["n"]) == (10, 10)
+    assert found["data"].endswith("test.jsonl (a sample of its 60)")
+    metrics, whole = (
+        json.loads((path / "metrics.json").read_text()) for path in (tmp_path, folder)
+    )
+    assert metrics["confusion_matrix"] == whole["confusion_matrix"]
+
+
 def test_the_json_has_the_figures_of_the_evaluation(folder):
     found = json.loads((folder / "page.json").read_text())
     assert found["metrics"] == json.loads((folder / "metrics.json").read_text())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _TOP = 10  # texts of each list
 _STEPS = (16, 64)  # of an explanation, so that twenty of them don't take long
 _MOST_EXPLAINED = 1000  # tokens of a text
-_MOST_NUMBERS = 2**22  # logits of all branches that a training's report is made from
+_MOST_NUMBERS = 2**22  # logits of all branches that a report is made from
 _LEAST_JUDGED = 256  # texts
 _FREQUENT = 12  # labels that are named with their number
 
@@ -62,10 +62,7 @@ def require_page(path: str | Path) -> Path:
 def report_training(
     folder: Path, classifier: TextClassifier, split: Split, encoded: EncodedTexts
 ) -> Path:
-    """Write the report of a training into the model folder.
-
-    Where the logits of all texts would need much memory, as with thousands of labels, it is made
-    from an evenly spread sample of them, and says so.
+    """Write the report of a training into the model folder, from `sampled` validation texts.
 
     Args:
         folder: the model folder.
@@ -81,16 +78,26 @@ def report_training(
         OutputError: a file can't be written.
     """
     page = require_page(folder / REPORT[0])
-    source, total = classifier.record.source, len(split)
+    source = classifier.record.source
     data = f"the validation split of {source}" if source else "the validation split"
-    numbers = len(classifier.labels) * len(classifier.model.scales)  # of a text
-    most = max(_LEAST_JUDGED, _MOST_NUMBERS // numbers)
-    if total > most:
-        data += f" (a sample of its {total:,})"
-        split = split.select(np.linspace(0, total - 1, most).astype(np.int64))
-    judged = judge(classifier, split, encoded=encoded if total <= most else None)
-    write_report(page, classifier, split, judged, name=folder.resolve().name, data=data)
+    some, note = sampled(classifier, split)
+    judged = judge(classifier, some, encoded=None if note else encoded)
+    write_report(page, classifier, some, judged, name=folder.resolve().name, data=data + note)
     return page
+
+
+def sampled(classifier: TextClassifier, split: Split) -> tuple[Split, str]:
+    """Return what a report is made from, and words that say so, if it is not all of a split.
+
+    Where the logits of all texts would need much memory, as with thousands of labels, it is an
+    evenly spread sample.
+    """
+    total, numbers = len(split), len(classifier.labels) * len(classifier.model.scales)
+    most = max(_LEAST_JUDGED, _MOST_NUMBERS // numbers)
+    if total <= most:
+        return split, ""
+    rows = np.linspace(0, total - 1, most).astype(np.int64)
+    return split.select(rows), f" (a sample of its {total:,})"
 
 
 def judge(
