@@ -15,7 +15,7 @@ from textlstm.io.progress import Display, Notebook, Screen, current_screen
 from textlstm.training.observer import Observer, ProgressObserver
 
 WORK = """
-import itertools, sys, types
+import itertools, sys, threading, types
 import textlstm.io.progress as module
 from textlstm.cli.console import say
 from textlstm.cli.progress import progress
@@ -27,6 +27,7 @@ with progress("trials", total=2) as trials:
             for step in range(30):
                 steps.update(step + 1, rate="8 texts/s", note="loss 0.5000")
         print("foreign", file=sys.stderr)
+        assert threading.active_count() == 1  # a fork would lose another
         trials.update(number + 1, best="macro F1 0.9123, trial 1")
         say(f"trial {number}: " + "long " * 30 + "end")
 print("result")
@@ -172,6 +173,29 @@ with progress("rows", total=9) as rows:
     assert exit_code in (-number, 128 + number, 1)
     assert "0/9 rows" in written
     assert "\x1b[?25l" not in written  # which hides it
+
+
+LEFT_OPEN = """
+import contextlib
+from textlstm.cli.console import messages, say
+from textlstm.io.progress import Display
+with contextlib.suppress(ZeroDivisionError), messages():
+    Display("rows", 9, title="left open").update(3)
+    print("a result")
+    1 / 0
+say("after")
+"""
+
+
+@pytest.mark.slow
+def test_an_error_ends_the_bars_and_results_go_to_stdout(tmp_path):
+    with (tmp_path / "out").open("w") as out:
+        written = on_terminal(LEFT_OPEN, stdout=out)[1]
+    bar, details, *after = lines_on_screen(written)
+    assert bar.startswith("left open ")
+    assert details.endswith(("rows/s", "rows/min"))
+    assert after == ["after", ""]
+    assert (tmp_path / "out").read_text() == "a result\n"
 
 
 def test_quiet_commands_show_no_progress(capsys, now):

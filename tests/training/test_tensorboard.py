@@ -102,6 +102,19 @@ def test_a_resumed_training_continues_the_curves_without_double_points(tmp_path,
     assert curves(parts / "tb") == curves(whole / "tb")
 
 
+def test_what_is_before_a_checkpoint_is_on_disk(tmp_path):
+    """Else a killed run would leave a gap in its curves."""
+    found = []
+
+    class Read(Observer):
+        def on_checkpoint(self, path):
+            if path.stat().st_size and (tmp_path / "tb").exists():
+                found.append(len(curves(tmp_path / "tb").get("step/train_loss", ())))
+
+    trainer(tmp_path, observer=Read(), tensorboard=str(tmp_path / "tb")).run()
+    assert found == [6, 12, 18, 24]
+
+
 def test_a_new_training_replaces_the_curves_of_another(tmp_path):
     trainer(epochs=4, tensorboard=str(tmp_path)).run()
     trainer(epochs=2, tensorboard=str(tmp_path)).run()
