@@ -8,6 +8,7 @@ from textlstm.config import CASCADES
 from textlstm.evaluation.calibration import evaluate_cascade
 from textlstm.evaluation.cascade import (
     Cascade,
+    Compared,
     Shortcut,
     cascade_figures,
     fit_cascade,
@@ -37,7 +38,7 @@ def test_the_certainty_lies_below_the_last_text_that_may_be_skipped():
     ngrams, whole = two(certainties), two(certainties)
     whole[600] = [0.4, 0.6]  # its label differs
     whole[100:300] = [0.4, 0.6]
-    found = fit_cascade(1.0, ngrams, whole).certainty
+    found = fit_cascade(1.0, Compared.of(ngrams, whole)).certainty
     assert found["0.0005"] is found["0.001"] is found["0.002"] is None  # too few texts for these
     assert found["0.005"] == pytest.approx((certainties[299] + certainties[300]) / 2, abs=1e-4)
     # of 1,000 texts, 4 may differ: all from 297 on are skipped
@@ -49,16 +50,16 @@ def test_texts_of_equal_certainty_are_skipped_together_or_not_at_all():
     ngrams = two([0.9] * 500 + [0.8] * 500)
     whole = ngrams.copy()
     whole[-6:] = [0.1, 0.9]
-    assert fit_cascade(1.0, ngrams, whole).certainty["0.01"] == 0.85
+    assert fit_cascade(1.0, Compared.of(ngrams, whole)).certainty["0.01"] == 0.85
     whole[-6:] = ngrams[-6:]
-    assert fit_cascade(1.0, ngrams, whole).certainty["0.01"] == pytest.approx(0.8)
+    assert fit_cascade(1.0, Compared.of(ngrams, whole)).certainty["0.01"] == pytest.approx(0.8)
     whole[:500] = [0.1, 0.9]
-    assert fit_cascade(1.0, ngrams, whole).certainty["0.01"] is None
+    assert fit_cascade(1.0, Compared.of(ngrams, whole)).certainty["0.01"] is None
 
 
 def test_without_a_difference_every_text_is_skipped():
     ngrams = two(np.linspace(0.51, 0.99, 300))
-    cascade = fit_cascade(1.0, ngrams, ngrams)
+    cascade = fit_cascade(1.0, Compared.of(ngrams, ngrams))
     assert Shortcut(1.0, cascade.certainty["0.01"]).skips(ngrams).all()
     assert not Shortcut(1.0, cascade.certainty["0.005"]).skips(ngrams).any()
 
@@ -73,7 +74,7 @@ def test_the_promise_is_kept_19_times_in_20():
 
     broken = 0
     for _ in range(400):
-        cascade = fit_cascade(1.0, *draw(2000))
+        cascade = fit_cascade(1.0, Compared.of(*draw(2000)))
         least = cascade.certainty["0.005"]
         # the share that differs is the integral of 0.2 * (1 - c) over c from least to 1, doubled
         broken += least is not None and 0.2 * (1 - least) ** 2 > 0.005
@@ -89,7 +90,7 @@ def test_of_several_labels_each_must_be_certain():
     whole = ngrams.copy()
     whole[3, 1] = 0.3
     labels = ngrams >= thresholds
-    figures = cascade_figures(cascade, labels, ngrams, whole, thresholds)
+    figures = cascade_figures(cascade, Compared.of(ngrams, whole, thresholds, labels))
     assert figures["skipped"] == {"0.01": 0.5}
     assert figures["differ"] == {"0.01": 1}
     assert figures["accuracy"] == {"0.01": 1.0}
@@ -98,7 +99,8 @@ def test_of_several_labels_each_must_be_certain():
 def test_the_figures_count_what_a_cascade_does():
     ngrams, whole = two([0.95, 0.9, 0.8, 0.6]), two([0.1, 0.9, 0.2, 0.6])
     cascade = Cascade(2.0, {"0.001": None, "0.01": 0.85})
-    figures = cascade_figures(cascade, np.array([0, 0, 0, 1]), ngrams, whole)
+    texts = Compared.of(ngrams, whole, labels=np.array([0, 0, 0, 1]))
+    figures = cascade_figures(cascade, texts)
     assert figures == {
         "scale": 2.0,
         "certainty": {"0.001": None, "0.01": 0.85},
@@ -106,11 +108,9 @@ def test_the_figures_count_what_a_cascade_does():
         "differ": {"0.001": 0, "0.01": 1},
         "accuracy": {"0.001": 0.25, "0.01": 0.5},
     }
-    weighted = cascade_figures(
-        cascade, np.array([0, 0, 0, 1]), ngrams, whole, weights=np.array([1, 1, 2, 4])
-    )
+    weighted = cascade_figures(cascade, texts, np.array([1, 1, 2, 4]))
     assert weighted["accuracy"]["0.01"] == 0.25
-    assert cascade_figures(cascade, None, ngrams, whole)["accuracy"] == {}
+    assert cascade_figures(cascade, Compared.of(ngrams, whole))["accuracy"] == {}
 
 
 def test_the_scale_of_the_ngrams_is_fitted_on_their_own():

@@ -8,6 +8,7 @@ import torch
 from tiny_training import VALIDATION, TinyModel, texts
 
 from textlstm.data.encoded import collate
+from textlstm.evaluation.cascade import Cascade
 from textlstm.training import validation
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.validation import evaluate_split, predict_logits
@@ -123,3 +124,28 @@ def test_in_parts_the_figures_are_the_same(monkeypatch, weights):
     assert fitted["calibration"]["scales"].keys() == {"lstm"}
     assert evaluated([], on_batch=lambda done: done < 9) is None
     assert evaluated([], on_batch=lambda done: False) is None
+
+
+def test_in_parts_a_cascade_is_fitted_on_all_texts(monkeypatch):
+    class Two(TinyModel):
+        def __init__(self):
+            super().__init__()
+            self.scales = torch.tensor([0.0, 1.0])  # so that no label differs
+
+        def branches(self, ids, lengths):
+            (logits,) = super().branches(ids, lengths)
+            return torch.stack([-logits, logits])
+
+    monkeypatch.setattr(f"{__name__}.TinyModel", Two)
+    monkeypatch.setattr("textlstm.evaluation.calibration.fit_scales", lambda *_: torch.ones(1))
+    monkeypatch.setattr("textlstm.evaluation.cascade.CASCADES", (0.1,))
+    whole = evaluated([])["cascade"]
+    assert whole["skipped"] == {"0.1": 1.0}
+    monkeypatch.setattr(validation, "_FEW", 0)
+    monkeypatch.setattr(validation, "_MOST_LOGITS", 0)
+    monkeypatch.setattr(validation, "_LEAST_SAMPLE", 7)  # too few to promise anything
+    assert evaluated([])["cascade"] == whole
+    cascade = Cascade(2.0, {"0.1": 0.7})
+    found = evaluated([], cascade=cascade)["cascade"]
+    assert found["scale"] == 2.0
+    assert found["accuracy"]["0.1"] == whole["accuracy"]["0.1"]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
+from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
 from textlstm.evaluation.reliability import expected_calibration_error
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
@@ -131,8 +131,26 @@ def evaluate_cascade(
         scale = cascade.scale
     elif scale is None:
         assert labels is not None
-        scale = float(fit_scales(logits[None], labels, weights)[0])
-    several = thresholds is not None
-    ngrams = to_probabilities(torch.from_numpy(logits) * scale, multi_label=several)  # [N, C]
-    cascade = cascade or fit_cascade(scale, ngrams, whole, thresholds)
-    return cascade_figures(cascade, labels, ngrams, whole, thresholds, weights)
+        scale = cascade_scale(logits, labels, weights)
+    texts = compare_ngrams(logits, whole, scale, thresholds, labels)
+    return cascade_figures(cascade or fit_cascade(scale, texts), texts, weights)
+
+
+def cascade_scale(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Fit the scale of the n-grams alone; arguments as for `evaluate_cascade`."""
+    return float(fit_scales(logits[None], labels, weights)[0])
+
+
+def compare_ngrams(
+    logits: np.ndarray,
+    whole: np.ndarray,
+    scale: float,
+    thresholds: Sequence[float] | None,
+    labels: np.ndarray | None,
+) -> Compared:
+    """Compare the n-grams alone with the whole model; arguments as for `evaluate_cascade`."""
+    scaled = torch.from_numpy(logits) * scale
+    ngrams = to_probabilities(scaled, multi_label=thresholds is not None)  # [N, C]
+    return Compared.of(ngrams, whole, thresholds, labels)

@@ -23,7 +23,7 @@ import numpy as np
 
 from textlstm.config import CASCADES, require_cascade
 from textlstm.errors import ConfigError
-from textlstm.nn.probabilities import answers, certainty, differing
+from textlstm.nn.probabilities import answers, certainty, same_labels
 
 logger = logging.getLogger(__name__)
 
@@ -137,28 +137,59 @@ def name(share: float) -> str:
     return f"{share:g}"
 
 
-def fit_cascade(
-    scale: float,
-    ngrams: np.ndarray,
-    whole: np.ndarray,
-    thresholds: Sequence[float] | None = None,
-) -> Cascade:
+@dataclass(frozen=True)
+class Compared:
+    """The n-grams alone beside the whole model: all that a cascade is fitted on.
+
+    Args:
+        certainty: how certain the n-grams are (see `textlstm.nn.probabilities.certainty`), [N].
+        differ: whether their labels are others than those of the whole model, bool [N].
+        right: whether the n-grams label a text rightly, bool [N]; None if that is not known.
+        whole_right: the same of the whole model.
+    """
+
+    certainty: np.ndarray
+    differ: np.ndarray
+    right: np.ndarray | None = None
+    whole_right: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        ngrams: np.ndarray,
+        whole: np.ndarray,
+        thresholds: Sequence[float] | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Compared:
+        """Compare probabilities, each [N, C].
+
+        Args:
+            ngrams: by the n-grams alone.
+            whole: by the whole model.
+            thresholds: the decision threshold of each label, where a text may have several.
+            labels: true label ids, int64 [N], or which labels the texts have, bool [N, C]; None
+                where they are not known.
+        """
+        said = [answers(probabilities, thresholds) for probabilities in (ngrams, whole)]
+        right = [] if labels is None else [same_labels(each, labels) for each in said]
+        return cls(certainty(ngrams, thresholds), ~same_labels(*said), *right)
+
+
+def fit_cascade(scale: float, texts: Compared) -> Cascade:
     """Find how certain the n-grams must be.
 
     Args:
-        scale: of the n-gram logits in `ngrams`.
-        ngrams: probabilities by the n-grams alone, float32 [N, C].
-        whole: those of the whole model, float32 [N, C].
-        thresholds: the decision threshold of each label, where a text may have several.
+        scale: of the n-gram logits.
+        texts: N texts.
 
     Returns:
         For each share the least certainty at which so few labels differ that the upper bound of
         Clopper & Pearson (1934) is not above it; in the middle between two texts.
     """
-    found = certainty(ngrams, thresholds)
+    found = texts.certainty
     order = np.argsort(-found, kind="stable")
     found = found[order]
-    wrong = np.cumsum(differing(ngrams, whole, thresholds)[order])  # if so many are skipped
+    wrong = np.cumsum(texts.differ[order])  # if so many are skipped
     below = np.append(found[1:], found[-1:])
     apart = np.append(found[1:] < found[:-1], True)  # equals are skipped together
     table: dict[str, float | None] = {}
@@ -174,37 +205,26 @@ def fit_cascade(
 
 
 def cascade_figures(
-    cascade: Cascade,
-    labels: np.ndarray | None,
-    ngrams: np.ndarray,
-    whole: np.ndarray,
-    thresholds: Sequence[float] | None = None,
-    weights: np.ndarray | None = None,
+    cascade: Cascade, texts: Compared, weights: np.ndarray | None = None
 ) -> dict[str, Any]:
     """Return what a cascade does on texts.
 
     Args:
         cascade: the cascade.
-        labels: true label ids, int64 [N], or which labels the texts have, bool [N, C]; None
-            where they are not known.
-        ngrams: as for `fit_cascade`.
-        whole: as for `fit_cascade`.
-        thresholds: as for `fit_cascade`.
+        texts: N texts.
         weights: how much each text counts in the accuracy, [N]; None for all the same.
 
     Returns:
         `cascade.to_dict()` and, for each share by its name: skipped (share of texts), differ
         (number of labels that differ from those of the whole model), and accuracy, if it is known.
     """
-    differs = differing(ngrams, whole, thresholds)
     figures: dict[str, Any] = {**cascade.to_dict(), "skipped": {}, "differ": {}, "accuracy": {}}
     for share, least in cascade.certainty.items():
-        skipped = Shortcut(cascade.scale, least, thresholds).skips(ngrams)
+        skipped = texts.certainty.astype(np.float64) >= (np.inf if least is None else least)
         figures["skipped"][share] = float(skipped.mean())
-        figures["differ"][share] = int((skipped & differs).sum())
-        if labels is not None:
-            given = answers(np.where(skipped[:, None], ngrams, whole), thresholds)
-            right = (given == labels).reshape(len(labels), -1).all(axis=1)
+        figures["differ"][share] = int((skipped & texts.differ).sum())
+        if texts.right is not None and texts.whole_right is not None:
+            right = np.where(skipped, texts.right, texts.whole_right)
             figures["accuracy"][share] = float(np.average(right, weights=weights))
     return figures
 

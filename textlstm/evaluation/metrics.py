@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from textlstm.evaluation.figures import figure_rows, label_rows
 from textlstm.evaluation.reliability import calibration_error, certainty, reliability
 from textlstm.evaluation.tables import Table, display_width, format_blocks, format_table, shorten
 from textlstm.nn.probabilities import answers
+
+T = TypeVar("T", bound=Any)
 
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
@@ -119,7 +121,7 @@ def evaluate_parts(
         raise DataError("0 texts to evaluate: evaluation needs at least one text with a label")
     if thresholds is not None:
         return _of_several(labels, np.concatenate(found), names, weights, thresholds)
-    return evaluate_answers(labels, Answers.join(found), names, weights)
+    return evaluate_answers(labels, joined(found), names, weights)
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,12 @@ class Answers:
         own = np.take_along_axis(clipped, labels[:, None], 1)[:, 0]
         return cls(answers(probabilities, None), probabilities.max(axis=1), own)
 
-    @classmethod
-    def join(cls, parts: Sequence[Answers]) -> Answers:
-        """Put the answers to several parts of the texts behind each other."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+def joined(parts: Sequence[T]) -> T:
+    """Put dataclasses of arrays, each of some texts, behind each other."""
+    arrays = ([getattr(part, each.name) for part in parts] for each in fields(parts[0]))
+    whole: T = type(parts[0])(*map(np.concatenate, arrays))
+    return whole
 
 
 def evaluate_answers(

@@ -41,7 +41,7 @@ from textlstm.export.parity import (
 )
 from textlstm.io.atomic import atomic_folder, require_replaceable, write_text
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.nn.probabilities import differing
+from textlstm.nn.probabilities import answers, same_labels
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,8 @@ def export_onnx(
             session = OnnxSession(content, threads=threads)
             require_independence(session, model.embedding.num_embeddings)
             found, after = _measure(content, session, texts, data.labels, classifier)
-            agreement = 1 - float(differing(found, probabilities, classifier.thresholds).mean())
+            both = (answers(each, classifier.thresholds) for each in (found, probabilities))
+            agreement = float(same_labels(*both).mean())
             report = replace(report, int8=after, agreement=agreement)
             _report(len(texts), agreement, before, after)
     cascade = classifier.cascade

@@ -74,11 +74,10 @@ def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
     return found
 
 
-def differing(one: np.ndarray, other: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
-    """Return which texts get different labels from two tables of probabilities, bool [N]."""
-    same = answers(one, thresholds) == answers(other, thresholds)
-    differ: np.ndarray = ~same.reshape(len(one), -1).all(axis=1)
-    return differ
+def same_labels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return for which texts two results of `answers` have the same labels, bool [N]."""
+    same: np.ndarray = (one == other).reshape(len(one), -1).all(axis=1)
+    return same
 
 
 def certainty(probabilities: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:

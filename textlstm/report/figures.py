@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textlstm.evaluation.reliability import proportion
-from textlstm.nn.probabilities import answers
+from textlstm.nn.probabilities import answers, same_labels
 
 _RESAMPLES = 1000
 _MOST_DRAWN = 20_000_000  # numbers drawn for all resamples together
@@ -60,13 +60,7 @@ class Judged:
 
     def right(self, probabilities: np.ndarray) -> np.ndarray:
         """Return which texts a model labels as they are labelled, bool [N]."""
-        return right_answers(self.labels, self.predicted(probabilities))
-
-
-def right_answers(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return in which texts all labels are right, bool [N]."""
-    same: np.ndarray = (labels == predicted).reshape(len(labels), -1).all(axis=1)
-    return same
+        return same_labels(self.labels, self.predicted(probabilities))
 
 
 def report_figures(judged: Judged) -> dict[str, Any]:

@@ -13,9 +13,15 @@ import numpy as np
 import torch
 
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
-from textlstm.evaluation.calibration import calibration_facts, evaluate_cascade, fit_scales
-from textlstm.evaluation.cascade import Cascade
-from textlstm.evaluation.metrics import Answers, evaluate_answers, evaluate_probabilities
+from textlstm.evaluation.calibration import (
+    calibration_facts,
+    cascade_scale,
+    compare_ngrams,
+    evaluate_cascade,
+    fit_scales,
+)
+from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
+from textlstm.evaluation.metrics import Answers, evaluate_answers, evaluate_probabilities, joined
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
@@ -41,8 +47,8 @@ def evaluate_split(
     """Evaluate a model as it is, all processes together.
 
     If the logits of a large split with many labels would not fit into some ten megabytes, they
-    are computed and evaluated in parts. What is fitted (scales, cascade) is then fitted on an
-    evenly spread sample of the texts, of which its own figures are, too.
+    are computed and evaluated in parts. Scales are then fitted on an evenly spread sample of the
+    texts, of which the figures of the calibration are, too; what a cascade skips on all.
 
     Args:
         model: as for `predict_logits`.
@@ -87,27 +93,35 @@ def evaluate_split(
         combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
         return to_probabilities(combined, multi_label=split.multi_label)
 
-    probabilities = probabilities_of(logits)
-    if split.multi_label and thresholds is None:
-        thresholds = best_thresholds(known, probabilities, weights)
-    if len(logits) > 1:
-        facts["cascade"] = evaluate_cascade(
-            logits[1], probabilities, known, thresholds, weights, cascade=cascade
-        )
     if some is None:
-        return {
-            **evaluate_probabilities(known, probabilities, labels, weights, thresholds),
-            **facts,
-        }
-    found = []
+        probabilities = probabilities_of(logits)
+        if split.multi_label and thresholds is None:
+            thresholds = best_thresholds(known, probabilities, weights)
+        figures = evaluate_probabilities(known, probabilities, labels, weights, thresholds)
+        if len(logits) > 1:
+            facts["cascade"] = evaluate_cascade(
+                logits[1], probabilities, known, thresholds, weights, cascade=cascade
+            )
+        return {**figures, **facts}
+    scale = None
+    if len(logits) > 1:
+        scale = cascade.scale if cascade else cascade_scale(logits[1], known, weights)
+    found, compared = [], []
     for part in parts:
         logits = predict(world=world, rows=part, on_batch=_after(int(part[0]), on_batch))
         if logits is None:
             return None
         _require_finite(logits)
-        found.append(Answers.of(split.labels[part], probabilities_of(logits)))
-    figures = evaluate_answers(split.labels, Answers.join(found), labels, split.weights)
-    return {**figures, **facts}
+        own, probabilities = split.labels[part], probabilities_of(logits)
+        found.append(Answers.of(own, probabilities))
+        if scale is not None:
+            compared.append(compare_ngrams(logits[1], probabilities, scale, None, own))
+    if scale is not None:
+        texts = joined(compared)
+        facts["cascade"] = cascade_figures(
+            cascade or fit_cascade(scale, texts), texts, split.weights
+        )
+    return {**evaluate_answers(split.labels, joined(found), labels, split.weights), **facts}
 
 
 def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
@@ -122,7 +136,7 @@ def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
 
 
 def _sample(texts: int, parts: list[np.ndarray]) -> np.ndarray | None:
-    """Return texts, evenly spread, on which scales and a cascade are fitted; None for all."""
+    """Return texts, evenly spread, on which scales are fitted; None for all."""
     return None if len(parts) == 1 else np.linspace(0, texts - 1, len(parts[0])).astype(np.int64)
 
 
