@@ -45,6 +45,7 @@ def test_long_words_are_folded_and_numbers_are_not(narrow):
     assert " ".join(lines[-3:]).strip() == note
 
 
+@pytest.mark.slow
 def test_on_a_very_narrow_terminal_words_give_way():
     lines = lines_on_screen(on_terminal(SHOW, columns=24)[1])
     assert lines[:3] == ["label          F1  texts", "a label    0.5000  1,000", "of many"]
@@ -56,6 +57,7 @@ def test_a_cell_has_its_color_and_names_are_bold(narrow):
     assert "\x1b[1msettings: model" in narrow
 
 
+@pytest.mark.slow
 def test_a_wide_terminal_folds_nothing_and_no_color_has_no_color():
     written = on_terminal(SHOW, columns=120, NO_COLOR="1")[1]
     assert "\x1b[32m" not in written
