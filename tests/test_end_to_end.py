@@ -1,6 +1,7 @@
 """Whole commands in processes of their own: killed at any moment, stopped, and good at the task."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,9 +147,9 @@ def test_a_killed_overwriting_leaves_the_old_model_or_a_run_that_resumes(
 ):
     expected, *_ = straight
     other = write_csv(tmp_path / "other.csv", 40, seed=7)
+    assert fork("train", other, "--out", tmp_path / "old", *flags(epochs=1))[0] == 0
     for renames in (1, 2, 4):
-        folder = tmp_path / f"m{renames}"
-        assert fork("train", other, "--out", folder, *flags(epochs=1))[0] == 0
+        folder = shutil.copytree(tmp_path / "old", tmp_path / f"m{renames}")
         code, *_ = fork(*training(data, folder), "--overwrite", renames=renames)
         assert code == -signal.SIGKILL
         if renames == 1:  # not even run.json had its place
@@ -162,9 +163,9 @@ def test_a_killed_overwriting_of_an_unfinished_run_leaves_one_of_the_two_runs(
 ):
     expected, *_ = straight
     other = write_csv(tmp_path / "other.csv", 40, seed=7)
+    fork("train", other, "--out", tmp_path / "old", *flags(epochs=2), renames=9)
     for renames in (1, 2, 3, 4, 9):
-        folder = tmp_path / f"m{renames}"
-        fork("train", other, "--out", folder, *flags(epochs=2), renames=9)
+        folder = shutil.copytree(tmp_path / "old", tmp_path / f"m{renames}")
         code, *_ = fork(*training(data, folder), "--overwrite", renames=renames)
         assert code == -signal.SIGKILL
         if renames == 1:  # the old run goes on

@@ -16,7 +16,9 @@ SMALLER = {  # what is written: what is run
     "] * 25": "] * 4",
     "--epochs 2": "--epochs 1",
     "--epochs 3": "--epochs 1",
-    "epochs=3": "epochs=1",
+    "epochs=3": "epochs=1, report=False",
+    "--config settings.toml": "--config settings.toml --no-report",
+    "--out my-tagger": "--out my-tagger --no-report",
     "epochs = 5": "epochs = 1",
     "epochs=12": "epochs=1",
 }

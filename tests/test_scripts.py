@@ -71,7 +71,7 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
     data.write_text("\n".join(rows) + "\n")
     model = tmp_path / "model"
     tiny_classifier(cascade=CASCADE).save(model)
-    small = "--options=--epochs 1 --hidden-size 4 --embedding-size 4 --threads 1"
+    small = "--options=--epochs 1 --hidden-size 4 --embedding-size 4 --threads 1 --no-report"
     limits = ["--inputs", "reviews", "--review-rows", "80", "--short-rows", "80", "--threads", "1"]
     inputs = ["--reviews", data, "--model", model]
     commands = [

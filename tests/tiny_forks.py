@@ -73,8 +73,10 @@ def serve(folder):
     import sklearn.model_selection
     from tiny_training import trainer
 
+    import textlstm.classifier.report
     import textlstm.cli.progress
     import textlstm.prediction.files
+    import textlstm.report.page
     import textlstm.training.train
 
     del sklearn, textlstm

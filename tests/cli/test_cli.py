@@ -264,7 +264,7 @@ def settings_of(folder):
 def test_options_come_from_a_file_and_flags_win(data, tmp_path):
     (tmp_path / "c.toml").write_text(
         'hidden_size = 3\nlearning_rate = 1\ntokenizer = "word"\n'
-        "[training]\nepochs = 2\nbatch_size = 4\n[data]\ntext_column = ['text']\n"
+        "[training]\nepochs = 2\nbatch_size = 4\nreport = false\n[data]\ntext_column = ['text']\n"
     )
     few = ["--embedding-size", 4, "--num-layers", 1, "--min-frequency", 1, "--epochs", 1]
     config = ["--config", tmp_path / "c.toml"]

@@ -68,7 +68,7 @@ def exported(tmp_path_factory):
     return export
 
 
-ONE_WAY = {"num_layers": 1, "bidirectional": False}
+ONE_WAY = {"num_layers": 1, "bidirectional": False, "ngrams": 0}
 NETWORKS = {
     "final": lambda: tiny_classifier(pooling="final", num_layers=2),
     "final+max": lambda: tiny_classifier(pooling="final+max", **ONE_WAY),

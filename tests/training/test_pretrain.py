@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 TINY = {name: value for name, value in OPTIONS.items() if name in PRETRAIN_OPTIONS}
 TINY |= {"epochs": 2, "learning_rate": 0.02}
-SMALL = {name: OPTIONS[name] for name in ("epochs", "batch_size", "threads")}
+SMALL = {name: OPTIONS[name] for name in ("epochs", "batch_size", "threads", "report")}
 
 
 def write_texts(path, n, seed=0):

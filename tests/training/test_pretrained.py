@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 import shutil
 import signal
@@ -184,26 +185,42 @@ def texts_of(path):
         return [row["text"] for row in csv.DictReader(file)]
 
 
+@pytest.fixture(scope="module")
+def straight(data, tmp_path_factory):
+    """A function that returns the folder of a run that nothing stopped."""
+
+    @functools.cache
+    def trained(freeze):
+        folder = tmp_path_factory.mktemp("straight")
+        options = {"extend_vocab": 8, "freeze_vectors": freeze}
+        run(data, write_vectors(folder / "vectors.txt"), folder / "model", **options)
+        return folder / "model"
+
+    return trained
+
+
 @pytest.mark.parametrize("freeze", [0, 1, 2, -1])
 @pytest.mark.parametrize("step", [1, 6, 8, 13])  # an epoch has 6 steps
-def test_a_stopped_run_resumes_to_the_very_same_model(data, vectors, tmp_path, freeze, step):
+def test_a_stopped_run_resumes_to_the_very_same_model(
+    data, vectors, straight, tmp_path, freeze, step
+):
     options = {"extend_vocab": 8, "freeze_vectors": freeze}
-    run(data, vectors, tmp_path / "straight", **options)
     stopped(data, vectors, tmp_path / "model", step, **options)
     vectors.unlink()  # the checkpoint has what was taken from it
     train(None, tmp_path / "model", resume=True)
-    assert contents(tmp_path / "model") == contents(tmp_path / "straight")
+    assert contents(tmp_path / "model") == contents(straight(freeze))
     one, other = (
-        json.loads((tmp_path / name / "config.json").read_text())["training"]
-        for name in ("model", "straight")
+        json.loads((folder / "config.json").read_text())["training"]
+        for folder in (tmp_path / "model", straight(freeze))
     )
     assert one | {"minutes": 0} == other | {"minutes": 0}
 
 
 @pytest.mark.parametrize("lost", [["checkpoint.safetensors"], [".cache"], [".cache/vectors.json"]])
-def test_vectors_are_read_again_where_the_run_has_lost_them(data, vectors, tmp_path, lost):
+def test_vectors_are_read_again_where_the_run_has_lost_them(
+    data, vectors, straight, tmp_path, lost
+):
     options = {"extend_vocab": 8, "freeze_vectors": 1}
-    run(data, vectors, tmp_path / "straight", **options)
     stopped(data, vectors, tmp_path / "model", 8, **options)
     for name in lost:
         path = tmp_path / "model" / name
@@ -213,7 +230,7 @@ def test_vectors_are_read_again_where_the_run_has_lost_them(data, vectors, tmp_p
         train(None, tmp_path / "model", resume=True)
     hidden.rename(vectors)
     train(None, tmp_path / "model", resume=True)
-    assert contents(tmp_path / "model") == contents(tmp_path / "straight")
+    assert contents(tmp_path / "model") == contents(straight(1))
 
 
 def test_a_run_is_resumed_from_another_working_directory(data, vectors, tmp_path, monkeypatch):
