@@ -124,7 +124,9 @@ def test_a_preset_stands_for_options_and_what_is_given_goes_before_it():
     best, plain = TrainSettings.from_options(preset="best"), TrainSettings()
     assert best.tokenizer.max_length > plain.tokenizer.max_length
     assert best.training.total_tokens > plain.training.total_tokens
-    with pytest.raises(ConfigError, match="preset = 'quick': must be one of fast, default, best"):
+    with pytest.raises(
+        ConfigError, match="preset = 'quick': must be one of small, fast, default, best"
+    ):
         TrainSettings.from_options(preset="quick")
     for options in PRESETS.values():
         assert set(options) <= set(TRAIN_OPTIONS)

@@ -26,6 +26,7 @@ NGRAM_BUCKETS = 2**18
 """Default of `ngram_buckets`, as long as the labels are few."""
 CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
 """Shares of texts whose label a cascade may change, as training fits them."""
+NGRAM_FITS = ("ratios", "margins")
 MONITORS = ("macro_f1", "accuracy", "loss")
 
 
@@ -215,6 +216,12 @@ class TrainingConfig(Settings):
         low=0,
         high=1,
     )
+    ngram_fit: str = option(
+        "ratios",
+        "how the n-grams are fitted: logistic regression of log-count ratios, or a support vector "
+        "machine that also compares the letters of words, which suits few texts",
+        choices=NGRAM_FITS,
+    )
     class_weights: tuple[str, ...] = option(
         (), "'balanced', or label=weight for some labels (others 1)", metavar="WEIGHT"
     )
@@ -339,12 +346,22 @@ class CrossvalConfig(Settings):
     )
 
 
+FEW_TEXTS = 4_500
+"""Fewer training texts than this are learned from with the preset 'small', if none is named."""
 PRESETS: dict[str, dict[str, Any]] = {
+    "small": {
+        "min_frequency": 1,
+        "hidden_size": 64,
+        "num_layers": 1,
+        "batch_size": 16,
+        "total_tokens": 500_000,
+        "ngram_fit": "margins",
+    },
     "fast": {"adversarial": 0.0},
     "default": {},
     "best": {"max_length": 800, "total_tokens": 50_000_000},
 }
-"""Options by training time; options passed beside a preset override it."""
+"""Options by size of the data and training time; options beside a preset override it."""
 
 
 PRETRAIN_OPTIONS = (
@@ -405,12 +422,15 @@ class TrainSettings:
         tokenizer: how a text becomes ids.
         model: the network.
         training: how its weights are found.
+        given: names of the options that were passed; None if all are settled. The others may
+            follow from the number of texts (see `textlstm.training.resolve.for_texts`).
     """
 
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    given: frozenset[str] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_options(cls, **options: Any) -> TrainSettings:
@@ -426,6 +446,7 @@ class TrainSettings:
         Raises:
             ConfigError: a name is unknown or a value is bad.
         """
+        given = None if "preset" in options else frozenset(options)
         options = with_preset(options)
         reject_unknown(options, TRAIN_OPTIONS)
         if isinstance(options.get("vectors"), str | os.PathLike):
@@ -442,7 +463,7 @@ class TrainSettings:
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()
         }
-        return cls(**parts)  # type: ignore[arg-type]
+        return cls(**parts, given=given)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return the settings for JSON, one table per part."""
@@ -540,6 +561,7 @@ class TrainOptions(TypedDict, total=False):
     freeze_vectors: int
     vector_rate: float
     adversarial: float | None
+    ngram_fit: str
     class_weights: str | Sequence[str]
     calibrate: bool
     teacher: Any

@@ -33,7 +33,7 @@ from textlstm.nn.device import pick_device
 from textlstm.options import names_of
 from textlstm.training.fit import Fitted, fit_model
 from textlstm.training.pretrained import Pretrained, make_start
-from textlstm.training.resolve import read_options, resolve
+from textlstm.training.resolve import for_texts, read_options, resolve
 
 _LEAST_VALIDATION = 20  # rows; fewer can't tell one epoch from another
 _SEEDS = 2**31 - 1
@@ -129,13 +129,14 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parts = {
             name: [texts[row] for row in rows.tolist()] for name, rows in targets.parts().items()
         }
+        settings = for_texts(settings, len(parts["train"]))
         tokenizer, start = make_start(settings, None, lambda: [parts["train"]])
         encoded = {
             name: EncodedTexts.from_batches(map(tokenizer.encode_batch, in_batches(part)))
             for name, part in parts.items()
         }
-        size = len(tokenizer.vocabulary)
-        fitted = self._train(targets, encoded, settings, vocab_size=size, start=start)
+        size, words = len(tokenizer.vocabulary), tokenizer.words
+        fitted = self._train(targets, encoded, settings, vocab_size=size, words=words, start=start)
         record = RunRecord(
             rows={name: len(part) for name, part in parts.items()},
             training={**fitted.summary(), **fitted.facts},
@@ -208,6 +209,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: TrainSettings,
         *,
         vocab_size: int,
+        words: Sequence[str] = (),
         start: Pretrained | Base | None = None,
     ) -> Fitted:
         """Train on encoded rows; set `classes_` and `n_iter_`."""
@@ -245,6 +247,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 targets.names,
                 dataclasses.replace(settings, training=training),
                 vocab_size=vocab_size,
+                words=words,
                 work=Path(work),
                 start=start,
             )

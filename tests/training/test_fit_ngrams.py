@@ -17,9 +17,9 @@ PLAIN = TextLoss(None, 0.0)
 TRAIN = texts(300, seed=1, classes=3)
 
 
-def fitted(train=TRAIN, loss=PLAIN, classes=3, order=2, cache=None):
+def fitted(train=TRAIN, loss=PLAIN, classes=3, order=2, cache=None, **options):
     model = NgramLinear(20, classes, order=order, buckets=64)
-    fit_ngrams(model, train, loss, cache)
+    fit_ngrams(model, train, loss, cache, **options)
     return model
 
 
@@ -45,7 +45,7 @@ def test_the_weights_are_where_the_penalised_loss_is_least(monkeypatch):
     monkeypatch.setattr(ngram_fitting, "_TOLERANCE", 0.0)
     model = fitted()
     rows = ngram_fitting._rows_of(model, TRAIN.texts, None)
-    ratios, _ = ngram_fitting._ratios(model, rows, TRAIN)
+    ratios, _ = ngram_fitting._ratios(len(model.table), 3, rows, TRAIN)
     table = model.table.clone().requires_grad_()
     bias = model.bias.clone().requires_grad_()
     model.table, model.bias = table, bias
@@ -70,7 +70,7 @@ def test_ratios_are_those_of_naive_bayes():
     train = LabelledTexts(encoded, np.array([0, 0, 1]))
     model = NgramLinear(6, 2, order=1, buckets=1)
     rows = ngram_fitting._rows_of(model, train.texts, None)
-    ratios, bias = ngram_fitting._ratios(model, rows, train)
+    ratios, bias = ngram_fitting._ratios(6, 2, rows, train)
     # texts of label 0 with word 2, 3, 4, 5: 2, 1, 1, 0; of label 1: 0, 0, 0, 1; 1 is added to each
     p, q = np.array([3, 2, 2, 1]) / 10, np.array([1, 1, 1, 2]) / 7
     np.testing.assert_allclose(ratios[2:, 0], np.log(p / q), rtol=1e-5)
@@ -191,3 +191,105 @@ def test_fewer_rows_are_read_together_of_many_labels():
     assert len(few) == 1
     assert len(many) > 100
     assert sum(len(chunk.starts) for chunk in many) == len(TRAIN)
+
+
+TWO = texts(300, seed=1)
+WORDS = [*("", "<unk>"), *(f"{stem}{end}" for stem in "abcdef" for end in ("bad", "bed", "bid"))]
+EXACT = {"_MARGIN_PASSES": 1000, "_MARGIN_TOLERANCE": 0.0, "_CONFIDENCE": 1.0}
+
+
+def exactly(monkeypatch, **values):
+    for name, value in {**EXACT, **values}.items():
+        monkeypatch.setattr(ngram_fitting, name, value)
+
+
+@pytest.mark.parametrize("words", [(), WORDS])
+def test_margins_learn_and_generalise(words):
+    model = fitted(TWO, classes=2, margins=True, words=words)
+    assert right(model, texts(200, seed=2)) > 0.7
+
+
+def test_margins_are_where_hinges_and_squares_are_least(monkeypatch):
+    exactly(monkeypatch)
+    model = fitted(margins=True)
+    rows = ngram_fitting._rows_of(model, TRAIN.texts, None)
+    sizes, size = ngram_fitting._sizes(rows, TRAIN, len(model.table), 3, plus=1.0)
+    scale = sizes / size
+    own = torch.where(scale > 0, model.table / scale, 0.0).requires_grad_()
+    bias = model.bias.clone().requires_grad_()
+    model.table, model.bias = own * scale, bias
+    logits = model(*collate(TRAIN.texts, np.arange(len(TRAIN))))
+    signs = 2 * torch.nn.functional.one_hot(torch.from_numpy(TRAIN.labels), 3) - 1
+    total = 2.0 * (1 - signs * logits).clamp(min=0).square().sum() + own.square().sum() / 2
+    for gradient in torch.autograd.grad(total, [own, bias]):
+        assert gradient.abs().max() < 1e-3 * total
+
+
+def test_rare_and_telling_rows_may_weigh_more():
+    ids = np.array([2, 3, 2, 4, 2, 3, 2, 5], np.int32)  # word 2 is in all texts, 3 in one of each
+    encoded = EncodedTexts.from_batches([(ids, np.full(4, 2))])
+    train = LabelledTexts(encoded, np.array([0, 0, 1, 1]))
+    sizes, size = ngram_fitting._sizes(encoded, train, 6, 2, plus=1.0)
+    rare = np.log(5 / np.array([5, 3, 2, 2])) + 1
+    expected = np.sqrt((rare[0] ** 2 + (rare[1] ** 2 + rare[2] ** 2) / 2) / 2)
+    assert size == pytest.approx(expected)
+    assert sizes[4, 0] > sizes[3, 0]
+    assert sizes[2, 0] == 0  # no label has more of it
+
+
+def test_words_share_what_is_learned_of_their_letters():
+    words = ["", "<unk>", "goodly", "goodness", "awful", "awfully"]
+    ids = np.array([2, 4] * 20 + [3, 3, 5, 5], np.int32)  # the last four tell nothing
+    labels = np.array([0, 1] * 22)
+    train = LabelledTexts(EncodedTexts.from_batches([(ids, np.full(44, 1))]), labels)
+
+    def weights(words):
+        model = NgramLinear(6, 2, order=1, buckets=1)
+        fit_ngrams(model, train, PLAIN, margins=True, words=words)
+        return model.table[:, 0] - model.table[:, 1]
+
+    alone, sharing = weights(()), weights(words)
+    assert alone[[3, 5]].abs().max() < 0.1
+    assert sharing[5] < -0.1 < 0.1 < sharing[3]
+
+
+def test_runs_of_letters_are_those_of_several_words_once_a_text():
+    owner, letters = ngram_fitting._letters(["abc", "xbc", "", "q"])
+    # of <abc> and <xbc> both have bc>; of 3 letters and more nothing else
+    assert (owner.tolist(), letters.tolist()) == ([0, 1], [0, 0])
+    rows = EncodedTexts(np.array([0, 1, 3, 2, 1]), np.array([0, 2, 3, 5]))
+    found = ngram_fitting._letters_of(rows, owner, letters)
+    assert (found.ids.tolist(), found.offsets.tolist()) == ([0, 0], [0, 1, 1, 2])
+
+
+@pytest.mark.parametrize("words", [(), WORDS])
+def test_margins_do_not_depend_on_the_order_of_texts(monkeypatch, words):
+    exactly(monkeypatch, _MARGIN_PASSES=200)
+    model = fitted(margins=True, words=words)
+    other = fitted(shuffled(TRAIN), margins=True, words=words)
+    torch.testing.assert_close(other.table, model.table, atol=0.02, rtol=0)
+
+
+def test_margins_heed_class_weights_and_weights_of_texts():
+    batch = collate(TRAIN.texts, np.arange(len(TRAIN)))
+    plain = (fitted(margins=True)(*batch).argmax(dim=1) == 1).sum()
+    by_label = fitted(loss=TextLoss(torch.tensor([1.0, 30.0, 1.0]), 0.0), margins=True)
+    weights = np.where(TRAIN.labels == 1, 30.0, 1.0)
+    for model in (by_label, fitted(replace(TRAIN, weights=weights), margins=True)):
+        assert (model(*batch).argmax(dim=1) == 1).sum() > plain
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 5.0])])
+def test_margins_of_several_labels_a_text(weights):
+    marks = np.stack([TRAIN.labels == 0, TRAIN.labels != 1], axis=1)
+    train = LabelledTexts(TRAIN.texts, marks)
+    model = fitted(train, MultiLabelLoss(weights, 0.0), classes=2, margins=True)
+    logits = model(*collate(TRAIN.texts, np.arange(len(TRAIN)))).numpy()
+    assert ((logits > 0) == marks).mean() > 0.8
+
+
+def test_margins_give_a_row_that_no_text_has_0():
+    model = NgramLinear(25, 3, order=1, buckets=1)
+    fit_ngrams(model, TRAIN, PLAIN, margins=True)
+    assert (model.table[20:] == 0).all()
+    assert (model.table[1:20] != 0).all()

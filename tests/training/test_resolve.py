@@ -6,9 +6,15 @@ import pytest
 from tiny_corpus import OPTIONS, write_splits
 
 from textlstm import TextClassifier, TextLSTMClassifier, train
-from textlstm.config import TrainSettings
+from textlstm.config import PRESETS, TrainSettings
 from textlstm.errors import ConfigError
-from textlstm.training.resolve import adversarial_for, epochs_for, read_options, resolve
+from textlstm.training.resolve import (
+    adversarial_for,
+    epochs_for,
+    for_texts,
+    read_options,
+    resolve,
+)
 
 LEFT_OPEN = ("epochs", "adversarial", "ngram_buckets")
 OPEN = {name: value for name, value in OPTIONS.items() if name not in LEFT_OPEN}
@@ -70,6 +76,53 @@ def test_before_the_texts_are_encoded_their_options_stay_open():
     settings = read_options({})
     assert (settings.training.epochs, settings.training.adversarial) == (None, None)
     assert settings.tokenizer.extend_vocab == 0
+
+
+def small(settings):
+    """Which options have the value of the preset 'small'."""
+    found = settings.to_options()
+    return {name for name, value in PRESETS["small"].items() if found[name] == value}
+
+
+@pytest.mark.parametrize(
+    ("options", "texts", "expected"),
+    [
+        ({}, 4_499, set(PRESETS["small"])),
+        ({}, 4_500, set()),
+        ({"hidden_size": 128, "seed": 3}, 10, set(PRESETS["small"]) - {"hidden_size"}),
+        ({"preset": "default"}, 10, set()),
+        ({"preset": "small"}, 10**6, set(PRESETS["small"])),
+        ({"teacher": "model"}, 10, set()),
+        ({"unlabeled": "texts.csv"}, 10, set()),
+        ({"teacher_columns": "p"}, 10, set()),
+        ({"vectors": "glove-100"}, 10, set()),
+        ({"init_from": "base"}, 10, set()),
+    ],
+)
+def test_few_texts_are_learned_from_with_the_preset_small(options, texts, expected):
+    settings = for_texts(TrainSettings.from_options(**options), texts)
+    assert small(settings) == expected
+    assert for_texts(settings, 10) == settings  # once they are settled, they stay
+    for name, value in options.items():
+        if name in ("hidden_size", "seed"):
+            assert settings.to_options()[name] == value
+
+
+def test_saved_settings_do_not_follow_from_the_number_of_texts():
+    saved = TrainSettings.from_dict(TrainSettings.from_options().to_dict())
+    assert for_texts(saved, 10) == saved
+
+
+@pytest.mark.slow
+def test_the_preset_small_is_saved_shown_and_resumed(tmp_path):
+    data = write_splits(tmp_path / "data", train=12, validation=8, test=8)
+    options = {name: value for name, value in OPTIONS.items() if name not in PRESETS["small"]}
+    train(data, tmp_path / "model", **options)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "| training.ngram_fit | margins |" in card
+    assert "| model.hidden_size | 64 |" in card
+    again = train(None, tmp_path / "model", resume=True, **options)
+    assert small(again.settings) == set(PRESETS["small"])
 
 
 @pytest.mark.slow

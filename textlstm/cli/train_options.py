@@ -8,7 +8,7 @@ from typing import Any
 
 from textlstm.cli.paths import require_data, require_file, require_model
 from textlstm.cli.settings_file import read_settings
-from textlstm.config import PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECTORS
+from textlstm.config import FEW_TEXTS, PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECTORS
 from textlstm.options import add_flags, names_of
 
 
@@ -24,7 +24,8 @@ def add_train_options(parser: argparse.ArgumentParser, only: Collection[str] | N
             "--preset",
             choices=list(PRESETS),
             default=argparse.SUPPRESS,
-            help="options by training time; other options override them (default: default)",
+            help="options by training time; other options override them (default: small for fewer "
+            f"than {FEW_TEXTS:,} texts without vectors or the like, else default)",
         )
     for part, kind in TRAIN_PARTS.items():
         if only is None or set(only) & set(names_of(kind)):

@@ -195,6 +195,11 @@ class TextTokenizer:
         )
 
     @property
+    def words(self) -> list[str]:
+        """The entries of the vocabulary if they are whole words, else none."""
+        return self.vocabulary.get_itos() if self.kind in WHOLE_WORDS else []
+
+    @property
     def _with(self) -> partial[TextTokenizer]:
         """A function that makes a tokenizer like this one of a pipeline and a vocabulary."""
         return partial(

@@ -6,7 +6,7 @@
 - `pretrain`: texts without labels to a base
 - `pretrained`: training from a base or from word vectors
 - `fit`: encoded texts to a trained and evaluated network
-- `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression
+- `fit_ngrams`: n-gram weights, by naive Bayes and logistic regression, or by margins
 - `loop`: steps, epochs, checkpoints, resume: of any training
 - `trainer`: the loop of a classifier, with its gradients and validation
 - `gradients`: the gradients of a batch, of which each process computes a part

@@ -79,6 +79,7 @@ def fit_model(
     settings: TrainSettings,
     *,
     vocab_size: int,
+    words: Sequence[str] = (),
     work: Path,
     checkpoint: Path | None = None,
     start: Pretrained | Base | None = None,
@@ -93,6 +94,7 @@ def fit_model(
         labels: label names.
         settings: of model and training, as `resolve` returns them.
         vocab_size: ids are from 0 to below this.
+        words: the entries of the vocabulary, if they are whole words.
         work: folder for what is needed during the run.
         checkpoint: the file that the run is resumed from; None for none.
         start: vectors or a base to start from.
@@ -128,7 +130,14 @@ def fit_model(
                     plain = dataclasses.replace(
                         settings.training, label_smoothing=0.0, teacher_temperature=1.0
                     )
-                    fit_ngrams(model.ngrams, train, make_loss(plain, train.labels, labels), work)
+                    fit_ngrams(
+                        model.ngrams,
+                        train,
+                        make_loss(plain, train.labels, labels),
+                        work,
+                        margins=settings.training.ngram_fit == "margins",
+                        words=words,
+                    )
         trainer = Trainer(
             model,
             train,

@@ -1,7 +1,8 @@
 """How the n-gram weights are found: logistic regression on features of naive Bayes' making.
 
-A table with few numbers a row (see `textlstm.nn.ngrams`) is learned step by step instead, together
-with the vectors of the labels.
+From few texts, margins are better: a linear support vector machine, in which words also share what
+is learned of the letters in them. A table with few numbers a row (see `textlstm.nn.ngrams`) is
+learned step by step instead, together with the vectors of the labels.
 
 Shapes: N texts, B texts of a chunk or batch, F rows of the table that these have, one after the
 other, G places for the rows of a text, C classes, R rows of the table, K numbers of a row.
@@ -9,7 +10,7 @@ other, G places for the rows of a text, C classes, R rows of the table, K number
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,23 @@ _EPOCHS = (5, 200)
 _READ = 180_000  # texts in all epochs together, within these bounds
 _STEP = 256  # texts
 _BATCH = 256  # texts whose rows are looked up together
+_MARGIN_STRENGTH = 2.0  # how far weights may go from 0, where margins are fitted
+_MARGIN_PASSES = 80
+_MARGIN_TOLERANCE = 1e-6
+_TELLING = 0.25  # power of a log-count ratio by which its row may weigh more
+_LETTERS = (3, 6)  # of a run of letters, the ends of its word included,
+_LETTER_SHARE = 0.3  # which weighs as much beside a word
+_CONFIDENCE = 3.0  # logits are margins times it
 
 
 def fit_ngrams(
-    ngrams: NgramLinear, texts: LabelledTexts, loss: TextLoss, cache: Path | None = None
+    ngrams: NgramLinear,
+    texts: LabelledTexts,
+    loss: TextLoss,
+    cache: Path | None = None,
+    *,
+    margins: bool = False,
+    words: Sequence[str] = (),
 ) -> None:
     """Find the weights from the training texts, a part of them in memory at a time.
 
@@ -55,20 +69,30 @@ def fit_ngrams(
     which makes the solution unique: it depends on no seed and on no order. It is found by L-BFGS
     (Liu & Nocedal 1989). A row that no text has gets 0.
 
+    With `margins`, weights minimise squared hinges, one label against the others (Fan et al.
+    2008), plus their own squares; this solution is unique, too. Rare rows, and those that tell
+    labels apart, may weigh more. All of it is in memory.
+
     If a row has few numbers, they and the vectors of the labels are found by Adam instead, from
     random numbers that are always the same.
 
     Args:
         ngrams: all of its weights are replaced.
         texts: what to learn from.
-        loss: what is made small.
+        loss: what is made small; of margins, its class weights count.
         cache: folder for a file of the texts' rows; None keeps them in memory.
+        margins: whether to fit margins, which suits few texts; not with a teacher.
+        words: with margins, the entries of the vocabulary, if they are whole words. The weight of
+            a word is then its own and those of the letters in it.
     """
     rows = _rows_of(ngrams, texts.texts, cache)
     if ngrams.labels is not None:
         _fit_factors(ngrams, rows, texts, loss)
         return
-    ratios, bias = _ratios(ngrams, rows, texts)
+    if margins and texts.taught is None:
+        _fit_margins(ngrams, rows, texts, loss, words)
+        return
+    ratios, bias = _ratios(len(ngrams.table), len(ngrams.bias), rows, texts)
     factors = torch.full_like(ratios, _SHARE)
     state = [factors, bias]
     optimizer = LBFGS(
@@ -155,12 +179,14 @@ def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[
         start = stop
 
 
-def _ratios(ngrams: NgramLinear, rows: EncodedTexts, texts: LabelledTexts) -> tuple[Tensor, Tensor]:
+def _ratios(
+    count: int, classes: int, rows: EncodedTexts, texts: LabelledTexts
+) -> tuple[Tensor, Tensor]:
     """Return the log-count ratio of each row and label, [R, C], and the initial biases, [C]."""
-    every = torch.zeros(len(ngrams.table))  # texts that have the row
-    having = torch.zeros_like(ngrams.table)  # those of each label
-    shares = torch.zeros_like(ngrams.bias)
-    for chunk in _chunks(rows, texts, len(ngrams.bias)):
+    every = torch.zeros(count)  # texts that have the row
+    having = torch.zeros(count, classes)  # those of each label
+    shares = torch.zeros(classes)
+    for chunk in _chunks(rows, texts, classes):
         weights = torch.ones(len(chunk.starts)) if chunk.weights is None else chunk.weights
         marks = chunk.targets
         if marks.ndim == 1:
@@ -201,6 +227,127 @@ def _gradients(
         by_table.index_add_(0, chunk.rows, by_rows)
         by_bias += by_logits.sum(dim=0)
     return value / len(texts), by_table / len(texts), by_bias / len(texts)
+
+
+class _Margins(TextLoss):
+    """Sum of the squared hinges of all labels, each against the others."""
+
+    def _by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        has = targets
+        if targets.ndim == 1:
+            has = nn.functional.one_hot(targets, logits.shape[1]).bool()
+        lacking = (1 - torch.where(has, logits, -logits)).clamp(min=0).square()  # [B, C]
+        if self.class_weights is None:
+            return lacking.sum(dim=1)
+        if targets.ndim == 1:
+            return lacking.sum(dim=1) * self.class_weights[targets]
+        weights = torch.where(has, self.class_weights, torch.ones_like(self.class_weights))
+        return (lacking * weights).sum(dim=1)
+
+    def divisor(self, targets: Tensor) -> Tensor | int:
+        return 1
+
+
+def _fit_margins(
+    ngrams: NgramLinear,
+    rows: EncodedTexts,
+    texts: LabelledTexts,
+    loss: TextLoss,
+    words: Sequence[str],
+) -> None:
+    """Fit margins of the rows that occur, and with words of the letters in these, in place."""
+    known, ids = np.unique(rows.ids, return_inverse=True)  # [R], of a smaller table
+    rows = EncodedTexts(ids.reshape(-1), rows.offsets)
+    classes = len(ngrams.bias)
+    table = torch.zeros(len(known), classes)
+    sizes, size = _sizes(rows, texts, len(known), classes, plus=1.0)
+    parts = [torch.zeros_like(table), torch.zeros(classes), torch.zeros(0, classes)]
+    scales = [sizes / size, torch.zeros(0, classes)]
+    places, numbers = _letters([words[row] if row < len(words) else "" for row in known.tolist()])
+    if len(numbers):
+        count = int(numbers.max()) + 1
+        found = _letters_of(rows, places, numbers)
+        scales[1] = _LETTER_SHARE / size * _sizes(found, texts, count, classes, plus=0.0)[0]
+        parts[2] = torch.zeros(count, classes)
+    owner, letters = torch.from_numpy(places), torch.from_numpy(numbers)
+    own, bias, shared = (part.requires_grad_() for part in parts)
+    optimizer = torch.optim.LBFGS(
+        [own, bias, shared],
+        max_iter=_MARGIN_PASSES,
+        max_eval=_MARGIN_PASSES,
+        history_size=5,
+        tolerance_grad=0.0,
+        tolerance_change=_MARGIN_TOLERANCE,
+        line_search_fn="strong_wolfe",
+    )
+    rest = 1 / (_MARGIN_STRENGTH * len(texts))
+    hinges = _Margins(loss.class_weights, 0.0)
+
+    def weights() -> Tensor:
+        spread = (scales[1] * shared.detach())[letters]
+        return (scales[0] * own.detach()).index_add_(0, owner, spread)
+
+    def closure() -> Tensor:
+        value, by_table, bias.grad = _gradients(weights(), bias, rows, texts, hinges)
+        by_letters = torch.zeros_like(shared).index_add_(0, letters, by_table[owner])
+        own.grad = by_table * scales[0] + rest * own.detach()
+        shared.grad = by_letters * scales[1] + rest * shared.detach()
+        return value + rest / 2 * sum(part.detach().square().sum() for part in (own, shared))
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        ngrams.table.zero_()
+        ngrams.table[torch.from_numpy(known).long()] = _CONFIDENCE * weights()
+        ngrams.bias.copy_(_CONFIDENCE * bias)
+
+
+def _sizes(
+    rows: EncodedTexts, texts: LabelledTexts, count: int, classes: int, *, plus: float
+) -> tuple[Tensor, float]:
+    """Return how much each row may weigh, [R, C], and the norm of a text, in the mean."""
+    having = np.bincount(rows.ids, minlength=count)  # texts, [R]
+    rare = torch.from_numpy(np.log((1 + len(rows)) / (1 + having)) + plus).float()
+    ratios = _ratios(count, classes, rows, texts)[0].abs_()
+    telling = (ratios / ratios.square().mean().sqrt().clamp(min=1e-6)) ** _TELLING
+    squares = rare.square()[torch.from_numpy(rows.ids.astype(np.int64))].double()
+    share = torch.from_numpy(1 / np.maximum(rows.lengths, 1).repeat(rows.lengths))
+    return rare[:, None] * telling, float((squares * share).sum() / len(rows)) ** 0.5
+
+
+def _letters(words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which words, by place, have which runs of letters: pairs in two arrays.
+
+    Only runs that several words have are numbered.
+    """
+    having: dict[str, list[int]] = {}
+    least, most = _LETTERS
+    for place, word in enumerate(words):
+        marked = f"<{word}>" if word else ""
+        for run in {
+            marked[start : start + size]
+            for size in range(least, most + 1)
+            for start in range(len(marked) - size + 1)
+        }:
+            having.setdefault(run, []).append(place)
+    several = [having[run] for run in sorted(having) if len(having[run]) > 1]
+    counts = np.array([len(places) for places in several], np.int64)
+    owner = np.array([place for places in several for place in places], np.int64)
+    return owner, np.arange(len(several)).repeat(counts)
+
+
+def _letters_of(rows: EncodedTexts, owner: np.ndarray, letters: np.ndarray) -> EncodedTexts:
+    """Return the runs of letters of each text, each once."""
+    order = np.argsort(owner, kind="stable")
+    owner, letters = owner[order], letters[order]
+    place = np.arange(len(rows)).repeat(rows.lengths)  # the text of each row
+    first, behind = np.searchsorted(owner, rows.ids), np.searchsorted(owner, rows.ids, "right")
+    counts = behind - first
+    steps = np.arange(counts.sum()) - (counts.cumsum() - counts).repeat(counts)
+    count = int(letters.max()) + 1
+    pairs = place.repeat(counts) * count + letters[first.repeat(counts) + steps]
+    text, found = np.divmod(np.unique(pairs), count)
+    offsets = np.searchsorted(text, np.arange(len(rows) + 1))
+    return EncodedTexts(found, offsets)
 
 
 def _fit_factors(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from textlstm.classifier.base import base_settings
-from textlstm.config import NGRAM_BUCKETS, ModelConfig, TrainSettings
+from textlstm.config import FEW_TEXTS, NGRAM_BUCKETS, PRESETS, ModelConfig, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.text.tokenizer import WHOLE_WORDS
 from textlstm.text.vector_files import vector_size
+
+logger = logging.getLogger(__name__)
 
 EXTENSION = 50_000  # words of the vectors that become entries
 _OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
@@ -86,6 +89,31 @@ def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -
     own = settings.tokenizer
     tokenizer = replace(base.tokenizer, max_length=own.max_length, truncation=own.truncation)
     return replace(settings, tokenizer=tokenizer, model=replace(settings.model, **sizes))
+
+
+def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
+    """Settle the options that follow from the number of texts.
+
+    Args:
+        settings: as asked for.
+        count: texts to learn from.
+
+    Returns:
+        The settings; options that were not passed are those of the preset 'small' if texts are
+        few and nothing else is there to learn from: no vectors, base, teacher or unlabeled texts.
+    """
+    others = settings.training, settings.data
+    more = any(
+        getattr(part, name, None)
+        for part in others
+        for name in ("vectors", "init_from", "teacher", "teacher_columns", "unlabeled")
+    )
+    given, settings = settings.given, replace(settings, given=None)
+    if given is None or more or count >= FEW_TEXTS:
+        return settings
+    logger.info("fewer than %s texts: the default is the preset 'small'", f"{FEW_TEXTS:,}")
+    small = {name: value for name, value in PRESETS["small"].items() if name not in given}
+    return replace(TrainSettings.from_options(**{**settings.to_options(), **small}), given=None)
 
 
 def resolve(

@@ -74,6 +74,7 @@ class RunRequest:
             "source": source,
             "settings": self.settings.to_dict(),
             "fingerprint": self.fingerprint,
+            **({} if self.settings.given is None else {"given": sorted(self.settings.given)}),
         }
 
 
@@ -226,8 +227,10 @@ class RunFolder:
         path = self.path / RUN
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
+            given = frozenset(record["given"]) if "given" in record else None
+            settings = TrainSettings.from_dict(record["settings"])
             return RunRequest(
-                record["source"], TrainSettings.from_dict(record["settings"]), record["fingerprint"]
+                record["source"], dataclasses.replace(settings, given=given), record["fingerprint"]
             )
         except FileNotFoundError:
             raise ModelFolderError(
@@ -322,7 +325,7 @@ def resumed_settings(
             f"the run in {folder} keeps its settings, but {'; '.join(found)}: leave these options "
             "out, or start over with --overwrite"
         )
-    return asked
+    return dataclasses.replace(asked, given=begun.given)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ from textlstm.training.pretrained import (
     make_start,
     save_tokenizer,
 )
-from textlstm.training.resolve import read_options, resolve
+from textlstm.training.resolve import for_texts, read_options, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.teacher import (
     PROBABILITIES,
@@ -265,6 +265,7 @@ class Run:
             begun: whether the files in the work folder, where there are any, are of this run.
         """
         self.corpus = corpus
+        self.settings = for_texts(self.settings, len(corpus.train))
         for note in corpus.notes:
             logger.info("%s", note)
         sentence = measurement(corpus.labels, len(corpus.train))
@@ -386,6 +387,7 @@ class Run:
             self.corpus.labels,
             dataclasses.replace(self.settings, training=training),
             vocab_size=len(self.tokenizer.vocabulary),
+            words=self.tokenizer.words,
             work=self.work,
             checkpoint=self.folder.checkpoint if self.folder else None,
             start=self.start,
