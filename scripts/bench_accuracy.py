@@ -2,11 +2,12 @@
 
     python scripts/bench_accuracy.py DATA ... [--presets default] [--seeds 1 2 3]
         [--vectors FILE] [--teachers 5] [--unlabeled FILE]
-        [--only ours fasttext logistic svm] [--json FILE]
+        [--cut ROWS] [--only ours fasttext logistic svm] [--json FILE]
 
 DATA is anything that `textlstm train` takes. All contenders get the same rows: they learn from
 train, select their settings on validation and are evaluated on test. Without a test split they are
-evaluated on validation, and the table says so.
+evaluated on validation, and the table says so. With --cut, a random sample of train is learned
+from, a tenth of it being validation, and validation becomes test: how models do on few texts.
 
     textlstm     `textlstm train` with each preset and seed; the epoch is selected on validation.
                  With --unlabeled also from a base that `textlstm pretrain` has learned from these
@@ -30,6 +31,7 @@ import argparse
 import itertools
 import json
 import os
+import random
 import shlex
 import shutil
 import statistics
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="word vectors for textlstm and fastText")
     parser.add_argument("--teachers", type=int, default=0, help="models that teach a student")
     parser.add_argument("--unlabeled", nargs="+", default=[], help="texts without labels")
+    parser.add_argument("--cut", type=int, default=0, help="rows of train to learn from")
     parser.add_argument("--options", default="", help="more options of `textlstm train`, quoted")
     parser.add_argument("--pretrain-options", default="", help="options of `textlstm pretrain`")
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=FAMILIES)
@@ -122,7 +125,7 @@ def measure_all(arguments: argparse.Namespace) -> Iterator[Result]:
 def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
     """Train and evaluate each contender on a corpus."""
     # in a process of its own: the memory of this one would count for its children
-    run(worker("prepare", data, folder, arguments.vectors or ""), arguments.threads)
+    run(worker("prepare", data, folder, arguments.vectors or "", arguments.cut), arguments.threads)
     evaluated_on = "test" if (folder / "test.jsonl").exists() else "validation"
     if "ours" in arguments.only:
         for preset in arguments.presets:
@@ -233,7 +236,7 @@ def run(command: list[str], threads: int) -> tuple[float, float]:
     return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
 
 
-def prepare(data: str, folder: str, vectors: str) -> None:
+def prepare(data: str, folder: str, vectors: str, cut: str = "0") -> None:
     """Write the splits as every contender reads them; textlstm's own reading makes them."""
     from textlstm import load_corpus
 
@@ -251,6 +254,14 @@ def prepare(data: str, folder: str, vectors: str) -> None:
             for text, label in zip(texts, split.labels.tolist(), strict=True):
                 row = {"text": text, "label": corpus.labels[label]}
                 file.write(json.dumps(row) + "\n")
+    if int(cut):
+        files = {name: Path(folder) / f"{name}.jsonl" for name in SPLITS}
+        rows = files["train"].read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = random.Random(1).sample(rows, int(cut))
+        held = len(rows) // 10
+        files["validation"].replace(files["test"])
+        files["validation"].write_text("".join(rows[:held]), encoding="utf-8")
+        files["train"].write_text("".join(rows[held:]), encoding="utf-8")
 
 
 def read(folder: str | Path, split: str) -> Rows:

@@ -101,6 +101,28 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
                 assert re.search(rf"(?m)^stages of {name}: start \d+%, read .*, write", done.stdout)
 
 
+def test_a_cut_learns_from_a_sample_and_keeps_validation_for_the_end(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from bench_accuracy import prepare
+
+    rows = ["text,label", *[f"bright {n},good\ndull {n},bad" for n in range(50)]]
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    found = []
+    for cut in ("0", "40"):
+        prepare(str(tmp_path / "data.csv"), str(tmp_path), "", cut)
+        names = ("train", "validation", "test")
+        files = {name: tmp_path / f"{name}.jsonl" for name in names}
+        found.append({k: set(v.read_text().splitlines()) for k, v in files.items() if v.exists()})
+    whole, cut = found
+    assert {name: len(rows) for name, rows in cut.items()} == {
+        "train": 36,
+        "validation": 4,
+        "test": 10,
+    }
+    assert cut["test"] == whole["validation"]
+    assert cut["train"] | cut["validation"] <= whole["train"]
+
+
 @pytest.mark.slow
 def test_the_settings_of_tf_idf_are_selected_on_validation(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))

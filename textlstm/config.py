@@ -347,7 +347,7 @@ class CrossvalConfig(Settings):
 
 
 FEW_TEXTS = 4_500
-"""Fewer training texts than this are learned from with the preset 'small', if none is named."""
+"""Up to so many training texts are learned from with the preset 'small', if none is named."""
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "min_frequency": 1,

@@ -87,8 +87,8 @@ def small(settings):
 @pytest.mark.parametrize(
     ("options", "texts", "expected"),
     [
-        ({}, 4_499, set(PRESETS["small"])),
-        ({}, 4_500, set()),
+        ({}, 4_500, set(PRESETS["small"])),
+        ({}, 4_501, set()),
         ({"hidden_size": 128, "seed": 3}, 10, set(PRESETS["small"]) - {"hidden_size"}),
         ({"preset": "default"}, 10, set()),
         ({"preset": "small"}, 10**6, set(PRESETS["small"])),

@@ -24,8 +24,8 @@ def add_train_options(parser: argparse.ArgumentParser, only: Collection[str] | N
             "--preset",
             choices=list(PRESETS),
             default=argparse.SUPPRESS,
-            help="options by training time; other options override them (default: small for fewer "
-            f"than {FEW_TEXTS:,} texts without vectors or the like, else default)",
+            help="options by training time; other options override them (default: small for up "
+            f"to {FEW_TEXTS:,} texts without vectors or the like, else default)",
         )
     for part, kind in TRAIN_PARTS.items():
         if only is None or set(only) & set(names_of(kind)):

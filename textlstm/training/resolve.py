@@ -109,9 +109,9 @@ def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
         for name in ("vectors", "init_from", "teacher", "teacher_columns", "unlabeled")
     )
     given, settings = settings.given, replace(settings, given=None)
-    if given is None or more or count >= FEW_TEXTS:
+    if given is None or more or count > FEW_TEXTS:
         return settings
-    logger.info("fewer than %s texts: the default is the preset 'small'", f"{FEW_TEXTS:,}")
+    logger.info("up to %s texts: the default is the preset 'small'", f"{FEW_TEXTS:,}")
     small = {name: value for name, value in PRESETS["small"].items() if name not in given}
     return replace(TrainSettings.from_options(**{**settings.to_options(), **small}), given=None)
 
