@@ -1,4 +1,4 @@
-"""Two processes that train together, forked from one that has imported all before.
+"""Two processes that train together, forked from one that has imported all.
 
 For each line of stdin, [scenario, folder, arguments], it forks two processes with the environment
 that torchrun gives, has both go through the scenario, and answers with their exit codes. What
@@ -46,10 +46,10 @@ DRY = {"word_dropout": 0.0, "embedding_dropout": 0.0, "dropout": 0.0, "output_dr
 class Pair:
     """Forks two processes for each scenario; a test's end of the conversation."""
 
-    def __init__(self):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    def __init__(self, forks):
+        environment = {**forks.env, "TOKENIZERS_PARALLELISM": "false"}
         self._server = subprocess.Popen(
-            [sys.executable, __file__],
+            [forks.folder / "python", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -64,7 +64,7 @@ class Pair:
         return json.loads(self._server.stdout.readline())
 
     def close(self):
-        self._server.kill()  # it does nothing, and to end in good order takes seconds
+        self._server.stdin.close()
         self._server.wait(60)
 
 

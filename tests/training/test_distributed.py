@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def pair():
+def pair(forks):
     """Two processes for each call."""
-    pair = Pair()
+    pair = Pair(forks)
     yield pair
     pair.close()
 
