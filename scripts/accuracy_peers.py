@@ -178,6 +178,7 @@ class FastText:
             "seed": settings["seed"],
             "thread": self.threads,
             "verbose": 0,
+            "loss": settings.get("loss", "softmax"),
         }
         if self.vectors:
             options["pretrainedVectors"] = str(self.vectors)

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=Any)
 _LEAST = float(np.finfo(np.float32).eps)  # least probability that log_loss takes, 2**-23
 _MOST_IN_MATRIX = 20  # labels; a larger confusion matrix fits no terminal
 _MOST_IN_JSON = 200  # labels; a larger confusion matrix is mostly zeros
-_AT_ONCE = 2**23  # probabilities looked at together
+_AT_ONCE = 2**20  # probabilities looked at together
 _WIDTH = 100  # columns of a terminal
 _NAME_WIDTH = 30
 
@@ -77,9 +77,7 @@ def evaluate_probabilities(
         DataError: there are no texts, or a probability is not finite.
     """
     assert probabilities.shape[1] == len(names)
-    size = len(labels) if thresholds is not None else max(1, _AT_ONCE // len(names))
-    parts = (probabilities[start : start + size] for start in range(0, len(labels), size))
-    return evaluate_parts(labels, parts, names, weights, thresholds)
+    return evaluate_parts(labels, [probabilities], names, weights, thresholds)
 
 
 def evaluate_parts(
@@ -105,7 +103,7 @@ def evaluate_parts(
         DataError: there are no texts, or a probability is not finite.
     """
     found: list[Any] = []
-    count = 0
+    count, size = 0, max(1, _AT_ONCE // len(names))
     for part in parts:
         if not np.isfinite(part).all():
             raise DataError(
@@ -113,8 +111,11 @@ def evaluate_parts(
             )
         own = labels[count : count + len(part)]
         count += len(part)
-        if len(own) == len(part):
-            found.append(Answers.of(own, part) if thresholds is None else part)
+        if thresholds is not None:
+            found.append(part)
+        elif len(own) == len(part):
+            cuts = (slice(start, start + size) for start in range(0, len(part), size))
+            found += [Answers.of(own[cut], part[cut]) for cut in cuts]
     if count != len(labels):
         raise ConfigError(f"{count} texts and {len(labels)} labels: must be as many")
     if count == 0:
