@@ -338,6 +338,12 @@ def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
         read_config(folder)
 
 
+def test_labels_of_a_base_that_are_no_list_are_refused(folder):
+    change_config(folder, base=True, labels=3)
+    with pytest.raises(ModelFolderError, match="labels = 3 must be a list of at least 0 strings"):
+        read_config(folder, base=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("figures", "fault"),
@@ -345,6 +351,7 @@ def test_a_configuration_with_a_wrong_value_names_it(folder, changes, match):
         (3, "'test' = 3 must be an object of figures"),
         ({"accuracy": "high"}, "test.accuracy = 'high' must be a number"),
         ({"n": None}, "test.n = None must be a number"),
+        ({"accuracy": 10**400}, "test.accuracy = 1000.* must be a number"),
         ({"macro_f1": [1]}, r"test.macro_f1 = \[1\] must be a number"),
         ({"per_label": [1]}, "test.per_label must hold precision, recall, f1 and support"),
         ({"per_label": {"bad": 3}}, "test.per_label must hold"),

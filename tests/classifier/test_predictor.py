@@ -8,6 +8,7 @@ from tiny_classifier import texts, tiny_classifier
 from textlstm.classifier import predictor
 from textlstm.classifier.predictor import predict_probabilities, stream_probabilities
 from textlstm.data.encoded import EncodedTexts
+from textlstm.errors import ModelFolderError
 from textlstm.nn.probabilities import to_probabilities
 
 
@@ -138,3 +139,11 @@ def test_of_many_labels_fewer_texts_are_held(classifier, batches, monkeypatch):
     )
     next(stream)
     assert read == [0, 1]  # 7 + 7 rows
+
+
+def test_numbers_that_overflow_are_no_prediction():
+    classifier = tiny_classifier(ngrams=2)
+    with torch.no_grad():
+        classifier.model.ngrams.table.fill_(1e38)
+    with pytest.raises(ModelFolderError, match="not finite: the model's weights are damaged"):
+        classifier.predict(["a dull film"])

@@ -146,6 +146,12 @@ def test_a_run_is_resumed_with_the_same_export_only(folder, tmp_path, monkeypatc
         ("settings.json", None, "has no settings.json: it was exported by an earlier textlstm"),
         ("settings.json", '{"data": 1}', "settings.json is damaged"),
         ("labels.json", "[", "labels.json cannot be read"),
+        ("labels.json", "[" * 100_000, "labels.json cannot be read"),
+        ("labels.json", "3", "labels.json is damaged"),
+        ("labels.json", '["a", 1]', "labels.json is damaged"),
+        ("labels.json", '["one"]', "model.onnx is damaged, or of another model"),
+        ("thresholds.json", "true", "thresholds.json is damaged"),
+        ("thresholds.json", "[0.5]", "thresholds.json is damaged"),
     ],
 )
 def test_a_damaged_folder_is_an_error_that_names_the_file(classifier, tmp_path, file, text, said):

@@ -159,12 +159,32 @@ def test_a_file_without_a_pre_tokenizer_is_read(tmp_path):
     assert trained.tokens("") == []
 
 
+def longer(pattern, times):
+    return {"type": "Replace", "pattern": {"String": pattern}, "content": pattern * times}
+
+
+def sequence(*steps):
+    return {"type": "Sequence", "normalizers": list(steps)}
+
+
+def test_replacements_that_add_little_are_read(tmp_path):
+    model = models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]")
+    path = foreign(model, tmp_path)
+    content = json.loads(path.read_text())
+    content["normalizer"] = sequence(longer("b", 2), longer("c", 50))
+    path.write_text(json.dumps(content))
+    assert train(path).encode("a") == [2]
+
+
 @pytest.mark.parametrize(
     ("part", "value", "said"),
     [
         (("model", "unk_token"), "nope", "can't encode a text: .*[Mm]issing"),
         (("normalizer",), {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "charsmap"),
         (("pre_tokenizer",), {"type": "FixedLength", "length": 0}, "chunk size"),
+        (("normalizer",), longer("a", 500), "more than 100 times longer"),
+        (("normalizer",), sequence(longer("a", 40), longer("a", 40), longer("a", 40)), "100 times"),
+        (("normalizer",), ["Lowercase"], "its normalizer is no object"),
     ],
 )
 def test_errors_and_panics_of_the_library_are_ours(tmp_path, part, value, said):

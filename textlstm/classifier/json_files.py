@@ -132,7 +132,12 @@ def _config_fault(config: Mapping[str, Any], *, least: int) -> str:
     rules = [
         ("format_version", version, "a whole number", type(version) is int and version > 0),
         ("multi_label", multi_label, "true or false", isinstance(multi_label, bool)),
-        ("labels", labels, f"a list of at least {least} strings", len(names) >= least),
+        (
+            "labels",
+            labels,
+            f"a list of at least {least} strings",
+            names == labels and len(names) >= least,
+        ),
         ("labels", labels, "different names", len(set(names)) == len(names)),
         ("thresholds", thresholds, "a number from 0 to 1 for each label", right),
         ("cascade", cascade, "a scale and certainties from 0 to 1", sure),
@@ -217,7 +222,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def _is_table(per_label: Any) -> bool:

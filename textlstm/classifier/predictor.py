@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from textlstm.data.encoded import EncodedTexts, collate_arrays, sorted_batches
+from textlstm.errors import ModelFolderError
 from textlstm.evaluation.cascade import Shortcut
 from textlstm.io.progress import Display
 from textlstm.nn.probabilities import to_probabilities
@@ -107,13 +108,23 @@ def predict_in_cascade(
 
     Returns:
         Probabilities, and which texts the n-grams alone predicted.
+
+    Raises:
+        ModelFolderError: a probability is not finite.
     """
+    skipped = np.zeros(len(texts), bool)  # [N]
     if shortcut is None or shortcut.least is None:
-        return whole(texts), np.zeros(len(texts), bool)
-    probabilities = ngrams(texts)  # [N, C]
-    skipped = shortcut.skips(probabilities)  # [N]
-    rest = np.flatnonzero(~skipped)
-    probabilities[rest] = whole(texts.take(rest))
+        probabilities = whole(texts)  # [N, C]
+    else:
+        probabilities = ngrams(texts)  # [N, C]
+        skipped = shortcut.skips(probabilities)  # [N]
+        rest = np.flatnonzero(~skipped)
+        probabilities[rest] = whole(texts.take(rest))
+    if not np.isfinite(probabilities).all():
+        raise ModelFolderError(
+            "probabilities are not finite: the model's weights are damaged; copy its folder again, "
+            "or train it again"
+        )
     return probabilities, skipped
 
 

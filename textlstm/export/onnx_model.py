@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from textlstm.classifier.json_files import are_strings, are_thresholds
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError
 from textlstm.evaluation.cascade import Cascade
@@ -39,30 +40,38 @@ class OnnxModel:
                 f"{path} has no {SETTINGS}: it was exported by an earlier textlstm; export the "
                 "model again"
             )
-        self.labels: tuple[str, ...] = tuple(_read(path / LABELS))
+        labels = _read(path / LABELS)
+        _require(isinstance(labels, list) and are_strings(labels), path / LABELS)
+        self.labels: tuple[str, ...] = tuple(labels)
         self.settings = _settings(path / SETTINGS)
         self.thresholds: tuple[float, ...] | None = None
         if (path / THRESHOLDS).is_file():
-            self.thresholds = tuple(_read(path / THRESHOLDS))
+            found = _read(path / THRESHOLDS)
+            _require(are_thresholds(found, len(labels)), path / THRESHOLDS)
+            self.thresholds = tuple(found)
         self.cascade: Cascade | None = None
         if (path / CASCADE).is_file():
             found = _read(path / CASCADE)
-            if not Cascade.is_valid(found):
-                raise ModelFolderError(f"{path / CASCADE} is damaged: export the model again")
+            _require(Cascade.is_valid(found), path / CASCADE)
             self.cascade = Cascade.from_dict(found)
         self.tokenizer = TextTokenizer.load(
             path / TOKENIZER,
             max_length=self.settings.tokenizer.max_length,
             truncation=self.settings.tokenizer.truncation,
         )
-        self.session = OnnxSession(path / MODEL, threads=1)  # batches are computed side by side
+        self.session = self._session(path / MODEL)
         self._files = [path / name for name in (MODEL, TOKENIZER, LABELS, SETTINGS)]
         self._files += [path / name for name in (NGRAMS, CASCADE) if self.cascade]
         self._ngrams = path / NGRAMS
 
     def ngrams(self) -> OnnxSession:
         """Return the n-grams alone, for a cascade."""
-        return OnnxSession(self._ngrams, threads=1)
+        return self._session(self._ngrams)
+
+    def _session(self, path: Path) -> OnnxSession:
+        session = OnnxSession(path, threads=1)  # batches are computed side by side
+        _require(session.classes == len(self.labels), path)
+        return session
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a result depends on."""
@@ -77,6 +86,11 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _require(condition: bool, path: Path) -> None:
+    if not condition:
+        raise ModelFolderError(f"{path} is damaged, or of another model: export the model again")
+
+
 def _settings(path: Path) -> TrainSettings:
     try:
         return TrainSettings.from_dict(_read(path))
@@ -87,7 +101,7 @@ def _settings(path: Path) -> TrainSettings:
 def _read(path: Path) -> Any:
     try:
         value: Sequence[Any] | dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} cannot be read ({error}): export the model again") from (
             error
         )

@@ -49,6 +49,8 @@ class OnnxSession:
                 f"{name} can't be loaded by onnxruntime {onnxruntime.__version__}: {error}; "
                 "export the model again, or update onnxruntime"
             ) from error
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        self.classes: Any = shapes.get("probabilities", [None])[-1]  # C
 
     def __call__(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]

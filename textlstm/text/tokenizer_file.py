@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 _MODELS = ("WordLevel", "WordPiece", "BPE", "Unigram")
 _PAD_NAMES = (PAD, "[PAD]")
 _UNK_NAMES = (UNK, "[UNK]")
+_MOST_GROWTH = 100  # times longer, by one replacement; in a row this squared
 _PROBE = "a \U0010ffff b"  # words that no vocabulary has
 _REMEDY = "save it again with the tokenizers library (Tokenizer.save), or choose a kind by name"
 
@@ -46,6 +48,8 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
         tokenizer = Tokenizer.from_str(json.dumps(content))
     kind = recognise(tokenizer)
     try:
+        if kind == FROM_FILE:
+            _check_growth(content)
         if kind == FROM_FILE or not _has_our_ids(tokenizer):
             tokenizer, kind = _renumbered(content)
     except _UnfitError as error:
@@ -68,6 +72,27 @@ def _library_errors(kind: type[Exception], message: str) -> Iterator[None]:
 
 class _UnfitError(Exception):
     """The entries can't be converted to our ids; the message says why and what to do."""
+
+
+def _check_growth(content: Mapping[str, Any]) -> None:
+    """Refuse replacements that one after the other could fill the memory by a short text."""
+    with _library_errors(_UnfitError, "its steps can't be read"):
+        factors = [*_factors([content.get("normalizer"), content.get("pre_tokenizer")])]
+    if max(factors, default=1) > _MOST_GROWTH or math.prod(factors) > _MOST_GROWTH**2:
+        raise _UnfitError(
+            f"its replacements make a text more than {_MOST_GROWTH} times longer; {_REMEDY}"
+        )
+
+
+def _factors(step: Any) -> Iterator[float]:
+    """Yield how many times longer each replacement in a step may make a text, at most."""
+    if isinstance(step, dict) and "content" in step:
+        pattern = step.get("pattern")
+        found = pattern.get("String") if isinstance(pattern, dict) else None
+        yield max(1.0, len(str(step["content"])) / len(found or " "))
+    elif isinstance(step, dict | list):
+        for part in step.values() if isinstance(step, dict) else step:
+            yield from _factors(part)
 
 
 def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -174,10 +199,12 @@ def _store(model: dict[str, Any], vocab: dict[str, int], found: dict[str, str | 
         model["unk_token"] = UNK
 
 
-def _guarded(normalizer: dict[str, Any] | None) -> dict[str, Any]:
+def _guarded(normalizer: Any) -> dict[str, Any]:
     """Add our guard against a literal `<pad>` after a foreign normalizer, once."""
     guard: dict[str, Any] = json.loads(pad_guard().__getstate__())
     if normalizer is None:
         return {"type": "Sequence", "normalizers": [guard]}
+    if not isinstance(normalizer, dict):
+        raise _UnfitError(f"its normalizer is no object; {_REMEDY}")
     steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
     return {"type": "Sequence", "normalizers": [*(s for s in steps if s != guard), guard]}
