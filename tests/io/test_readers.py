@@ -467,3 +467,37 @@ def test_a_folder_of_folders_has_a_row_a_file(tmp_path: Path) -> None:
     ]
     assert [row.number for row in read_rows(tmp_path, skip=2)] == [3, 4]
     assert read_columns(tmp_path) == ["text", "label", "file"]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"text": "a", "text": "b"}', "'text'"),
+        ('{"text": "a", "text": "a"}', "'text'"),
+        ('{"text": "a", "n": 1, "\\u006e": 2}', "'n'"),
+        ('{"n": {"k": 1, "k": 2}, "n": 3}', "'n'"),
+        ('{"é": 1, "é": 2, "text": "x"}', "'é'"),
+    ],
+)
+def test_a_row_with_two_values_for_a_key_is_an_error(tmp_path: Path, line: str, key: str) -> None:
+    _, row, last = read(tmp_path, "a.jsonl", f'{{"text": "a"}}\n{line}\n{{"text": "b"}}')
+    assert (row.values, row.error) == ({}, f"two values for the key {key}")
+    assert last.values == {"text": "b"}
+
+
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [
+        ('{"k": 1, "k": 2}', "k"),
+        ('[0, {"a": {"k": 1, "b": 2, "k": {}}}]', "k"),
+        ('{"\\ud800": 1, "\\ud801": 2}', "\ufffd"),  # they would be written alike
+        ('{"k": 1, "K": 2, "l": {"k": 3}}', None),
+    ],
+)
+def test_two_values_for_a_key_within_a_column_are_noted(
+    tmp_path: Path, column: str, key: str | None
+) -> None:
+    (row,) = read(tmp_path, "a.jsonl", f'{{"text": "a", "m": {column}}}')
+    assert row.error is None
+    assert row.values["text"] == "a"
+    assert row.lossy == (key and f"two values for the key {key!r}")

@@ -9,6 +9,7 @@ import pytest
 
 from textlstm.errors import DataError
 from textlstm.io.schema import columns_of
+from textlstm.io.writers import MIXED
 
 
 def json_file(path, rows):
@@ -35,11 +36,15 @@ def test_types_of_json_lines_fit_all_files(tmp_path):
     assert found == pa.schema([("a", pa.int64()), ("b", pa.int64()), ("c", pa.string())])
 
 
-def test_a_column_of_mixed_json_values_is_refused_for_parquet_only(tmp_path):
+def test_a_column_of_mixed_json_values_has_a_mark_for_parquet_only(tmp_path):
     path = json_file(tmp_path / "x.jsonl", [{"a": 1}, {"a": "x"}])
-    with pytest.raises(DataError, match=r"column 'a'.*write json lines"):
-        columns_of([path], "parquet")
-    assert columns_of([path], "csv")[0].names == ["a"]
+    assert columns_of([path], "parquet")[0] == pa.schema([("a", MIXED)])
+    assert columns_of([path], "csv")[0] == pa.schema([("a", pa.string())])
+
+
+def test_whole_numbers_before_fractions_are_numbers_if_nothing_is_lost(tmp_path):
+    path = json_file(tmp_path / "x.jsonl", [{"a": 2**53}] * 1000 + [{"a": 0.5}])
+    assert columns_of([path], "parquet")[0] == pa.schema([("a", pa.float64())])
 
 
 def test_rows_of_parquet_are_counted_and_those_of_csv_are_not(tmp_path):

@@ -138,7 +138,6 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
         ('{"a": 1.10, "b": NaN}', '{"a": 1.10, "b": null, "label": "good"}'),
         ("{}", '{"label": "good"}'),
         ("{ }", '{"label": "good"}'),
-        ('{"a": 1, "a": 2}', '{"a": 1, "a": 2, "label": "good"}'),
         ('{"a": NaN}', '{"a": null, "label": "good"}'),
         ('{"a": "NaN"}', '{"a": "NaN", "label": "good"}'),
         (
@@ -201,6 +200,73 @@ def test_a_compressed_file_without_rows_is_whole(tmp_path, name):
         assert (tmp_path / name).stat().st_size > 0
     else:
         assert values(tmp_path / name) == []
+
+
+def as_texts(tmp_path, lines):
+    """Write json lines as parquet, by the columns found in them."""
+    (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    encoder = make_encoder("parquet", columns_of([tmp_path / "in.jsonl"], "parquet")[0])
+    rows = [OutputRow(row.values, {}, row.raw) for row in read_rows(tmp_path / "in.jsonl")]
+    return pa.ipc.open_stream(encoder.encode(rows)).read_all()
+
+
+def restored(text):
+    """Read a text of a column of mixed values."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def test_a_column_of_mixed_values_is_text_that_tells_what_was_what(tmp_path, caplog):
+    values = ["x", "5", 5, 2.5, True, "true", None, {"k": "é"}, [1], "[1]", "", '"q"', "a film"]
+    values += [2**70, "null", " 1 ", "[1"]
+    lines = [json.dumps({"id": i, "a": value}) for i, value in enumerate(values)]
+    lines[3] = '{"id": 3, "a": 2.50}'
+    table = as_texts(tmp_path, lines)
+    assert table.schema.types == [pa.int64(), pa.string()]
+    found = table["a"].to_pylist()
+    assert found[:4] == ["x", '"5"', "5", "2.50"]
+    assert (found[6], found[12]) == (None, "a film")
+    read = [None if text is None else restored(text) for text in found]
+    assert read == values
+    assert list(map(type, read)) == list(map(type, values))
+    (message,) = caplog.messages
+    assert message.startswith("parquet can't hold the values of 'a': written as text, with JSON")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{}, {}],
+        [{}, "x"],
+        [{"a": {}}, {"a": {}}],
+        [{"k": 1}, {"k": "x"}],
+        [[1], ["x"]],
+        [1.5, True],
+        [2**60 + 1, 0.5],
+        [2**63],
+        *([[first] * 1000 + [last] for first, last in ((2**60 + 1, 0.5), (1, True), (0.5, True))]),
+        [1] * 1000 + [{"k": 1}] * 1000 + ["x"],
+        [{"k": 2**60 + 1}] * 1000 + [{"k": 0.5}],
+    ],
+    ids=repr,
+)
+def test_what_no_parquet_type_holds_comes_back_from_the_text(tmp_path, values):
+    table = as_texts(tmp_path, [json.dumps({"a": value}) for value in values])
+    assert table.schema.types == [pa.string()]
+    found = [restored(text) for text in table["a"].to_pylist()]
+    assert found == values
+    assert list(map(type, found)) == list(map(type, values))
+
+
+def test_dictionaries_within_lists_are_plain_values_in_parquet(tmp_path):
+    kind = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+    table = pa.ipc.open_stream(
+        make_encoder("parquet", pa.schema([("a", kind)])).encode([OutputRow({"a": ["x"]}, {})])
+    ).read_all()
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert values(tmp_path / "x.parquet") == [{"a": ["x"]}]
 
 
 def test_a_value_that_the_column_cannot_hold_is_an_error(tmp_path):

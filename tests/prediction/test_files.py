@@ -122,6 +122,95 @@ def test_parquet_columns_keep_their_types(classifier, tmp_path):
     assert [str(field.type) for field in out.schema][2:] == ["string", "double", "string"]
 
 
+MIXED = [
+    {"text": TEXTS[i % 6], "id": i if i % 2 else str(i), "m": {} if i % 3 else "none"}
+    for i in range(40)
+]
+
+
+def test_columns_of_mixed_values_are_texts_in_parquet(classifier, tmp_path, caplog):
+    source = write_input(tmp_path / "in.jsonl", [*MIXED, {"text": 5}])
+    _, rows = classified(classifier, source, tmp_path / "out.parquet")
+    assert [row["text"] for row in rows[:6]] == TEXTS
+    assert [row["id"] for row in rows[:3]] == ['"0"', "1", '"2"']
+    assert [row["m"] for row in rows[:3]] == ["none", "{}", "{}"]
+    assert (rows[-1]["text"], rows[-1]["error"]) == ("5", "not a string")
+    expected = classifier.predict([row["text"] for row in MIXED])
+    assert [row["label"] for row in rows[:-1]] == [each.label for each in expected]
+    assert [line for line in caplog.messages if "can't hold" in line] == [
+        "parquet can't hold the values of 'text', 'id', 'm': written as text, with JSON for what "
+        "is no text"
+    ]
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_a_run_with_mixed_values_that_was_stopped_comes_to_the_same_bytes(
+    classifier, tmp_path, name
+):
+    source = write_input(tmp_path / "in.jsonl", MIXED)
+    config = PredictionConfig(chunk_rows=7)
+    paths = [tmp_path / "whole" / name, tmp_path / "stopped" / name]
+    for path in paths:
+        path.parent.mkdir()
+    classify_file(classifier, source, paths[0], config)
+
+    def stop(done, total, earlier):
+        if done >= 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(classifier, source, paths[1], config, on_progress=stop)
+    classify_file(classifier, source, paths[1], config, resume=True)
+    whole, stopped = (
+        [file.read_bytes() for file in ([path] if path.is_file() else sorted(path.iterdir()))]
+        for path in paths
+    )
+    assert whole == stopped
+
+
+def strict_json(line):
+    """Read a line as the strictest reader does."""
+
+    def unique(pairs):
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    line.encode("utf-8")
+    return json.loads(line, object_pairs_hook=unique, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("target", ["out.jsonl", "out.csv", "out.parquet"])
+def test_rows_with_two_values_for_a_key_say_so(classifier, tmp_path, target):
+    kept = '{"text": "dull", "m": {"k":1.10,  "l": -0}}'
+    lines = [
+        kept,
+        '{"text": "dull", "text": "bright"}',
+        '{"text": "dull", "m": {"k": 1, "k": 2}}',
+        '{"text": "dull", "m": [{"\\ud800": NaN, "\\ud801": 1}]}',
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    summary, rows = classified(classifier, tmp_path / "in.jsonl", tmp_path / target)
+    said = [f"two values for the key {key!r}" for key in ("text", "k", "\ufffd")]
+    assert summary.failed == dict.fromkeys(said, 1)
+    found = [row.get("error") or None for row in rows]
+    assert found == [None, *(f"row {n}: {text}" for n, text in enumerate(said, 2))]
+    assert not any(row.get("label") for row in rows[1:])
+    if target == "out.jsonl":
+        written = (tmp_path / target).read_text(encoding="utf-8").splitlines()
+        assert [strict_json(line) for line in written] == rows
+        assert written[0].startswith(kept[:-1])
+
+
+def test_two_values_for_a_key_in_a_column_that_is_not_read_do_not_stop_a_training(tmp_path):
+    line = '{"text": "dull", "label": "bad", "m": {"k": 1, "k": 2}}'
+    (tmp_path / "in.jsonl").write_text(line)
+    split, _ = load_split(tmp_path / "in.jsonl", None, DataConfig(), LABELS)
+    assert len(split) == 1
+
+
 def test_a_parquet_row_that_cannot_be_read_keeps_its_place(classifier, tmp_path):
     seconds = pa.array([0, 10**12], pa.timestamp("s"))  # the second is after the year 9999
     schema = pa.schema(

@@ -9,7 +9,9 @@ with spaces that is no file is a text itself; --text TEXT is always one.
 
 OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
 All columns are kept; label, score and error are added. A row without a usable text has no
-label, and the reason in error (in json lines, other rows have no error).
+label, and the reason in error (in json lines, other rows have no error); the same goes for a
+json line with two values for one key. In parquet, a column of values without a common type
+becomes text: a text stays as it is, unless it reads as JSON, and anything else is JSON.
 
 OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
 Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result.

@@ -222,8 +222,10 @@ class FileRows:
                 ):
                     if skip and not alone:
                         skip -= 1
-                    else:
-                        yield replace(row, file=file.name) if several and row.error else row
+                        continue
+                    if row.lossy:  # strict readers would refuse it in the output
+                        row = Row(row.number, {}, row.lossy)
+                    yield replace(row, file=file.name) if several and row.error else row
             except EmptyFileError:
                 if not several:
                     raise

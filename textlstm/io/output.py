@@ -24,7 +24,7 @@ from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io.atomic import require_replaceable, sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
-from textlstm.io.writers import Encoder, make_encoder, parquet_columns
+from textlstm.io.writers import ArrowEncoder, Encoder, make_encoder
 from textlstm.options import differences
 
 PART_ROWS = 2**18  # at least, of a part in a folder
@@ -99,9 +99,8 @@ class RowOutput:
 
     def __init__(self, target: Target, columns: pa.Schema) -> None:
         self._target = target
-        self._columns = parquet_columns(columns) if target.kind == "parquet" else columns
         self._work = WorkFolder(target.path)
-        self.encoder: Encoder = make_encoder(target.kind, self._columns, target.compression)
+        self.encoder: Encoder = make_encoder(target.kind, columns, target.compression)
         self.is_whole = False
         """Whether all rows are written, and only the move to the final path is missing."""
         self._size = self._rows = self._parts = 0
@@ -258,7 +257,8 @@ class RowOutput:
                     stream: Any = _compressed(file, self._target.compression)
                     import pyarrow.parquet as pq  # only where it is needed, to start fast
 
-                    with pq.ParquetWriter(stream, self._columns) as writer:
+                    assert isinstance(self.encoder, ArrowEncoder)
+                    with pq.ParquetWriter(stream, self.encoder.schema) as writer:
                         for table in self._row_groups():
                             writer.write_table(table)
                     if stream is not file:

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
 _BATCH_BYTES = 4 * 2**20
 MOST_NESTED = 100  # levels of a json line; Python's functions for JSON call themselves for each
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BATCH_ROWS = 1000
 
 
@@ -56,6 +58,8 @@ class Row:
         error: why the row can't be read, else None.
         raw: of json lines, the line as it stands in the file.
         file: the name of its file, where there are several and the row can't be read.
+        lossy: why `values` lack something that the row has: of json lines, two values for one key
+            inside of a column. For one key of the row itself that is an error.
     """
 
     number: int
@@ -63,6 +67,7 @@ class Row:
     error: str | None = None
     raw: str | None = field(default=None, compare=False, repr=False)
     file: str = ""
+    lossy: str | None = field(default=None, compare=False, repr=False)
 
 
 def read_rows(
@@ -76,7 +81,8 @@ def read_rows(
     """Read a file row by row.
 
     A csv record with a quote that never closes, or with text after a closing quote, is bad
-    up to the end of its first line; reading goes on with the next line.
+    up to the end of its first line; reading goes on with the next line. A json line with two
+    values for one key is bad: which of them is meant is not known.
 
     Args:
         path: a csv, tsv, json lines, parquet or txt file, plain or ending in .gz or .zst, or a
@@ -302,17 +308,34 @@ def _parse_json_line(number: int, line: bytes) -> Row:
         text, decoded = line.decode("utf-8"), True
     except UnicodeDecodeError:
         text, decoded = line.decode("utf-8", "surrogateescape"), False
+    plain = decoded and "\\u" not in text
+    doubled: list[str | None] = []  # of each object, the row last: what `_twice` says
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        names = values if plain else {_SURROGATE.sub("\ufffd", name) for name in values}
+        doubled.append(_twice(pairs) if len(names) < len(pairs) else None)
+        return values
+
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=build)
     except json.JSONDecodeError as error:
         return Row(number, {}, f"not JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, nesting 1,000 deep
         return Row(number, {}, f"not JSON that can be read: {first_line(error)}")
     if not isinstance(values, dict):
         return Row(number, {}, "not a JSON object")
-    if not (decoded and "\\u" not in text) and any(bad_text(name) for name in values):
+    if not plain and any(bad_text(name) for name in values):
         return Row(number, {}, "a column name is not UTF-8")
-    return Row(number, values, raw=text)
+    if doubled[-1]:
+        return Row(number, {}, doubled[-1])
+    return Row(number, values, raw=text, lossy=next(filter(None, doubled), None))
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """Name the first key that stands twice; U+FFFD is written for all that is no UTF-8."""
+    counts = Counter(_SURROGATE.sub("\ufffd", name) for name, _ in pairs)
+    return f"two values for the key {counts.most_common(1)[0][0]!r:.60}"
 
 
 def _refuse_json_array(path: Path, line: bytes) -> None:

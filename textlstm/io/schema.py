@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from textlstm.errors import DataError
 from textlstm.io.formats import EmptyFileError, file_format, first_line, open_parquet
 from textlstm.io.readers import read_columns, read_rows
-from textlstm.io.writers import decodable
+from textlstm.io.writers import MIXED, decodable
 
 _SCANNED_TOGETHER = 1000  # rows
 
@@ -30,11 +30,11 @@ def columns_of(
 
     Returns:
         (names and types, of csv and tsv all strings; how many rows there are, if that is known).
-        Of json lines, where each row may have its own columns, all rows are read for it.
+        Of json lines, where each row may have its own columns, all rows are read for it, and a
+        column of values that no type holds without loss is `textlstm.io.writers.MIXED`.
 
     Raises:
-        DataError: a file can't be read, files have different columns, or a column holds values
-            that one type can't hold.
+        DataError: a file can't be read, or files have different columns or types.
     """
     if file_format(paths[0]) == "jsonl":
         return _scan(paths, typed=target_format == "parquet")
@@ -88,9 +88,34 @@ def _common(parts: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
 
 def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
     """Read json lines for the columns of all rows, in the order in which they appear."""
-    schema = pa.schema([])
-    chunk: dict[str, list[Any]] = {}
+    types: dict[str, pa.DataType | None] = {}
+    widened, count = set(), 0
+    for rows, chunk in _chunks(paths, typed=typed):
+        count += rows
+        for name, values in chunk.items():
+            before = types.setdefault(name, pa.null())
+            types[name] = _common_type(before, values)
+            if types[name] != before != pa.null():
+                widened.add(name)
+    if widened := {name for name in widened if types[name] is not None}:
+        for _, chunk in _chunks(paths, typed=True):  # whether it holds all earlier values
+            for name in widened & chunk.keys():
+                try:
+                    pa.array(chunk[name], types[name])
+                except (pa.ArrowException, OverflowError):
+                    types[name] = None
+                    widened.discard(name)
+    # what has no value but null is text
+    kinds = {name: pa.string() if kind == pa.null() else kind for name, kind in types.items()}
+    return pa.schema(
+        [(name, MIXED if kind is None else kind) for name, kind in kinds.items()]
+    ), count
+
+
+def _chunks(paths: Sequence[Path], *, typed: bool) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    """Yield some rows after others: their number, and the values of each column."""
     count = 0
+    chunk: dict[str, list[Any]] = {}
     for path in paths:
         with contextlib.ExitStack() as stack:
             if len(paths) > 1:
@@ -99,23 +124,21 @@ def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
                 count += 1
                 for name, value in row.values.items():
                     chunk.setdefault(name, []).append(decodable(value) if typed else "")
-                if count % _SCANNED_TOGETHER == 0:
-                    schema, chunk = _widened(path, schema, chunk), {}
-        schema, chunk = _widened(path, schema, chunk), {}
-    untyped = [field for field in schema if pa.types.is_null(field.type)]
-    for field in untyped:  # nothing but nulls
-        schema = schema.set(schema.names.index(field.name), field.with_type(pa.string()))
-    return schema, count
+                if count == _SCANNED_TOGETHER:
+                    yield count, chunk
+                    count, chunk = 0, {}
+    yield count, chunk
 
 
-def _widened(path: Path, schema: pa.Schema, chunk: Mapping[str, list[Any]]) -> pa.Schema:
-    for name, values in chunk.items():
-        try:
-            found = pa.schema([(name, pa.array(values).type)])
-            schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except (pa.ArrowException, OverflowError) as error:
-            raise DataError(
-                f"{path}: column {name!r} holds values that no parquet column can hold together "
-                f"({first_line(error)}): write json lines or csv"
-            ) from error
-    return schema
+def _common_type(before: pa.DataType | None, values: Sequence[Any]) -> pa.DataType | None:
+    """Return a type for values of a type and others; None if there is none that loses nothing."""
+    if before is None:
+        return None
+    try:
+        found = pa.array(values).type
+        if pa.types.is_floating(found) and any(type(value) is bool for value in values):
+            return None  # true would become 1.0
+        schemas = [pa.schema([("", kind)]) for kind in (before, found)]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pa.ArrowException, OverflowError):
+        return None

@@ -8,10 +8,12 @@ nested values are JSON.
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import gzip
 import io
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ import pyarrow as pa
 from textlstm.errors import OutputError
 from textlstm.io.formats import DELIMITERS, first_line
 
+_log = logging.getLogger(__name__)
+
 _DEEPEST_COLUMN = 20  # lists count 3 of the 100 levels that readers of parquet allow
 _SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')  # the last two are no JSON
@@ -32,6 +36,8 @@ _ESCAPE = re.compile(  # a pair of surrogates, another code, or any other escape
 )
 _BLANK, _COLON, _COMMA = (re.compile(rf"[ \t\r\n]*{mark}[ \t\r\n]*") for mark in ("", ":", ",?"))
 _DECODER = json.JSONDecoder()
+MIXED = pa.struct([])
+"""The type of a column whose values have no common type, as in json lines."""
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those that do not stand for a byte
 
 
@@ -132,9 +138,12 @@ class ArrowEncoder:
 
     Args:
         schema: names and types of the columns.
+        texts: columns of values that parquet can't hold together. They are strings: a text stays
+            as it is, unless it reads as JSON itself, and anything else is JSON.
     """
 
     schema: pa.Schema
+    texts: frozenset[str] = frozenset()
 
     def begin(self) -> bytes:
         """Nothing stands before the rows."""
@@ -157,11 +166,9 @@ class ArrowEncoder:
         for field in self.schema:
             try:
                 values = [decodable(row.get(field.name)) for row in rows]
-                if pa.types.is_string(field.type):
-                    for at, value in enumerate(values):
-                        if isinstance(value, dict | list):
-                            literal = _literals(rows[at]).get(field.name)
-                            values[at] = literal or _json(value)
+                if field.name in self.texts:
+                    literals = [_literals(row).get(field.name) for row in rows]
+                    values = list(map(_unambiguous, values, literals))
                 columns.append(pa.array(values, field.type))
             except (pa.ArrowException, OverflowError) as error:
                 raise OutputError(
@@ -175,18 +182,24 @@ Encoder: TypeAlias = JsonEncoder | CsvEncoder | ArrowEncoder
 """Turns rows into the bytes of an output; `begin` returns what comes before all rows."""
 
 
-def parquet_columns(columns: pa.Schema) -> pa.Schema:
-    """Return the columns as parquet can hold them.
+def _arrow_encoder(columns: pa.Schema) -> ArrowEncoder:
+    """Return an encoder for the columns as parquet can hold them, and log those that are texts.
 
-    Dictionaries inside of other types become plain values. Columns with structs without fields,
-    or nested too deep for readers of parquet, become strings of JSON.
+    Dictionaries inside of other types become plain values.
     """
-    return pa.schema(
-        [field.with_type(_parquet_type(field.type) or pa.string()) for field in columns]
-    )
+    kinds = {field.name: _parquet_type(field.type) for field in columns}
+    texts = [name for name, kind in kinds.items() if kind is None]
+    if texts:
+        _log.warning(
+            "parquet can't hold the values of %s: written as text, with JSON for what is no text",
+            ", ".join(map(repr, texts)),
+        )
+    fields = [field.with_type(kinds[field.name] or pa.string()) for field in columns]
+    return ArrowEncoder(pa.schema(fields), frozenset(texts))
 
 
 def _parquet_type(kind: pa.DataType, depth: int = 0) -> pa.DataType | None:
+    """Return the type in parquet; None for structs without fields, and for too deep nesting."""
     types = pa.types
     if depth > _DEEPEST_COLUMN:
         return None
@@ -217,7 +230,7 @@ def make_encoder(kind: str, columns: pa.Schema, compression: str = "") -> Encode
         compression: '', '.gz' or '.zst'.
     """
     if kind == "parquet":
-        return ArrowEncoder(columns)
+        return _arrow_encoder(columns)
     if kind == "jsonl":
         return JsonEncoder(compression)
     return CsvEncoder(kind, tuple(columns.names), compression)
@@ -291,6 +304,18 @@ def _json(value: Any) -> str:
     except ValueError:  # NaN and infinity are not JSON
         text = json.dumps(_finite(value), ensure_ascii=False, default=_plain)
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _unambiguous(value: Any, literal: str | None) -> str | None:
+    """Return a value as a text; as JSON, unless it is a text that can't be taken for JSON."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(value)
+            return _json(value)
+        return value
+    return literal or _json(value)
 
 
 def _finite(value: Any) -> Any:

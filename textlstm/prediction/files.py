@@ -54,7 +54,8 @@ def classify_file(
         source: see `textlstm.io.input.find_input`.
         target: a file with the suffix of a format; a folder, which gets parquet parts; or a
             stream, which gets json lines. All columns are kept; those of `added_columns` follow
-            them (in json lines, `error` only if there is one).
+            them (in json lines, `error` only if there is one). In parquet, a column of
+            values without a common type becomes text (see `ArrowEncoder.texts`).
         config: names of columns, what is added, engine, sizes.
         overwrite: whether an existing target may be replaced.
         resume: whether to resume an interrupted run, if there is one.
