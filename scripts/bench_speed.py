@@ -5,7 +5,9 @@
 Every contender runs in its own process, as its user would run it. All take turns, round after
 round, so that a change in the machine's speed affects all of them. Figures are medians over the
 rounds. A training step has all parts: embedding, two-layer BiLSTM, final states, linear layer,
-loss, backward pass, clipping, optimizer.
+loss, backward pass, clipping, optimizer. With --neighbours N, everything is measured beside N
+processes that keep a core busy each; torch's own way of sharing a product among threads is then far
+slower than its share of the cores.
 
     ours          BiLSTMClassifier on the dense path, batches of similar length; it predicts as
                   `textlstm predict` does, with batches spread over the CPU threads
@@ -24,6 +26,7 @@ Shapes: B batch, T time (tokens), E embedding, H hidden, L layers, D directions,
 from __future__ import annotations
 
 import argparse
+import atexit
 import functools
 import json
 import os
@@ -120,6 +123,7 @@ class Ours:
         from textlstm import BiLSTMClassifier
         from textlstm.config import ModelConfig, TrainingConfig
         from textlstm.nn.memory import keep_freed_memory
+        from textlstm.training.gradients import Parts
         from textlstm.training.optimizer import make_optimizer
 
         keep_freed_memory()
@@ -137,18 +141,30 @@ class Ours:
         )
         self.model.compute_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.optimizer = make_optimizer(self.model, TrainingConfig())
+        self.parts = Parts(self.model, self.learn)
+        self.batch: tuple[Any, ...] = ()
 
     def train(self, ids: Any, lengths: Any, labels: Any) -> None:
         """Run one training step."""
-        import torch
-
-        from textlstm.training.optimizer import clip_gradients
+        from textlstm.training.optimizer import clip_gradients, update_threads
 
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(self.model(ids, lengths), labels).backward()
-        clip_gradients(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        self.batch = ids, lengths, labels
+        self.parts.learn(np.arange(len(ids)), np.arange(len(ids)))
+        with update_threads(self.model):
+            clip_gradients(self.model.parameters(), 1.0)
+            self.optimizer.step()
+
+    def learn(self, model: Any, part: np.ndarray, rows: np.ndarray) -> Any:
+        """Compute the gradients of a part of the batch."""
+        import torch
+
+        ids, lengths, labels = (values[part] for values in self.batch)
+        loss = torch.nn.functional.cross_entropy(model(ids, lengths), labels, reduction="sum")
+        loss = loss / len(rows)
+        loss.backward()
+        return loss.detach()
 
     def predictor(self, batches: list[Any]) -> Callable[[], Any]:
         """Return a function that predicts all batches; it sorts the texts by length again."""
@@ -426,6 +442,9 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             print(f"left out: {name} {precision} (it does not run in this environment)")
     records: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     limits = [gemm_limits()]
+    for _ in range(arguments.neighbours):
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        atexit.register(busy.kill)
     for turn in range(-1, arguments.rounds):  # turn -1 warms up
         for kind in kinds:
             for mode in ("training", "inference"):
@@ -496,6 +515,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the figures")
     names = list(dict.fromkeys(name for name, _ in CONTENDERS))
     parser.add_argument("--only", nargs="+", choices=names, help="only these contenders")
+    parser.add_argument(
+        "--neighbours", type=int, default=0, help="busy processes beside, of a core each"
+    )
     parser.add_argument("--keras-python", default=sys.executable, help="a Python that has Keras")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,5 +1,8 @@
 """Gradients add up by row and by parameter; `test_distributed` does it in two processes."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +12,13 @@ from torch.nn import functional
 
 from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.data.encoded import LabelledTexts, collate
+from textlstm.nn.device import cpu_threads, seed_everything
+from textlstm.nn.language_model import LanguageModel
 from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import TextLoss, make_loss
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World
-from textlstm.training.gradients import BatchGradients, _knowledge, sum_gradients
+from textlstm.training.gradients import BatchGradients, Parts, _knowledge, sum_gradients
 from textlstm.training.optimizer import clip_gradients, make_optimizer
 
 DRY = dict.fromkeys(("word_dropout", "embedding_dropout", "dropout", "output_dropout"), 0.0)
@@ -205,3 +210,105 @@ def test_a_text_is_moved_the_farther_the_better_its_labels_are_known(several):
     assert found[0] == pytest.approx(1.0, abs=1e-3)
     assert 0.2 < found[1] < 0.9
     assert found[2:] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def of_threads(threads, model, rows=22, *, weights=None, adversarial=0.0, delay=None, **options):
+    """(loss, gradients) of a batch that as many threads share; `delay` is what a part waits."""
+    texts = LabelledTexts(TRAIN.texts, TRAIN.labels, weights)
+    loss = make_loss(TrainingConfig(**options), TRAIN.labels, NAMES)
+    made = BatchGradients(model, texts, loss, ALONE, adversarial=adversarial)
+    of_part, threads_seen = made._of_part, set()
+
+    def slow(model, part, rows):
+        threads_seen.add(threading.get_ident())
+        if delay is not None:
+            time.sleep(delay(part[0]))
+        return of_part(model, part, rows)
+
+    made._parts = Parts(model, slow)
+    seed_everything(3)
+    with cpu_threads(threads):
+        value = made.of(np.arange(rows))
+        assert torch.get_num_threads() == threads
+    alone = threads == 1 or rows < 8
+    assert (threading.get_ident() in threads_seen) == alone
+    found = {name: weight.grad for name, weight in model.named_parameters()}
+    return value.item(), {n: g if g is None else g.to_dense().clone() for n, g in found.items()}
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"adversarial": 0.3}])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_compute_the_gradients_of_the_whole_batch(threads, options):
+    models = [classifier(pooling="attention", num_layers=2) for _ in range(2)]
+    for model in models:
+        make_optimizer(model, TrainingConfig())  # gradients of embeddings are sparse
+    loss, expected = of_threads(1, models[0], **options)
+    found_loss, found = of_threads(threads, models[1], **options)
+    assert found_loss == pytest.approx(loss)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+    assert all(weight.abs().sum() > 0 for weight in found.values())
+
+
+def test_what_a_thread_waits_for_changes_no_bit():
+    wet = dict.fromkeys(DRY, 0.3) | {"num_layers": 2}
+    first = of_threads(3, classifier(**wet), delay=lambda row: 0.02 * row)
+    second = of_threads(3, classifier(**wet), delay=lambda row: 0.02 * (2 - row))
+    assert first[0] == second[0]
+    assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])
+    other = of_threads(2, classifier(**wet))
+    assert other[0] != first[0]  # each part draws its own numbers
+
+
+def test_parts_follow_what_is_frozen_and_what_is_trained():
+    model, texts = classifier(), np.arange(12)
+    gradients = BatchGradients(model, TRAIN, TextLoss(None, 0.0), ALONE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    with cpu_threads(2):
+        for frozen in (True, False, False):
+            model.embedding.requires_grad_(not frozen)
+            optimizer.zero_grad()
+            losses.append(gradients.of(texts).item())
+            assert (model.embedding.weight.grad is None) == frozen
+            optimizer.step()
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_models_that_may_draw_from_the_common_generator_and_small_batches_are_not_divided():
+    for model, rows in ((TinyModel(), 22), (classifier(), 7)):
+        seen = []
+        parts = Parts(
+            model, lambda model, part, rows, seen=seen: seen.append(part) or torch.ones(())
+        )
+        with cpu_threads(2):
+            parts.learn(np.arange(rows), np.arange(rows))
+        assert [len(part) for part in seen] == [rows]
+
+
+def test_an_error_in_a_part_is_raised():
+    def fail(model, part, rows):
+        raise ValueError(f"row {part[0]}")
+
+    with cpu_threads(2), pytest.raises(ValueError, match=r"row [01]"):
+        Parts(classifier(), fail).learn(np.arange(22), np.arange(22))
+
+
+def test_a_language_model_learns_from_parts():
+    torch.manual_seed(0)
+    config = ModelConfig(embedding_size=6, hidden_size=5, num_layers=1, ngrams=0, **DRY)
+    model = LanguageModel(config, torch.arange(20.0))
+
+    def learn(model, part, rows):
+        ids, lengths = collate(TRAIN.texts, part)
+        loss = model(ids, lengths) / len(rows)
+        loss.backward()
+        return loss.detach()
+
+    losses = []
+    for threads in (2, 2, 1):
+        seed_everything(1)
+        model.zero_grad()
+        with cpu_threads(threads):
+            losses.append(Parts(model, learn).learn(np.arange(22), np.arange(22)).item())
+        assert all(weight.grad.abs().sum() > 0 for weight in model.parameters())
+    assert losses[0] == losses[1] != losses[2]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST = 8  # Python's lock slows more of them down: about an eighth of a short batch is Python
+MOST_THREADS = 8  # Python's lock slows more down: about an eighth of a short batch is Python
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
 WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 _MOST_NUMBERS = 2**22  # probabilities at a time, or those of
@@ -132,7 +132,7 @@ def for_each(
     work: Callable[[T], None],
     items: Sequence[T],
     *,
-    most: int = _MOST,
+    most: int = MOST_THREADS,
     threads: int | None = None,
 ) -> None:
     """Call a function with every item, in threads that share torch's CPU threads.
@@ -147,35 +147,50 @@ def for_each(
     Raises:
         Exception: what `work` raises; items that are not begun by then are skipped.
     """
-    torch: Any = None
+    shared = None
     if threads is None:
         import torch  # takes seconds, and ONNX Runtime does without
 
-        threads = torch.get_num_threads()
-    workers = min(threads, most, _MOST, len(items) // _LEAST_ITEMS)
+        threads = shared = torch.get_num_threads()
+    workers = min(threads, most, MOST_THREADS, len(items) // _LEAST_ITEMS)
     if workers < 2:
         for item in items:
             work(item)
         return
-    begun = threading.Barrier(workers + 1)
-
-    def begin() -> None:
-        if torch is not None:
-            torch.get_num_threads()  # a thread's first call sets its number to the process's
-            torch.set_num_threads(threads // workers)
-        begun.wait()
-
-    with ThreadPoolExecutor(workers, "textlstm-parallel", begin) as pool:
-        results = pool.map(work, items)
-        begun.wait()
-        if torch is not None:
-            torch.set_num_threads(threads)  # the workers have set that of later threads, too
+    with start_threads(workers, shared) as pool:
         try:
-            for _ in results:
+            for _ in pool.map(work, items):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def start_threads(workers: int, threads: int | None) -> ThreadPoolExecutor:
+    """Start threads that share torch's CPU threads.
+
+    Args:
+        workers: how many to start.
+        threads: torch's CPU threads, divided among them; None where torch does not compute.
+    """
+    torch: Any = None
+    if threads is not None:
+        import torch
+    begun = threading.Barrier(workers + 1)
+
+    def begin() -> None:
+        if threads is not None:
+            torch.get_num_threads()  # a thread's first call sets its number to the process's
+            torch.set_num_threads(threads // workers)
+        begun.wait()
+
+    pool = ThreadPoolExecutor(workers, "textlstm-parallel", begin)
+    for _ in range(workers):  # each waits for all, and so each gets a thread
+        pool.submit(int)
+    begun.wait()
+    if threads is not None:
+        torch.set_num_threads(threads)  # the workers have set that of later threads, too
+    return pool
 
 
 def predict_probabilities(

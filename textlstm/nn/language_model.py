@@ -10,12 +10,14 @@ S sampled tokens.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
 from textlstm.nn.bilstm import BiLSTM
-from textlstm.nn.layers import RowEmbedding, dropout
+from textlstm.nn.layers import RowEmbedding, dropout, thread_generator
 from textlstm.nn.network import PAD_ID, UNK_ID
 
 SHARE = 0.2  # of the tokens that is hidden
@@ -64,7 +66,7 @@ class LanguageModel(nn.Module):
 
     def hide(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw which tokens of a batch to hide: int64 [B, T] gives bool [B, T]."""
-        draws = torch.rand(ids.shape, generator=generator).to(ids.device)
+        draws = torch.rand(ids.shape, generator=generator or thread_generator()).to(ids.device)
         return (draws < SHARE) & (ids > UNK_ID)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -81,7 +83,8 @@ class LanguageModel(nn.Module):
         hidden = self.hide(ids)
         x, targets = self._read(ids, lengths, hidden), ids[hidden]  # [N, E], [N]
         n = len(targets)
-        draws = torch.rand(_SAMPLES, dtype=torch.float64, device=ids.device)
+        options: dict[str, Any] = {"dtype": torch.float64, "generator": thread_generator()}
+        draws = torch.rand(_SAMPLES, device=ids.device, **options)
         sample = torch.searchsorted(self.cumulative, draws).clamp(max=len(self.bias) - 1)
         both = torch.cat([targets, sample])
         rows, bias = self.embedding(both), self.bias[both]

@@ -15,6 +15,7 @@ import sys
 # From glibc's malloc.h; see mallopt(3).
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 _NEVER = 2**31 - 1
 
 
@@ -38,8 +39,8 @@ def keep_freed_memory() -> bool:
     """Make the C library keep the memory that this process frees for its next use.
 
     The command line calls it before training; in Python, call it yourself before `train` or
-    `fit`. It holds for the whole process until its end. Batches should then come in few shapes: see
-    `textlstm.data.encoded.collate` and `release_excess`.
+    `fit`, and before other threads begin. It holds for the whole process until its end. Batches
+    should then come in few shapes: see `textlstm.data.encoded.collate` and `release_excess`.
 
     Returns:
         Whether it was done: True with glibc on Linux, False elsewhere.
@@ -47,4 +48,6 @@ def keep_freed_memory() -> bool:
     if not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
+    # the memory of threads that begin later would be in arenas, which ignore the threshold
+    options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_ARENA_MAX, 1))
+    return all(bool(mallopt(*option)) for option in options)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from textlstm.config import NGRAM_BUCKETS, ModelConfig
 from textlstm.nn.bilstm import BiLSTM
-from textlstm.nn.layers import Pooling, RowEmbedding, dropout
+from textlstm.nn.layers import Pooling, RowEmbedding, dropout, thread_generator
 from textlstm.nn.ngrams import NgramLinear
 
 PAD_ID = 0
@@ -227,5 +227,5 @@ def combine(logits: Tensor, scales: Tensor) -> Tensor:
 
 def _word_dropout(ids: Tensor, share: float) -> Tensor:
     """Read a random share of the true tokens as `<unk>`."""
-    dropped = (torch.rand(ids.shape, device=ids.device) < share) & (ids != PAD_ID)
-    return ids.masked_fill(dropped, UNK_ID)
+    draws = torch.rand(ids.shape, device=ids.device, generator=thread_generator())
+    return ids.masked_fill((draws < share) & (ids != PAD_ID), UNK_ID)

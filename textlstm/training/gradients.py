@@ -1,7 +1,11 @@
-"""The gradients of a batch, of which each process computes a part.
+"""The gradients of a batch, of which each process computes a part, and each of its threads.
 
 `DistributedDataParallel` wants a dense gradient of every parameter from every process; here an
 embedding's gradient is of the rows that were read, and a process may have had no text.
+
+Threads that share the products of an LSTM wait for each other at every time step. Beside other
+work one of them is often not running, and the others use up the processor's time until it is:
+training is then ten times slower. Threads with a part of the batch each wait once per batch.
 
 Shapes: N texts, B texts of a batch or of a part of it, T tokens, C classes, V rows of an
 embedding, E numbers per row, K rows that a batch read.
@@ -9,22 +13,112 @@ embedding, E numbers per row, K rows that a batch read.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textlstm.classifier.predictor import MOST_THREADS, start_threads
 from textlstm.data.encoded import LabelledTexts, collate
-from textlstm.nn.layers import RowEmbedding
+from textlstm.nn.language_model import LanguageModel
+from textlstm.nn.layers import RowEmbedding, drawing_from
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.network import BiLSTMClassifier, Branched
 from textlstm.nn.probabilities import probabilities_of
 from textlstm.training.distributed import World
-from textlstm.training.optimizer import unique_rows
+from textlstm.training.optimizer import unique_rows, update_threads
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
+_LEAST_TEXTS = 4  # of a part
+
+Learn = Callable[[nn.Module, np.ndarray, np.ndarray], Tensor]
+
+
+class Parts:
+    """Computes the gradients of a batch in parts, each in a thread of its own.
+
+    How many parts there are depends on torch's CPU threads and on the texts alone. Each part draws
+    its own random numbers, and gradients are added up in the order of the parts, so that the load
+    changes nothing. On a GPU, and for classes of models that may draw from torch's generator or
+    change themselves, the batch is the only part.
+
+    Args:
+        model: gets the gradients.
+        learn: takes a model that shares the weights of `model`, the rows of a part and those of
+            the whole batch; adds the gradients to that model's, and returns the part's share of
+            the loss, a scalar without a graph. Called in several threads at once.
+    """
+
+    def __init__(self, model: nn.Module, learn: Learn) -> None:
+        self._model = model
+        self._learn = learn
+        self._made_for: object = None
+        self._replicas: list[nn.Module] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    def learn(self, part: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Add the gradients of this process's part of a batch to those of the model.
+
+        Args:
+            part: its rows, ordered by length; may be empty.
+            rows: those of the whole batch.
+
+        Returns:
+            The part's share of the loss, a scalar.
+        """
+        threads = torch.get_num_threads()
+        workers = min(threads, MOST_THREADS)
+        count = min(workers, len(part) // _LEAST_TEXTS)
+        on_cpu = next(self._model.parameters()).device.type == "cpu"
+        if count < 2 or not on_cpu or not isinstance(self._model, BiLSTMClassifier | LanguageModel):
+            return self._learn(self._model, part, rows)
+        self._prepare(workers, threads)
+        assert self._pool is not None
+        seeds = torch.randint(2**63 - 1, (count,)).tolist()
+
+        def learn(number: int) -> Tensor:
+            with drawing_from(torch.Generator().manual_seed(seeds[number])):
+                return self._learn(self._replicas[number], part[number::count], rows)
+
+        losses = list(self._pool.map(learn, range(count)))
+        with update_threads(self._model):
+            self._add_up()
+        return torch.stack(losses).sum()
+
+    def _prepare(self, workers: int, threads: int) -> None:
+        """Start the threads and make the replicas, unless they are there."""
+        model = cast(BiLSTMClassifier, self._model)
+        weights = [(weight.data_ptr(), weight.requires_grad) for weight in model.parameters()]
+        needed = (workers, threads, model.training, model.compute_dtype, weights)
+        if self._made_for != needed:
+            self._made_for = needed
+            self._replicas = [_replica(model) for _ in range(workers)]
+            self._pool = start_threads(workers, threads)
+
+    def _add_up(self) -> None:
+        """Move the gradients of the replicas to the model."""
+        replicas = (replica.parameters() for replica in self._replicas)
+        for weight, *others in zip(self._model.parameters(), *replicas, strict=True):
+            for other in others:
+                gradient, other.grad = other.grad, None
+                if weight.grad is None or gradient is None:
+                    weight.grad = gradient if weight.grad is None else weight.grad
+                elif gradient.is_sparse:
+                    weight.grad = weight.grad + gradient
+                else:
+                    weight.grad += gradient
+
+
+def _replica(model: nn.Module) -> nn.Module:
+    """Return a copy of a model that has the same weights in memory, and gradients of its own."""
+    shared: dict[int, Tensor] = {id(buffer): buffer for buffer in model.buffers()}
+    for weight in model.parameters():
+        shared[id(weight)] = nn.Parameter(weight.detach(), weight.requires_grad)
+    return copy.deepcopy(model, shared)
 
 
 class BatchGradients:
@@ -50,7 +144,7 @@ class BatchGradients:
         adversarial: float = 0.0,
     ) -> None:
         self._model = model
-        self._logits = cast(Branched, model).lstm_logits
+        self._parts = Parts(model, self._of_part)
         self._texts = texts
         self._loss = loss
         self._world = world
@@ -69,13 +163,13 @@ class BatchGradients:
         Returns:
             The loss of the whole batch, a scalar without a graph.
         """
-        loss = self._of_part(self._world.share(rows), rows)
+        loss = self._parts.learn(self._world.share(rows), rows)
         sum_gradients(self._model, self._world, loss)
         return loss
 
-    def _of_part(self, part: np.ndarray, rows: np.ndarray) -> Tensor:
+    def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
         """Add the gradients of some texts of a batch; return their part of the loss."""
-        device = next(self._model.parameters()).device
+        device = next(model.parameters()).device
         if not len(part):
             return torch.zeros((), device=device)
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
@@ -95,11 +189,16 @@ class BatchGradients:
             return detached
 
         if not self._adversarial:
-            return learn(self._logits(ids, lengths))
-        return self._learn_twice(learn, ids, lengths, targets)
+            return learn(cast(Branched, model).lstm_logits(ids, lengths))
+        return self._learn_twice(cast(BiLSTMClassifier, model), learn, ids, lengths, targets)
 
     def _learn_twice(
-        self, learn: Callable[[Tensor], Tensor], ids: Tensor, lengths: Tensor, targets: Tensor
+        self,
+        model: BiLSTMClassifier,
+        learn: Callable[[Tensor], Tensor],
+        ids: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
     ) -> Tensor:
         """Learn from texts as they are, then moved to where the loss is greater; return the first.
 
@@ -108,7 +207,6 @@ class BatchGradients:
         better the model knows a text's label, the longer the step: moving what is not known yet
         would keep it from being learned.
         """
-        model = cast(BiLSTMClassifier, self._model)
         ids = model.drop_words(ids)
         x = model.embed(ids)  # [B, T, E]
         if not x.requires_grad:  # embeddings that are frozen

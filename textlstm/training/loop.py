@@ -37,7 +37,7 @@ from textlstm.training.checkpoint import (
 )
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.observer import Observer, ProgressObserver, Reason, TrainResult, together
-from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate
+from textlstm.training.optimizer import clip_gradients, make_optimizer, set_rate, update_threads
 from textlstm.training.schedule import EarlyStopping, Schedule
 
 logger = logging.getLogger(__name__)
@@ -306,11 +306,12 @@ class Loop(abc.ABC):
         set_rate(self._optimizer, self._schedule.rate(self._progress.step))
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.learn(rows)
-        norm = clip_gradients(self.model.parameters(), self.config.clip_norm)
-        value, size = torch.stack([loss, norm]).tolist()  # the step's one read-back
-        if not (math.isfinite(value) and math.isfinite(size)):
-            raise self._diverged(f"loss {value}, gradient norm {size}")
-        self._optimizer.step()
+        with update_threads(self.model):
+            norm = clip_gradients(self.model.parameters(), self.config.clip_norm)
+            value, size = torch.stack([loss, norm]).tolist()  # the step's one read-back
+            if not (math.isfinite(value) and math.isfinite(size)):
+                raise self._diverged(f"loss {value}, gradient norm {size}")
+            self._optimizer.step()
         return float(value)
 
     def _diverged(self, what: str) -> TrainingError:

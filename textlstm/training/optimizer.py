@@ -5,6 +5,7 @@ Shapes: V rows of an embedding, E numbers per row, K rows that a batch read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import TrainingConfig
+from textlstm.nn.device import cpu_threads
 from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.optimizers import AdamW
+
+_MANY = 1 << 21  # numbers, of which an update by one thread takes some milliseconds
 
 
 def update_rows(optimizer: AdamW, args: Any, kwargs: Any) -> None:
@@ -96,6 +100,19 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
             module.sparse = True
     optimizer.register_step_pre_hook(update_rows)
     return optimizer
+
+
+def update_threads(model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Compute with one CPU thread inside the block if an update of the weights is little work.
+
+    Beside other work, each operation that threads share may wait for one that is not running.
+    """
+    sizes = (weight.numel() for weight in model.parameters() if _is_dense(weight))
+    return cpu_threads(1 if sum(sizes) < _MANY else None)
+
+
+def _is_dense(weight: Tensor) -> bool:
+    return weight.grad is not None and not weight.grad.is_sparse
 
 
 def set_rate(optimizer: AdamW, rate: float) -> None:

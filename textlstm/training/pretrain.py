@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from textlstm.classifier.base import PARTS, Base, read_base, save_base
 from textlstm.classifier.json_files import FILES
@@ -32,7 +32,7 @@ from textlstm.text.tokenizer import TextTokenizer
 from textlstm.training.checkpoint import run_signature
 from textlstm.training.distributed import World, join
 from textlstm.training.fit import TrainingInterrupted, stop_on_signals
-from textlstm.training.gradients import sum_gradients
+from textlstm.training.gradients import Parts, sum_gradients
 from textlstm.training.loop import Loop
 from textlstm.training.observer import Observer
 from textlstm.training.pretrained import (
@@ -249,26 +249,31 @@ class _LanguageLoop(Loop):
         }
         signature = run_signature(config, [], model, unlabelled)
         super().__init__(model, parts["train"].lengths, config, signature=signature, **options)
-        self._parts = parts
+        self._texts = parts
+        self._parts = Parts(model, self._of_part)
 
     def learn(self, rows: np.ndarray) -> Tensor:
         """Add the gradients of a batch; return the loss of a hidden token."""
-        model, part = cast(LanguageModel, self.model), self._world.share(rows)
-        total = torch.zeros((), device=self.device)
-        if len(part):
-            ids, lengths = collate(self._parts["train"], part, few_shapes=True)  # [B, T], [B]
-            # what is expected to be hidden, the same in all processes, not what is
-            expected = SHARE * int(self._parts["train"].lengths[rows].sum())
-            loss = model(ids.to(self.device), lengths) / expected
-            loss.backward()
-            total = loss.detach()
-        sum_gradients(model, self._world, total)
+        total = self._parts.learn(self._world.share(rows), rows)
+        sum_gradients(self.model, self._world, total)
         return total
+
+    def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Add the gradients of some texts of a batch; return their share of the loss."""
+        if not len(part):
+            return torch.zeros((), device=self.device)
+        texts = self._texts["train"]
+        ids, lengths = collate(texts, part, few_shapes=True)  # [B, T], [B]
+        # what is expected to be hidden, the same in all parts, not what is
+        expected = SHARE * int(texts.lengths[rows].sum())
+        loss: Tensor = model(ids.to(self.device), lengths) / expected
+        loss.backward()
+        return loss.detach()
 
     @torch.inference_mode()
     def validate(self) -> dict[str, Any] | None:
         """Return the loss of a hidden token over the whole vocabulary, and the perplexity."""
-        model, texts = cast(LanguageModel, self.model).eval(), self._parts["validation"]
+        model, texts = cast(LanguageModel, self.model).eval(), self._texts["validation"]
         self._compute_in(torch.float32)
         batches = sorted_batches(texts.lengths, batch_size=self.config.batch_size)
         total = torch.zeros(2, dtype=torch.float64)  # losses, tokens
