@@ -337,7 +337,7 @@ class Folders(Campaign):
         try:
             size = struct.unpack("<Q", data[:8])[0]
             header, body = json.loads(data[8 : 8 + size]), bytearray(data[8 + size :])
-        except (ValueError, struct.error):  # damaged before
+        except (ValueError, RecursionError, struct.error):  # damaged before
             return mutated_bytes(rng, data)
         if rng.random() < 0.5:
             header = mutated_json(rng, header)

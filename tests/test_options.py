@@ -72,6 +72,7 @@ def test_settings_are_frozen():
         ("burners", True, "burners = True: must be a whole number"),
         ("burners", None, "burners = None: must be a whole number"),
         ("heat", "hot", "heat = 'hot': must be a number"),
+        pytest.param("heat", 10**400, "heat = 10+: must be a number", id="beyond floats"),
         ("heat", float("nan"), "heat = nan: must be at least 0"),
         ("fuel", "woood", "fuel = 'woood': must be one of gas, wood .did you mean 'wood'"),
         ("hood", 1, "hood = 1: must be a true or false"),

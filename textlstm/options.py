@@ -8,6 +8,7 @@ keyword in Python; all have the same name.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import types
@@ -250,7 +251,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             raise ConfigError(f"{name} = {value!r}: must be a list of {_words(kind)}s")
         return tuple(_coerce(name, item, kind) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{name} = {value!r}: must be a {_words(kind)}")
     return value

@@ -353,6 +353,7 @@ def test_labels_of_a_base_that_are_no_list_are_refused(folder):
         ({"n": None}, "test.n = None must be a number"),
         ({"accuracy": 10**400}, "test.accuracy = 1000.* must be a number"),
         ({"macro_f1": [1]}, r"test.macro_f1 = \[1\] must be a number"),
+        ({"per_label": {}}, "test.per_label must hold"),
         ({"per_label": [1]}, "test.per_label must hold precision, recall, f1 and support"),
         ({"per_label": {"bad": 3}}, "test.per_label must hold"),
         ({"per_label": {"bad": {"precision": 1}}}, "test.per_label must hold"),

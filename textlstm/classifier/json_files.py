@@ -211,7 +211,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
             fault = f"{split!r} = {figures!r:.60} must be an object of figures"
         elif wrong := [key for key in FIGURES if key in figures and not _is_number(figures[key])]:
             fault = f"{split}.{wrong[0]} = {figures[wrong[0]]!r:.60} must be a number"
-        elif not _is_table(figures.get("per_label", {})):
+        elif "per_label" in figures and not _is_table(figures["per_label"]):
             fault = f"{split}.per_label must hold precision, recall, f1 and support of each label"
         elif "cascade" in figures and not _is_cascade(figures["cascade"]):
             fault = f"{split}.cascade must hold certainty, skipped and differ of each share"
@@ -226,11 +226,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_table(per_label: Any) -> bool:
-    return isinstance(per_label, dict) and all(
-        isinstance(row, dict)
-        and all(_is_number(row.get(key)) for key in ("precision", "recall", "f1", "support"))
-        and _is_number(row.get("threshold", 0))
-        for row in per_label.values()
+    return (
+        isinstance(per_label, dict)
+        and per_label != {}
+        and all(
+            isinstance(row, dict)
+            and all(_is_number(row.get(key)) for key in ("precision", "recall", "f1", "support"))
+            and _is_number(row.get("threshold", 0))
+            for row in per_label.values()
+        )
     )
 
 
