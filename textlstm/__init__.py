@@ -25,6 +25,7 @@ _HOMES = {
     "load_corpus": "data.corpus",
     "pretrain": "training.pretrain",
     "train": "training.train",
+    "tune": "training.tune",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from textlstm.training.distill import distill as distill
     from textlstm.training.pretrain import pretrain as pretrain
     from textlstm.training.train import train as train
+    from textlstm.training.tune import tune as tune
 
 
 def __getattr__(name: str) -> Any:

@@ -346,8 +346,28 @@ class CrossvalConfig(Settings):
     )
 
 
+@dataclass(frozen=True)
+class TuneConfig(Settings):
+    """How long settings are searched for, and how large the model may be."""
+
+    minutes: float = option(
+        30.0, "time for all trials together, those before a resume included", low=0
+    )
+    trials: int | None = option(
+        None, "maximum number of trials (default: as many as the time allows)", low=1
+    )
+    max_mb: float | None = option(
+        None,
+        "maximum size of the model (weights, tokenizer and vocabulary) in megabytes; larger ones "
+        "are not trained",
+        low=0,
+        metavar="MB",
+    )
+
+
 FEW_TEXTS = 4_500
 """Up to so many training texts are learned from with the preset 'small', if none is named."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "min_frequency": 1,

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "train a classifier",
     "pretrain": "learn from texts without labels what train can start from",
     "distill": "train a small classifier on the probabilities of a larger one",
+    "tune": "search for better settings, and train with them",
     "evaluate": "evaluate a classifier on labelled data",
     "crossval": "cross-validate on data without a test split",
     "predict": "label texts",

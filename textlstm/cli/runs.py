@@ -16,13 +16,16 @@ from textlstm.errors import ConfigError, PeerError, TextLSTMError
 from textlstm.training.launch import read_rank
 
 
-def add_run(parser: argparse.ArgumentParser, result: str, data: str) -> None:
+def add_run(
+    parser: argparse.ArgumentParser, result: str, data: str, *, part: str = "epoch"
+) -> None:
     """Add the arguments of a run into a folder.
 
     Args:
         parser: gets them.
         result: what the run makes, such as 'model'.
         data: the help of DATA.
+        part: of what the run consists; the best one is kept.
     """
     add_data(parser, data, nargs="*")
     parser.add_argument(
@@ -39,7 +42,7 @@ def add_run(parser: argparse.ArgumentParser, result: str, data: str) -> None:
     parser.add_argument(
         "--finish",
         action="store_true",
-        help=f"make a {result} of the best epoch so far of the unfinished run in DIR",
+        help=f"make a {result} of the best {part} so far of the unfinished run in DIR",
     )
 
 
@@ -50,7 +53,9 @@ def run_command(
     command: str = "train",
     result: str = "model",
     following: str = "textlstm predict DIR 'some text', or textlstm evaluate DIR DATA",
+    part: str = "epoch",
     read_options: Callable[[], dict[str, Any]] | None = None,
+    is_unfinished: Callable[[], bool] | None = None,
 ) -> int:
     """Train, say how to go on, and return the exit code.
 
@@ -60,8 +65,10 @@ def run_command(
         command: the command that resumes it.
         result: what the run makes.
         following: the next command, in which DIR stands for the folder.
+        part: as for `add_run`.
         read_options: returns the options; those of train, and the arguments of `add_run`, if not
             given.
+        is_unfinished: whether there is a run to resume; that of a training if not given.
     """
     rank = read_rank()
     try:
@@ -76,6 +83,7 @@ def run_command(
     command = f"{'textlstm' if rank.size == 1 else 'torchrun ... -m textlstm'} {command}"
     out = shlex.quote(arguments.out)
     resume = f"to resume: {command} --resume --out {out}"
+    unfinished = is_unfinished or (lambda: _is_unfinished(arguments))
     keep_freed_memory()
     try:
         # one of several processes, which waits for the others, would ignore SIGTERM
@@ -83,14 +91,14 @@ def run_command(
             begin(observer=Progress() if rank.is_main else None, **options)
     except KeyboardInterrupt as stop:
         if rank.is_main:
-            if _is_unfinished(arguments):
-                say(f"for a {result} of the best epoch so far: {command} --finish --out {out}")
-            say(resume if _is_unfinished(arguments) else "interrupted")
+            if unfinished():
+                say(f"for a {result} of the best {part} so far: {command} --finish --out {out}")
+            say(resume if unfinished() else "interrupted")
         return interrupt_code(stop)
     if not rank.is_main:
         return 0
     say(f"the {result} is in {Path(arguments.out)}")
-    if _is_unfinished(arguments):
+    if unfinished():
         say(f"--max-minutes are over; the {result} is of the best epoch so far")
         say(f"to end the run with it: {command} --finish --out {out}")
         say(resume)
@@ -100,6 +108,7 @@ def run_command(
 
 
 def _read(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of train, and those of `add_run`."""
     if arguments.data is not None:
         require_data(arguments.data)
     elif not (arguments.resume or arguments.finish):

@@ -1,6 +1,6 @@
 """A report as one HTML file, without scripts and without anything loaded from elsewhere.
 
-Needs jinja2; the page itself is `page.html` beside this module.
+Needs jinja2; the pages themselves are `page.html` and `tuning.html` beside this module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from textlstm.errors import MissingDependencyError
 from textlstm.report import pictures
 
 try:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 except ImportError as error:
     raise MissingDependencyError(
         f"report.html needs the package jinja2 ({error}): pip install 'textlstm[report]'"
@@ -44,16 +44,44 @@ def render_page(found: Mapping[str, Any]) -> str:
         found: the figures, all that is in the JSON beside the page (see
             `textlstm.classifier.report.report_of`).
     """
+    rows = sorted(found["metrics"]["per_label"].items(), key=lambda item: float(item[1]["f1"]))
+    return _render(
+        "page.html", **found, systems=SYSTEMS, pictures=_pictures(found), rows=rows[:_MOST_ROWS]
+    )
+
+
+def render_tuning(found: Mapping[str, Any]) -> str:
+    """Return the page of a tuning.
+
+    Args:
+        found: `model` and `data` by name; `version`; `figure`, the one that is improved, and its
+            `words`; whether to `minimize` it; `rows`, those of the trials, and `best` among them;
+            `defaults` by option; `importances`, the share of options in the differences between
+            trials, if that is known; `metrics` of the best model per split.
+    """
+    figure, rows = found["figure"], [row for row in found["rows"] if found["figure"] in row]
+    done = [row for row in rows if row["ended"] not in ("pruned", "diverged")]
+    drawn = {"trials": pictures.trials(rows, figure, found["words"], found["minimize"])}
+    if found["importances"]:
+        drawn["importances"] = pictures.importances(found["importances"])
+    if len(done) > 1:
+        drawn["slices"] = pictures.slices(done, figure, found["words"], list(found["defaults"]))
+    return _render("tuning.html", **found, pictures=drawn)
+
+
+def _render(name: str, **values: Any) -> str:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(
+            lambda name: files("textlstm.report").joinpath(name).read_text(encoding="utf-8")
+        ),
     )
     environment.filters |= {"shaded": shaded, "strongest": strongest}
     environment.filters |= {"start": _start, "p": _p_value}
-    source = files("textlstm.report").joinpath("page.html").read_text(encoding="utf-8")
-    rows = sorted(found["metrics"]["per_label"].items(), key=lambda item: float(item[1]["f1"]))
-    return environment.from_string(source).render(
-        found, systems=SYSTEMS, pictures=_pictures(found), rows=rows[:_MOST_ROWS]
-    )
+    return environment.get_template(name).render(values)
 
 
 def _pictures(found: Mapping[str, Any]) -> dict[str, str]:

@@ -308,3 +308,64 @@ def _by_groups(
     axes.grid(axis="y")
     said = (f"{name}: {share:.3f}" for name, share in zip(names, right, strict=True))
     return figure, f"Accuracy by {words}: " + ", ".join(said)
+
+
+@_picture
+def trials(
+    rows: Sequence[Mapping[str, Any]], figure: str, words: str, minimize: bool
+) -> tuple[Figure, str]:
+    """Draw the figure of each trial of a tuning, and the best until then."""
+    image, axes = _axes()
+    kinds = {False: ("trained to its end", _FIRST, "o"), True: ("stopped early", _SECOND, "x")}
+    for early, (name, color, marker) in kinds.items():
+        kind = [row for row in rows if (row["ended"] in ("pruned", "diverged")) is early]
+        values = [row[figure] for row in kind]
+        axes.plot([row["trial"] for row in kind], values, marker, color=color, label=name)
+    done = [row for row in rows if row["ended"] not in ("pruned", "diverged")]
+    best = np.minimum if minimize else np.maximum
+    reached = best.accumulate([row[figure] for row in done]) if done else np.zeros(0)
+    axes.step([row["trial"] for row in done], reached, where="post", color=_TEXT, alpha=0.5)
+    axes.set(xlabel="trial", ylabel=f"{words} on validation")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid()
+    image.legend(loc="outside upper right", ncols=2)
+    said = f", from {reached[0]:.4f} to {reached[-1]:.4f} at best" if done else ""
+    return image, f"{words} of {len(rows)} trials{said}; the table below has each"
+
+
+@_picture
+def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
+    """Draw the share of each option in the differences between trials."""
+    image, axes = _axes(_WIDTH, 0.8 + 0.25 * len(shares))
+    axes.barh(range(len(shares)), list(shares.values()), 0.7, color=_FIRST)
+    axes.set_yticks(range(len(shares)), list(shares))
+    axes.invert_yaxis()
+    axes.set_xlabel("share in the differences")
+    axes.grid(axis="x")
+    said = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+    return image, f"Importance of each option: {said}"
+
+
+@_picture
+def slices(
+    rows: Sequence[Mapping[str, Any]], figure: str, words: str, names: Sequence[str]
+) -> tuple[Figure, str]:
+    """Draw the figure of trials beside the value of each option."""
+    columns = 3
+    lines = -(-len(names) // columns)
+    image = Figure((2.3 * columns, 1.8 * lines), layout="constrained")
+    grid = image.subplots(lines, columns, sharey=True, squeeze=False).flat
+    for axes, name in zip(grid, names, strict=False):
+        values = [row["settings"][name] for row in rows]
+        several = sorted(set(values)) if len(set(values)) < 6 else []
+        places = [several.index(value) for value in values] if several else values
+        axes.plot(places, [row[figure] for row in rows], "o", color=_FIRST, markersize=3.5)
+        if several:
+            axes.set_xticks(range(len(several)), list(map(str, several)), rotation=30, fontsize=8)
+            axes.set_xlim(-0.5, len(several) - 0.5)
+        axes.set_title(name, fontsize=9.5)
+        axes.tick_params(labelsize=8)
+        axes.grid(axis="y")
+    for axes in list(grid)[len(names) :]:
+        axes.set_visible(False)
+    return image, f"{words} of {len(rows)} trials beside the value of {', '.join(names)}"

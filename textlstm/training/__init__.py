@@ -20,6 +20,8 @@
 - `launch`: the rank that `torchrun` gives a process
 - `teacher`: what other models say of the training texts
 - `distill`: a small model from the probabilities of a larger one
+- `tune`: one training after the other in search of better settings
+- `study`: which settings a tuning tries next (extra `tune`: optuna)
 - `crossval`: one run per fold, with mean and spread
 
 May import: every folder but `export`, `prediction` and `cli`.

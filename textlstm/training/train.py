@@ -373,11 +373,12 @@ class Run:
         if self._checks():
             found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
             self._warn([sentence for sentence in found if sentence])
-        logger.info(
-            "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
-            f"{len(self.tokenizer.vocabulary):,}",
-            100 * self._unknown_share(),
-        )
+        if self.reports:
+            logger.info(
+                "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
+                f"{len(self.tokenizer.vocabulary):,}",
+                100 * self._unknown_share(),
+            )
         training = self.settings.training
         if training.max_minutes is not None and self._minutes:
             left = max(training.max_minutes - self._minutes, 0.001)
@@ -437,26 +438,27 @@ class Run:
         with self.world.main_first():  # the others wait until the folder is complete
             if self.folder is not None and self.world.is_main:
                 classifier.save(self.folder.path)
-                self._write_report(classifier, self.folder.path)
+                if page := self.write_report(classifier, self.folder.path):
+                    logger.info("wrote %s", page)
                 if not resumable:
                     self.folder.finish()
         return classifier
 
-    def _write_report(self, classifier: TextClassifier, folder: Path) -> None:
-        """Write the page beside the model; a failure costs nothing but the page."""
+    def write_report(self, classifier: TextClassifier, folder: Path) -> Path | None:
+        """Write the page beside the model and return it; a failure costs nothing but the page."""
         for name in REPORT:  # those of an earlier model
             (folder / name).unlink(missing_ok=True)
         if not (self.settings.training.report and self.texts):
-            return
+            return None
         split, encoded = self.corpus.validation, self.texts["validation"].texts
         try:
             with cpu_threads(self.settings.training.threads):
-                page = report_training(folder, classifier, split, encoded)
-            logger.info("wrote %s", page)
+                return report_training(folder, classifier, split, encoded)
         except MissingDependencyError:
             logger.info("no report.html: pip install 'textlstm[report]' for it")
         except Exception as error:
             logger.warning("report.html can't be written (%s); the model is complete", error)
+        return None
 
     def _checks(self) -> bool:
         return self.reports and self.world.is_main
