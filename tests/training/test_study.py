@@ -1,0 +1,135 @@
+import random
+import sqlite3
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from optuna.trial import TrialState
+
+from textlstm.config import TrainSettings
+from textlstm.errors import ConfigError
+from textlstm.training.resolve import resolve
+from textlstm.training.study import ENDS, Study, search_space
+
+
+def settings(**options):
+    return resolve(TrainSettings.from_options(**options), 1_000_000, vocab_size=500, classes=3)
+
+
+def open_study(path, seed=1, space=None, **options):
+    space = space or search_space(settings(), {"epochs": 4, "pooling": "max"})
+    return Study(path, space, seed, minimize=options.get("minimize", False))
+
+
+def run(study, figures):
+    """Let a trial end for each figure; None is one that is too large."""
+    tried = []
+    for figure in figures:
+        trial, chosen = study.ask()
+        ended = "too large" if figure is None else "finished"
+        study.tell(trial, ended, figure)
+        tried.append(chosen)
+    return tried
+
+
+def test_the_first_trial_has_the_defaults(tmp_path):
+    space = search_space(settings(), {})
+    study = open_study(tmp_path / "s", space=space)
+    _, chosen = study.ask()
+    own = settings().to_options()
+    assert chosen == {name: own[name] for name in space}
+    assert {"learning_rate", "hidden_size", "pooling", "ngrams", "adversarial"} <= chosen.keys()
+
+
+@pytest.mark.parametrize("figures", [[0.5, 0.7, 0.6], [0.5, None, 0.6]])
+def test_the_same_seed_tries_the_same_settings_again_after_a_stop(tmp_path, figures):
+    figures = [*figures, *(random.Random(0).random() for _ in range(10))]  # past the random ones
+    straight = run(open_study(tmp_path / "a"), figures)
+    assert straight != run(open_study(tmp_path / "b", seed=2), figures)
+    stopped = []
+    for figure in figures:
+        study = open_study(tmp_path / "c")
+        _, chosen = study.ask()  # and the process is killed
+        again = open_study(tmp_path / "c")
+        assert run(again, [figure]) == [chosen]
+        stopped.append(chosen)
+    assert stopped == straight
+    ends = [row["ended"] for row in again.rows()]
+    assert ends.count("stopped") == len(figures)
+    assert again.count() == len(figures)
+
+
+def test_settings_have_three_digits_unless_they_are_the_default(tmp_path):
+    for chosen in run(open_study(tmp_path / "s"), [0.5] * 14):
+        for value in chosen.values():
+            assert type(value) is not float or value == float(f"{value:.3g}")
+
+
+@pytest.mark.parametrize(("minimize", "best"), [(False, 2), (True, 1)])
+def test_the_best_is_the_first_of_equal_ones(tmp_path, minimize, best):
+    study = open_study(tmp_path / "s", minimize=minimize)
+    assert study.best() is None
+    assert study.is_better(0.0)
+    run(study, [0.5, 0.9, 0.9, 0.5, None])
+    assert study.best()["trial"] == best
+    assert not study.is_better([0.9, 0.5][minimize])
+    assert study.is_better([0.91, 0.49][minimize])
+
+
+def test_a_trial_that_falls_behind_is_pruned(tmp_path):
+    study = open_study(tmp_path / "s")
+    for _ in range(5):
+        trial, _ = study.ask()
+        assert not any(study.should_prune(trial, 0.5 + tenths / 20, tenths) for tenths in (2, 5))
+        study.tell(trial, "finished", 0.9)
+    trial, _ = study.ask()
+    assert not study.should_prune(trial, 0.1, 2)  # too early to say
+    assert not study.should_prune(trial, 0.1, 4)  # no other was measured then
+    assert study.should_prune(trial, 0.1, 5)
+    good, _ = study.ask()
+    assert not study.should_prune(good, 0.8, 5)
+
+
+def test_options_with_a_value_of_their_own_are_not_tuned():
+    def names(**options):
+        return search_space(settings(**options), options).keys()
+
+    assert "hidden_size" not in names(hidden_size=64)
+    assert "ngram_buckets" not in names(ngrams=1)
+    assert "dropout" not in names(num_layers=1)
+    assert "min_frequency" not in names(vocab="words.txt")
+    assert "embedding_size" not in names(vectors="glove-50")
+    base = names(init_from="base")
+    assert not {"embedding_size", "hidden_size", "num_layers", "min_frequency"} & base
+    assert "learning_rate" in base
+    everything = dict.fromkeys(names(), 1)
+    with pytest.raises(ConfigError, match="leave out one of learning_rate, batch_size"):
+        search_space(settings(), everything)
+
+
+def test_the_file_holds_no_pickles_and_the_minutes_spent(tmp_path):
+    study = open_study(tmp_path / "a b?c%d#")
+    run(study, [0.5, None])
+    study.minutes = 1.5
+    study.close()
+    database = sqlite3.connect(tmp_path / "a b?c%d#")
+    tables = [name for (name,) in database.execute("select name from sqlite_master")]
+    for table in (name for name in tables if not name.startswith(("ix_", "sqlite_"))):
+        for row in database.execute(f"select * from {table}"):
+            assert not any(isinstance(value, bytes) for value in row)
+    assert open_study(tmp_path / "a b?c%d#").minutes == 1.5
+
+
+def test_too_few_trials_say_nothing_of_importance(tmp_path):
+    study = open_study(tmp_path / "s")
+    run(study, [0.5, 0.6])
+    assert study.importances() == {}
+    run(study, [0.1 * number for number in range(10)])
+    shares = study.importances()
+    assert shares.keys() <= study.space.keys()
+    assert abs(sum(shares.values()) - 1) < 1e-6
+
+
+def test_every_end_has_a_state():
+    assert set(ENDS.values()) <= set(TrialState)

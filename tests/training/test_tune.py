@@ -1,0 +1,380 @@
+import csv
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+import tiny_corpus
+
+pytest.importorskip("optuna")
+
+import textlstm
+from textlstm.cli.settings_file import read_settings
+from textlstm.errors import (
+    ConfigError,
+    DataError,
+    MissingDependencyError,
+    OutputError,
+    TrainingError,
+)
+from textlstm.training import trainer, tune
+from textlstm.training.observer import Observer
+from textlstm.training.train import Run
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = tiny_corpus.OPTIONS
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_corpus.write_splits(tmp_path_factory.mktemp("data") / "tiny", test=12)
+
+
+@pytest.fixture(scope="module")
+def tuned(data, tmp_path_factory):
+    """A tuning of three trials, and what was told after each."""
+    out, told = tmp_path_factory.mktemp("tuned") / "model", []
+    run(data, out, on_trial=lambda row, best: told.append((row, best)))
+    return out, told
+
+
+def run(data, out, **options):
+    return textlstm.tune(data, out, **{"trials": 3, "minutes": 60, **OPTIONS, **options})
+
+
+def table(out):
+    """The rows of the table, without what differs from run to run."""
+    with (out / tune.TABLE).open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "minutes"} for row in csv.DictReader(file)]
+
+
+def weights(out):
+    return (out / "model.safetensors").read_bytes()
+
+
+def config(out):
+    return json.loads((out / "config.json").read_text())
+
+
+class Stopper(Observer):
+    """Ends the process in the middle of a training, or so it seems."""
+
+    def __init__(self, training):
+        self.left = training
+
+    def on_start(self, total_steps, step, epochs):
+        self.left -= 1
+
+    def on_step(self, step, epoch, loss, texts):
+        if self.left == 0 and epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_the_best_of_all_trials_is_kept_and_the_first_has_the_defaults(data, tuned):
+    out, told = tuned
+    rows = table(out)
+    assert [row["trial"] for row in rows] == ["1", "2", "3"]
+    assert [row["ended"] for row in rows] == ["finished"] * 3
+    assert rows[0]["learning_rate"] == "0.004"
+    assert "hidden_size" not in rows[0]  # which has a value already
+    best = max(rows, key=lambda row: float(row["macro_f1"]))
+    model = textlstm.TextClassifier.load(out)
+    assert model.metrics["validation"]["macro_f1"] == float(best["macro_f1"])
+    assert model.settings.training.learning_rate == float(best["learning_rate"])
+    assert [row["trial"] for row, _ in told] == [1, 2, 3]
+    assert told[-1][1]["trial"] == int(best["trial"])
+    assert sorted(p.name for p in out.parent.iterdir()) == ["model"]
+
+
+def test_the_first_trial_is_what_train_makes(data, tmp_path):
+    run(data, tmp_path / "tuned", trials=1)
+    textlstm.train(data, tmp_path / "trained", **OPTIONS)
+    assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
+    for name in ("metrics.json", "vocab.txt", "tokenizer.json"):
+        assert (tmp_path / "tuned" / name).read_bytes() == (
+            tmp_path / "trained" / name
+        ).read_bytes()
+    assert config(tmp_path / "tuned")["settings"] == config(tmp_path / "trained")["settings"]
+    assert config(tmp_path / "tuned")["data"] == config(tmp_path / "trained")["data"]
+
+
+def test_train_makes_the_best_model_again_from_its_settings(data, tmp_path):
+    run(data, tmp_path / "tuned", monitor="loss", trials=4)
+    best = min(table(tmp_path / "tuned"), key=lambda row: float(row["loss"]))
+    assert best["trial"] != "1"
+    figures = textlstm.TextClassifier.load(tmp_path / "tuned").metrics["validation"]
+    assert figures["log_loss"] == float(best["loss"])
+    given = read_settings(str(tmp_path / "tuned" / tune.SETTINGS))
+    textlstm.train(data, tmp_path / "trained", **given)
+    assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
+    assert config(tmp_path / "tuned")["settings"] == config(tmp_path / "trained")["settings"]
+
+
+def test_the_same_seed_gives_the_same_trials(data, tuned, tmp_path):
+    run(data, tmp_path / "again")
+    assert table(tmp_path / "again") == table(tuned[0])
+    assert weights(tmp_path / "again") == weights(tuned[0])
+    run(data, tmp_path / "other", seed=2)
+    assert table(tmp_path / "other") != table(tuned[0])
+
+
+@pytest.mark.parametrize("moment", ["in a trial", "after a trial"])
+def test_a_tuning_that_was_stopped_ends_as_if_it_had_not(data, tuned, tmp_path, moment):
+    def stop(row, best):
+        raise KeyboardInterrupt
+
+    how = {"observer": Stopper(2)} if moment == "in a trial" else {"on_trial": stop}
+    out = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, **how)
+    assert not out.exists()
+    with pytest.raises(OutputError, match="is unfinished: pass --resume"):
+        run(data, out)
+    with pytest.raises(ConfigError, match="hidden_size was 4 and is now 5"):
+        run(None, out, resume=True, hidden_size=5)
+    textlstm.tune(None, out, resume=True, trials=3)
+    rows = table(out)
+    stopped = [row for row in rows if row["ended"] == "stopped"]
+    assert len(stopped) == (moment == "in a trial")
+    same = [{**row, "trial": ""} for row in rows if row not in stopped]
+    assert same == [{**row, "trial": ""} for row in table(tuned[0])]
+    assert weights(out) == weights(tuned[0])
+
+
+def test_what_was_stopped_can_be_finished_with_the_best_so_far(data, tmp_path):
+    out = tmp_path / "model"
+    with pytest.raises(ConfigError, match=r"no tuning of .* to finish"):
+        run(data, out, finish=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, observer=Stopper(2))
+    model = textlstm.tune(None, out, finish=True)
+    assert [row["ended"] for row in table(out)] == ["finished", "stopped"]
+    again = textlstm.tune(None, out, resume=True)  # has ended
+    assert again.fingerprint() == model.fingerprint()
+
+
+def test_the_time_before_a_stop_counts(data, tmp_path, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(tune.time, "monotonic", lambda: clock[0])
+    out = tmp_path / "model"
+
+    def half_an_hour(row, best):
+        clock[0] += 1800
+        if row["trial"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, trials=None, minutes=70, on_trial=half_an_hour)
+    clock[0] = 5.0  # of another machine
+    run(None, out, resume=True, trials=None, minutes=70, on_trial=half_an_hour)
+    assert len(table(out)) == 4  # 30 minutes of the first two; then at 30 and 60 of 70
+
+
+def test_no_time_leaves_a_model_of_the_defaults(data, tmp_path):
+    run(data, tmp_path / "model", minutes=0)
+    (row,) = table(tmp_path / "model")
+    assert row["ended"] == "cut off"
+    assert "cut it off" in (tmp_path / "model" / tune.SETTINGS).read_text()
+    assert textlstm.TextClassifier.load(tmp_path / "model").settings.training.max_minutes is None
+
+
+def test_models_that_are_too_large_are_not_trained(data, tmp_path, monkeypatch):
+    trained = []
+    fit = Run.fit
+    monkeypatch.setattr(Run, "fit", lambda self: trained.append(self.settings) or fit(self))
+    out = tmp_path / "model"
+    run(data, out, max_mb=0.2)
+    rows = table(out)
+    assert rows[0]["ended"] == "too large"
+    kept = [row for row in rows if row["ended"] != "too large"]
+    assert len(trained) == len(kept) == 3
+    assert all(float(row["megabytes"]) <= 0.2 for row in kept)
+    files = ("model.safetensors", "tokenizer.json", "vocab.txt")
+    assert sum((out / name).stat().st_size for name in files) <= 0.2e6
+    monkeypatch.setattr(tune, "_MOST_TOO_LARGE", 5)
+    with pytest.raises(ConfigError, match=r"the smallest had 0\.\d+ MB: raise --max-mb"):
+        run(data, tmp_path / "none", max_mb=0.001)
+
+
+def test_the_size_is_that_of_the_files(tuned):
+    out, _ = tuned
+    files = ("model.safetensors", "tokenizer.json", "vocab.txt")
+    size = sum((out / name).stat().st_size for name in files) / 1e6
+    best = max(table(out), key=lambda row: float(row["macro_f1"]))
+    assert float(best["megabytes"]) == pytest.approx(size, abs=0.01)
+
+
+def test_a_trial_that_diverges_is_left_out(data, tmp_path, monkeypatch, caplog):
+    fit = Run.fit
+
+    def diverge(self):
+        if self.settings.training.learning_rate != 4e-3:
+            raise TrainingError("loss nan at step 3")
+        fit(self)
+
+    monkeypatch.setattr(Run, "fit", diverge)
+    run(data, tmp_path / "model", trials=12, seed=4)
+    ends = {row["ended"] for row in table(tmp_path / "model")}
+    assert ends == {"finished", "diverged"}
+    assert "loss nan at step 3" in caplog.text
+
+
+def test_a_trial_that_falls_behind_takes_no_more_epochs(data, tmp_path, monkeypatch):
+    from textlstm.training.study import Study
+
+    monkeypatch.setattr(Study, "should_prune", lambda self, trial, value, tenths: tenths == 6)
+    with pytest.raises(ConfigError, match="no trial has ended with a model"):
+        run(data, tmp_path / "model", trials=2)
+    with pytest.raises(ConfigError, match="no trial has ended with a model"):
+        textlstm.tune(None, tmp_path / "model", finish=True)
+
+
+def test_the_test_split_is_evaluated_once_by_the_best_model(data, tmp_path, monkeypatch):
+    seen = []
+
+    def counting(evaluate):
+        def counted(model, split, *values, **options):
+            seen.append(len(split))
+            return evaluate(model, split, *values, **options)
+
+        return counted
+
+    for module in (trainer, tune):
+        monkeypatch.setattr(module, "evaluate_split", counting(module.evaluate_split))
+    model = run(data, tmp_path / "model")
+    assert seen.count(12) == 1
+    assert seen[-1] == 12
+    assert model.metrics["test"]["n"] == 12
+    assert model.record.rows == {"train": 48, "validation": 16, "test": 12}
+
+
+def test_texts_are_read_and_encoded_once(data, tmp_path, monkeypatch):
+    calls = []
+    encode = Run.encode
+    monkeypatch.setattr(Run, "encode", lambda self: calls.append(self) or encode(self))
+    run(data, tmp_path / "model")
+    assert len(calls) == 1
+
+
+def test_several_labels_for_a_text_can_be_tuned(tmp_path):
+    data = tiny_corpus.write_tagged(tmp_path / "tagged", 60, 20, 20)
+    model = run(data, tmp_path / "model", trials=2)
+    assert model.thresholds == textlstm.TextClassifier.load(tmp_path / "model").thresholds
+    assert model.metrics["test"]["n"] == 20
+
+
+def test_what_is_there_is_not_lost(data, tuned, tmp_path):
+    out = tmp_path / "model"
+    run(data, out, trials=1)
+    before = weights(out)
+    with pytest.raises(OutputError, match="already holds a model: pass --overwrite"):
+        run(data, out)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, overwrite=True, seed=2, observer=Stopper(1))
+    assert weights(out) == before
+    run(None, out, resume=True, trials=1)
+    assert config(out)["settings"]["training"]["seed"] == 2
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=re.escape("holds other files (notes.txt)")):
+        run(data, out, overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_python_objects_are_data_too(tmp_path):
+    texts, labels = map(list, zip(*tiny_corpus.rows(80), strict=True))
+    out = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        run((texts, labels), out, observer=Stopper(1))
+    with pytest.raises(ConfigError, match="passed as Python objects: pass them again"):
+        run(None, out, resume=True)
+    with pytest.raises(DataError, match="the data has changed since the tuning"):
+        run((texts[2:], labels[2:]), out, resume=True)
+    with pytest.raises(ConfigError, match=r"max_mb = 5, but the tuning of .* began with None"):
+        run((texts, labels), out, resume=True, max_mb=5)
+    assert run((texts, labels), out, resume=True, trials=1).predict(["bright"])
+    with pytest.raises(ConfigError, match="the data is missing"):
+        run(None, tmp_path / "other")
+
+
+def test_damaged_trials_are_an_error_of_ours(data, tmp_path):
+    out = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, observer=Stopper(2))
+    study = tmp_path / ".model.partial" / "study.sqlite"
+    database = sqlite3.connect(study)
+    database.execute("drop table trials")
+    database.close()
+    with pytest.raises(OutputError, match=r"can't be read or saved .* start over with --overwrite"):
+        run(None, out, resume=True)
+    study.write_bytes(b"no database" * 1000)
+    with pytest.raises(OutputError, match="can't be read or saved"):
+        run(None, out, resume=True)
+    run(data, out, overwrite=True, trials=1)
+
+
+def test_the_extra_is_named_where_it_is_missing(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "textlstm.training.study", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'textlstm\[tune\]'"):
+        run(data, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_shows_all_trials(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "a <b>"
+    run(data, out, trials=11, report=True, ngrams=0, epochs=1)
+    page = (out / tune.PAGE).read_text(encoding="utf-8")
+    assert "<title>a &lt;b&gt;: tuning of textlstm</title>" in page
+    assert page.count("<svg") == 3
+    assert "Importance of each option" in page
+    assert not re.search(r"(src|href)=\"(?!#|data:)", page)
+    assert "<script" not in page
+    rows = page.split('id="trials"')[1]
+    assert len(re.findall(r'<th scope="row">\d+', rows)) == 11
+    assert "(kept)" in rows
+    assert (out / "report.html").is_file()
+
+
+COMMAND = [sys.executable, "-m", "textlstm", "tune"]
+
+
+def test_a_kill_costs_only_the_trial_that_ran(data, tuned, tmp_path):
+    out = tmp_path / "model"
+    words = [*COMMAND, str(data), "--out", str(out), *tiny_corpus.flags(), "--trials", "3"]
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    for line in child.stderr:
+        if line.startswith("trial 1 "):
+            break
+    time.sleep(0.02)
+    child.kill()
+    child.communicate()
+    assert not out.exists()
+    done = subprocess.run([*words, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in table(out) if row["ended"] != "stopped"]
+    same = [{**row, "trial": ""} for row in rows]
+    assert same == [{**row, "trial": ""} for row in table(tuned[0])]
+    assert weights(out) == weights(tuned[0])
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_ctrl_c_says_how_to_go_on(data, tmp_path):
+    out = tmp_path / "my model"
+    words = [*COMMAND, str(data), "--out", str(out), *tiny_corpus.flags(epochs=3000)]
+    words += ["--metric", "accuracy", "--patience", "3000"]
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    for line in child.stderr:
+        if line.startswith("training:"):
+            break
+    child.send_signal(signal.SIGINT)
+    rest = child.communicate()[1]
+    assert child.returncode == 130
+    assert f"to resume: textlstm tune --resume --out '{out}'" in rest
+    assert "for a model of the best trial so far: textlstm tune --finish" in rest
+    assert "Traceback" not in rest
