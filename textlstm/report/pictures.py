@@ -310,7 +310,7 @@ def _by_groups(
     return figure, f"Accuracy by {words}: " + ", ".join(said)
 
 
-@_picture
+@Picture
 def trials(
     rows: Sequence[Mapping[str, Any]], figure: str, words: str, minimize: bool
 ) -> tuple[Figure, str]:
@@ -333,7 +333,7 @@ def trials(
     return image, f"{words} of {len(rows)} trials{said}; the table below has each"
 
 
-@_picture
+@Picture
 def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
     """Draw the share of each option in the differences between trials."""
     image, axes = _axes(_WIDTH, 0.8 + 0.25 * len(shares))
@@ -346,14 +346,14 @@ def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
     return image, f"Importance of each option: {said}"
 
 
-@_picture
+@Picture
 def slices(
     rows: Sequence[Mapping[str, Any]], figure: str, words: str, names: Sequence[str]
 ) -> tuple[Figure, str]:
     """Draw the figure of trials beside the value of each option."""
     columns = 3
     lines = -(-len(names) // columns)
-    image = Figure((2.3 * columns, 1.8 * lines), layout="constrained")
+    image = NotebookFigure((2.3 * columns, 1.8 * lines), layout="constrained")
     grid = image.subplots(lines, columns, sharey=True, squeeze=False).flat
     for axes, name in zip(grid, names, strict=False):
         values = [row["settings"][name] for row in rows]

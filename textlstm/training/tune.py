@@ -136,6 +136,9 @@ def tune(
         settings = read_options(job["options"])
         check_teacher(settings)
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
+        taught = settings.training.teacher or corpus.train.taught is not None
+        if corpus.unlabeled and not taught:
+            raise ConfigError("tuning with unlabeled texts needs a model that labels them: teacher")
         if begun is None:
             work.begin({**job, "fingerprint": corpus.fingerprint}, {}, b"")
         elif job["fingerprint"] != corpus.fingerprint:
