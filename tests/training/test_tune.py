@@ -2,7 +2,6 @@ import csv
 import json
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -306,13 +305,8 @@ def test_damaged_trials_are_an_error_of_ours(data, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(data, out, observer=Stopper(2))
     study = tmp_path / ".model.partial" / "study.sqlite"
-    database = sqlite3.connect(study)
-    database.execute("drop table trials")
-    database.close()
-    with pytest.raises(OutputError, match=r"can't be read or saved .* start over with --overwrite"):
-        run(None, out, resume=True)
     study.write_bytes(b"no database" * 1000)
-    with pytest.raises(OutputError, match="can't be read or saved"):
+    with pytest.raises(OutputError, match=r"can't be read or saved .* start over with --overwrite"):
         run(None, out, resume=True)
     run(data, out, overwrite=True, trials=1)
 
