@@ -2,10 +2,10 @@
 
 Search for settings that are better on validation than the defaults, and keep the best model.
 
-Trainings run one after the other, the first with the default settings; those that fall behind are
-stopped early. DIR is then the model folder of the best one, with a table of all (trials.csv), a
-page to look at (tune.html) and settings.toml: textlstm train DATA --config DIR/settings.toml makes
-the same model. A test split is evaluated once, at the end.
+Trainings run one after the other, the first with the default settings; those that fall behind
+are stopped early. DIR is then the model folder of the best one, with a table of all (trials.csv),
+a page to look at (tune.html) and settings.toml, with which train --config makes the same model.
+A test split is evaluated once, at the end.
 
 All options of train can be passed; those that are keep their value, the others are tuned.
 Ctrl-C and SIGTERM stop the search; --resume continues it, as it does after a crash, and --finish
