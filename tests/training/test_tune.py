@@ -90,9 +90,15 @@ def test_the_best_of_all_trials_is_kept_and_the_first_has_the_defaults(data, tun
     assert sorted(p.name for p in out.parent.iterdir()) == ["model"]
 
 
-def test_the_first_trial_is_what_train_makes(data, tmp_path):
-    run(data, tmp_path / "tuned", trials=1)
-    textlstm.train(data, tmp_path / "trained", **OPTIONS)
+@pytest.mark.parametrize("left_out", [(), ("min_frequency", "batch_size")])
+def test_the_first_trial_is_what_train_makes(data, tmp_path, left_out):
+    options = {name: value for name, value in OPTIONS.items() if name not in left_out}
+    textlstm.tune(data, tmp_path / "tuned", trials=1, **options)
+    textlstm.train(data, tmp_path / "trained", **options)
+    textlstm.train(
+        data, tmp_path / "again", **read_settings(str(tmp_path / "tuned" / tune.SETTINGS))
+    )
+    assert weights(tmp_path / "again") == weights(tmp_path / "tuned")
     assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
     for name in ("metrics.json", "vocab.txt", "tokenizer.json"):
         assert (tmp_path / "tuned" / name).read_bytes() == (

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES, REPORT
 from textlstm.config import (
+    PRESETS,
     TRAIN_PARTS,
     TrainingConfig,
     TrainOptions,
@@ -48,7 +49,7 @@ from textlstm.nn.network import parameter_shapes
 from textlstm.options import documents
 from textlstm.training.distributed import ALONE, join
 from textlstm.training.observer import Observer, ProgressObserver, together
-from textlstm.training.resolve import read_options
+from textlstm.training.resolve import for_texts, read_options
 from textlstm.training.run_folder import RunRequest, resumed_settings
 from textlstm.training.teacher import check_teacher, split_teachers
 from textlstm.training.train import Run, log_metrics
@@ -199,7 +200,8 @@ def _job(
             raise ConfigError(
                 f"the data of the tuning of {out} was passed as Python objects: pass them again"
             )
-    options = settings.to_options()
+    options = {**settings.to_options(), "preset": "default"}  # what it stands for is in names
+    names |= {"preset": None} if "preset" in given else {}
     return {**begun, "options": {**begun["options"], **{name: options[name] for name in names}}}
 
 
@@ -234,7 +236,10 @@ class Tuning:
         self._runs: dict[str, Run] = {}  # by their tokenizer: read and encoded once
         settings = self._run(given).settings
         resolved = settings.to_options()
-        self._options = {**given, **{name: resolved[name] for name in _RESOLVED}}
+        names = _RESOLVED if settings.training.init_from else (*_RESOLVED, *PRESETS["small"])
+        # with a preset, nothing follows from the number of texts any more
+        found = {name: resolved[name] for name in names}
+        self._options = {"preset": "default", **given, **found}
         self.monitor, seed = settings.training.monitor, settings.training.seed
         space = search_space(settings, given)
         path = folder / "study.sqlite"
@@ -268,7 +273,7 @@ class Tuning:
 
     def _run(self, options: Mapping[str, Any]) -> Run:
         """Return a run whose texts are encoded, with settings of its own."""
-        settings = read_options(options)
+        settings = for_texts(read_options(options), len(self._corpus.train))
         key = hashlib.sha256(json.dumps(settings.tokenizer.to_dict()).encode()).hexdigest()[:16]
         if key not in self._runs:
             work = self._folder / f"texts-{key}"
@@ -496,6 +501,6 @@ def _toml(options: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     lines += [
         f"{name} = {json.dumps(value)}"
         for name, value in options.items()
-        if value is not None and value != default[name]
+        if value is not None and value != default.get(name)
     ]
     return "\n".join(lines) + "\n"
