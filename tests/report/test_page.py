@@ -99,3 +99,9 @@ def test_pictures_are_well_formed_named_and_in_the_colours_of_the_page():
     assert "很好" in found["confusion"]
     assert "data:image/png" in found["many labels"]
     assert len(found["many labels"]) < 40_000
+
+
+def test_the_slices_of_a_tuning_have_a_plot_for_each_option_alone():
+    rows = [{"macro_f1": 0.5 + n / 10, "settings": dict.fromkeys("abcd", n)} for n in range(8)]
+    drawn = pictures.slices(rows, "macro_f1", "macro F1", list("abcd"))
+    assert len(re.findall(r'id="slices-axes_\d+"', drawn)) == 4

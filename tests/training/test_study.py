@@ -91,6 +91,16 @@ def test_a_trial_that_falls_behind_is_pruned(tmp_path):
     assert not study.should_prune(good, 0.8, 5)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_early_trial_is_that_of_another_again(tmp_path, seed):
+    space = search_space(settings(), {"epochs": 4})
+    space = {name: space[name] for name in ("learning_rate", "dropout", "weight_decay")}
+    tried = run(open_study(tmp_path / "s", seed, space), [0.5] * 10)
+    assert len({tuple(chosen.values()) for chosen in tried}) == 10
+    start = tried[0]
+    assert all(sum(start[k] != chosen[k] for k in start) == 1 for chosen in tried[1:])
+
+
 def test_options_with_a_value_of_their_own_are_not_tuned():
     def names(**options):
         return search_space(settings(**options), options).keys()

@@ -354,7 +354,7 @@ def slices(
     columns = 3
     lines = -(-len(names) // columns)
     image = NotebookFigure((2.3 * columns, 1.8 * lines), layout="constrained")
-    grid = image.subplots(lines, columns, sharey=True, squeeze=False).flat
+    grid = list(image.subplots(lines, columns, sharey=True, squeeze=False).flat)
     for axes, name in zip(grid, names, strict=False):
         values = [row["settings"][name] for row in rows]
         several = sorted(set(values)) if len(set(values)) < 6 else []
@@ -366,6 +366,6 @@ def slices(
         axes.set_title(name, fontsize=9.5)
         axes.tick_params(labelsize=8)
         axes.grid(axis="y")
-    for axes in list(grid)[len(names) :]:
-        axes.set_visible(False)
+    for axes in grid[len(names) :]:
+        axes.remove()
     return image, f"{words} of {len(rows)} trials beside the value of {', '.join(names)}"

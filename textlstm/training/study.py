@@ -176,7 +176,8 @@ class Study:
         """Return the options of an early trial that are as in the best so far."""
         draw, best = random.Random(f"{self._seed} {number}"), self.best()
         start = best["settings"] if best else {k: default for k, (_, default) in self.space.items()}
-        return {k: v for k, v in start.items() if draw.random() > _CHANGED or not number}
+        changed = draw.sample(list(start), max(1, round(_CHANGED * len(start)))) if number else ()
+        return {name: value for name, value in start.items() if name not in changed}
 
     def should_prune(self, trial: Trial, value: float, tenths: int) -> bool:
         """Record the best figure so far; whether it is worse than that of half of the others.
