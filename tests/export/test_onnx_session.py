@@ -55,6 +55,6 @@ def test_threads_share_a_session(content):
 
 def test_a_batch_that_can_not_be_judged_is_raised_and_nothing_is_printed(content, capfd):
     session = OnnxSession(content)
-    with pytest.raises(Exception, match="sequence_lens"):
+    with pytest.raises(ModelFolderError, match=r"fails in the model: .*sequence_lens"):
         session(IDS, np.array([9, 1]))
     assert capfd.readouterr() == ("", "")

@@ -141,3 +141,11 @@ def test_a_foreign_and_a_corrupt_parquet_are_clear_errors(tmp_path: Path) -> Non
     path.write_bytes(bytes(data))
     with pytest.raises(DataError, match=r"reviews\.parquet"):
         list(read_rows(path))
+
+
+def test_a_parquet_file_with_a_column_name_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"text", b"te\x84t"))
+    with pytest.raises(DataError, match=r"a\.parquet is not a whole parquet file"):
+        list(read_rows(path))

@@ -63,7 +63,16 @@ class OnnxSession:
 
         Returns:
             Logits and probabilities, float32 [B, C] each.
+
+        Raises:
+            ModelFolderError: ONNX Runtime fails in the model, as in a damaged one.
         """
         inputs = {"input_ids": ids, "lengths": lengths}
-        logits, probabilities = self._session.run(["logits", "probabilities"], inputs)
+        try:
+            logits, probabilities = self._session.run(["logits", "probabilities"], inputs)
+        except Exception as error:  # its many classes have no base of their own
+            raise ModelFolderError(
+                f"onnxruntime {onnxruntime.__version__} fails in the model: {error}; it may be "
+                "damaged: export it again"
+            ) from error
         return logits, probabilities

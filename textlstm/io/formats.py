@@ -200,7 +200,7 @@ def open_parquet(path: Path) -> Iterator[Any]:
             import pyarrow.parquet as pq  # only where it is needed, to start fast
 
             file = pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not a whole parquet file: {first_line(error)}") from error
         yield stack.enter_context(file)
 
