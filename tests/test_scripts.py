@@ -60,7 +60,8 @@ def test_the_readme_names_every_script_and_every_option_it_shows_exists():
     assert files <= set(re.findall(r"[\w-]+\.(?:py|sh)\b", README))
     for command in re.findall(r"(?m)^(?:python|bash) scripts/(\S+\.(?:py|sh))(.*)$", README):
         source = (SCRIPTS / command[0]).read_text(encoding="utf-8")
-        for option in re.findall(r"--[a-z-]+", command[1]):
+        own = re.sub(r'"[^"]*"', "", command[1])  # what is quoted is for `textlstm train`
+        for option in re.findall(r"--[a-z-]+", own):
             assert option in source, command
 
 

@@ -23,7 +23,7 @@ from textlstm.text.vocabulary import Vocabulary
 
 METRIC_KEYS = [
     *("n", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),
-    *("log_loss", "ece", "per_label", "confusion_matrix", "labels"),
+    *("log_loss", "ece", "reliability", "per_label", "confusion_matrix", "labels"),
 ]
 
 
