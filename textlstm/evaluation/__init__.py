@@ -1,7 +1,7 @@
 """Probabilities to figures.
 
 - `figures`: figures as rows of words, for terminals and cards
-- `metrics`: accuracy, F1 and others, as in scikit-learn
+- `metrics`: accuracy, F1 and others, by scikit-learn
 - `reliability`: how often answers are right beside how sure the model is
 - `reports`: the same as scikit-learn's report and as flat dictionaries
 - `tables`: plain-text tables, aligned also with wide characters

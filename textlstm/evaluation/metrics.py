@@ -1,6 +1,4 @@
-"""How good probabilities are: figures as scikit-learn's, and a table of them for a terminal.
-
-scikit-learn itself would take two seconds to import.
+"""How good probabilities are: figures by scikit-learn, and a table of them for a terminal.
 
 Shapes: N texts, C classes.
 """
@@ -162,63 +160,39 @@ def evaluate_answers(
     weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what `evaluate_probabilities` returns of one label a text; arguments as there."""
+    from sklearn import metrics as sk  # slow to import
+
     predicted = found.predicted  # [N]
-    count, right = len(names), predicted == labels
-    hits, chosen, present = (
-        np.bincount(ids, counted, count)
-        for ids, counted in (
-            (labels, right if weights is None else right * weights),
-            (predicted, weights),
-            (labels, weights),
-        )
-    )  # [C], each
-    support, predictions = (np.bincount(ids, minlength=count) for ids in (labels, predicted))
-    precision, recall, f1, means = _f1(hits, chosen, present, support + predictions > 0)
-    sure = right, found.confidence, weights
+    options = {"zero_division": 0, "sample_weight": weights}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(len(names)), **options
+    )
+    support = np.bincount(labels, minlength=len(names))  # [C]
+    sure = predicted == labels, found.confidence, weights
     return {
         "n": len(labels),
-        "accuracy": float(np.average(right, weights=weights)),
+        "accuracy": float(sk.accuracy_score(labels, predicted, sample_weight=weights)),
         "balanced_accuracy": float(recall[support > 0].mean()),
-        **means,
+        **{
+            f"{average}_f1": float(sk.f1_score(labels, predicted, average=average, **options))
+            for average in ("macro", "micro", "weighted")
+        },
         "log_loss": _log_loss(found.of_label, weights),
         "ece": calibration_error(*sure),
         "reliability": reliability(*sure),
         "per_label": _rows(names, precision, recall, f1, support),
-        **_confusions(labels, predicted, count),
+        **_confusions(labels, predicted, len(names)),
         "labels": list(names),
     }
-
-
-def _f1(
-    hits: np.ndarray, chosen: np.ndarray, present: np.ndarray, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, float]]:
-    """Return precision, recall and F1 of each label, and the means of F1 over those that count.
-
-    Args:
-        hits: weight of the texts that have the label and for which it is predicted, [C].
-        chosen: of those for which it is predicted, [C].
-        present: of those that have it, [C].
-        counts: whether the label counts in the plain mean, [C].
-    """
-    f1 = _share(2 * hits, chosen + present)
-    means = {
-        "macro_f1": float(f1[counts].mean()),
-        "micro_f1": float(_share(2 * hits.sum(), chosen.sum() + present.sum())),
-        "weighted_f1": float(_share(f1 @ present, present.sum())),
-    }
-    return _share(hits, chosen), _share(hits, present), f1, means
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return part / whole, and 0 where that is undefined."""
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
 
 
 def _confusions(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
     """Return how often each pair of a true and a predicted label occurs."""
     if classes <= _MOST_IN_JSON:
-        pairs = np.bincount(labels * classes + predicted, minlength=classes**2)
-        return {"confusion_matrix": pairs.reshape(classes, classes).tolist()}
+        from sklearn import metrics as sk
+
+        matrix = sk.confusion_matrix(labels, predicted, labels=np.arange(classes))
+        return {"confusion_matrix": matrix.tolist()}
     pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
     return {"confusions": np.vstack([pairs, counts]).T.tolist()}
 
@@ -231,13 +205,19 @@ def _of_several(
     thresholds: Sequence[float],
 ) -> dict[str, Any]:
     """`evaluate_probabilities` for texts of several labels, bool [N, C]."""
+    from sklearn import metrics as sk  # slow to import
+
     predicted = answers(probabilities, thresholds)  # [N, C]
     wrong = predicted != labels
-    counted = np.ones(len(labels)) if weights is None else weights  # [N]
-    hits, every = labels & predicted, np.ones(len(names), bool)
-    precision, recall, f1, means = _f1(counted @ hits, counted @ predicted, counted @ labels, every)
-    either = labels.sum(axis=1) + predicted.sum(axis=1)  # [N]
-    of_texts = np.where(either == 0, 1.0, _share(2 * hits.sum(axis=1), either))
+    # one more column, which is not evaluated: scikit-learn takes a single one for two classes
+    padded = [np.pad(part, ((0, 0), (0, 1))) for part in (labels, predicted)]
+    options = {"labels": np.arange(len(names)), "zero_division": 0, "sample_weight": weights}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(*padded, **options)
+    means = {
+        f"{average}_f1": float(sk.f1_score(*padded, average=average, **options))
+        for average in ("macro", "micro", "weighted")
+    }
+    of_texts = sk.f1_score(*padded, average="samples", **{**options, "zero_division": 1})
     per_label = _rows(names, precision, recall, f1, labels.sum(axis=0))
     counts = predicted.sum(axis=0).tolist()
     for row, threshold, count in zip(per_label.values(), thresholds, counts, strict=True):
@@ -250,7 +230,7 @@ def _of_several(
         "accuracy": float(np.average(~wrong.any(axis=1), weights=weights)),
         "hamming_loss": float(np.average(wrong.mean(axis=1), weights=weights)),
         **means,
-        "samples_f1": float(np.average(of_texts, weights=weights)),
+        "samples_f1": float(of_texts),
         "log_loss": float(np.average(losses.mean(axis=1), weights=weights)),
         "ece": calibration_error(*sure),
         "reliability": reliability(*sure),

@@ -95,15 +95,7 @@ def fit_ngrams(
     ratios, bias = _ratios(len(ngrams.table), len(ngrams.bias), rows, texts)
     factors = torch.full_like(ratios, _SHARE)
     state = [factors, bias]
-    optimizer = LBFGS(
-        [value.requires_grad_() for value in state],
-        max_iter=_PASSES,
-        max_eval=_PASSES,
-        history_size=5,
-        tolerance_grad=0.0,
-        tolerance_change=_TOLERANCE,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = _lbfgs([value.requires_grad_() for value in state], _PASSES, _TOLERANCE)
 
     display = Display("passes", _PASSES, title="n-grams", brief=True)
 
@@ -271,15 +263,7 @@ def _fit_margins(
         parts[2] = torch.zeros(count, classes)
     owner, letters = torch.from_numpy(places), torch.from_numpy(numbers)
     own, bias, shared = (part.requires_grad_() for part in parts)
-    optimizer = torch.optim.LBFGS(
-        [own, bias, shared],
-        max_iter=_MARGIN_PASSES,
-        max_eval=_MARGIN_PASSES,
-        history_size=5,
-        tolerance_grad=0.0,
-        tolerance_change=_MARGIN_TOLERANCE,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = _lbfgs([own, bias, shared], _MARGIN_PASSES, _MARGIN_TOLERANCE)
     rest = 1 / (_MARGIN_STRENGTH * len(texts))
     hinges = _Margins(loss.class_weights, 0.0)
 
@@ -299,6 +283,18 @@ def _fit_margins(
         ngrams.table.zero_()
         ngrams.table[torch.from_numpy(known).long()] = _CONFIDENCE * weights()
         ngrams.bias.copy_(_CONFIDENCE * bias)
+
+
+def _lbfgs(values: list[Tensor], passes: int, tolerance: float) -> LBFGS:
+    return LBFGS(
+        values,
+        max_iter=passes,
+        max_eval=passes,
+        history_size=5,
+        tolerance_grad=0.0,
+        tolerance_change=tolerance,
+        line_search_fn="strong_wolfe",
+    )
 
 
 def _sizes(
