@@ -24,6 +24,7 @@ from tiny_training import NAMES, TRAIN, VALIDATION, TinyModel, timeless, trainer
 
 import textlstm.cli.progress
 import textlstm.training.fit
+import textlstm.training.run
 import textlstm.training.train
 from textlstm import cli
 from textlstm.config import ModelConfig, TrainSettings
@@ -269,8 +270,8 @@ def command(folder, world, *, words):
 def library(folder, world, *, source, out=None, seen="same", **options):
     """`textlstm.train`, into a folder or in memory, with what a second process may see."""
     if seen == "other data" and world.rank:
-        load = textlstm.training.train.load_corpus
-        textlstm.training.train.load_corpus = lambda *words, **more: replace(
+        load = textlstm.training.run.load_corpus
+        textlstm.training.run.load_corpus = lambda *words, **more: replace(
             load(*words, **more), fingerprint="another"
         )
     if seen == "other folder":

@@ -16,7 +16,7 @@ from textlstm.cli import main
 from textlstm.data.corpus import load_whole
 from textlstm.io import hub_datasets
 from textlstm.io.stdin import spool_stdin
-from textlstm.training.train import Run
+from textlstm.training.run import Run
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from tiny_corpus import OPTIONS, rows, write_splits
 from textlstm import TextClassifier, cross_validate, train
 from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
-from textlstm.training.train import Run
+from textlstm.training.run import Run
 
 pytestmark = pytest.mark.slow
 

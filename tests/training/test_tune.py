@@ -20,9 +20,9 @@ from textlstm.errors import (
     OutputError,
     TrainingError,
 )
-from textlstm.training import trainer, tune
+from textlstm.training import trainer, tuning
 from textlstm.training.observer import Observer
-from textlstm.training.train import Run
+from textlstm.training.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def run(data, out, **options):
 
 def table(out):
     """The rows of the table, without what differs from run to run."""
-    with (out / tune.TABLE).open(newline="") as file:
+    with (out / tuning.TABLE).open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "minutes"} for row in csv.DictReader(file)]
 
 
@@ -96,7 +96,7 @@ def test_the_first_trial_is_what_train_makes(data, tmp_path, left_out):
     textlstm.tune(data, tmp_path / "tuned", trials=1, **options)
     textlstm.train(data, tmp_path / "trained", **options)
     textlstm.train(
-        data, tmp_path / "again", **read_settings(str(tmp_path / "tuned" / tune.SETTINGS))
+        data, tmp_path / "again", **read_settings(str(tmp_path / "tuned" / tuning.SETTINGS))
     )
     assert weights(tmp_path / "again") == weights(tmp_path / "tuned")
     assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
@@ -114,7 +114,7 @@ def test_train_makes_the_best_model_again_from_its_settings(data, tmp_path):
     assert best["trial"] != "1"
     figures = textlstm.TextClassifier.load(tmp_path / "tuned").metrics["validation"]
     assert figures["log_loss"] == float(best["loss"])
-    given = read_settings(str(tmp_path / "tuned" / tune.SETTINGS))
+    given = read_settings(str(tmp_path / "tuned" / tuning.SETTINGS))
     textlstm.train(data, tmp_path / "trained", **given)
     assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
     assert config(tmp_path / "tuned")["settings"] == config(tmp_path / "trained")["settings"]
@@ -165,7 +165,7 @@ def test_what_was_stopped_can_be_finished_with_the_best_so_far(data, tmp_path):
 
 def test_the_time_before_a_stop_counts(data, tmp_path, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(tune.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: clock[0])
     out = tmp_path / "model"
 
     def half_an_hour(row, best):
@@ -184,7 +184,7 @@ def test_no_time_leaves_a_model_of_the_defaults(data, tmp_path):
     run(data, tmp_path / "model", minutes=0)
     (row,) = table(tmp_path / "model")
     assert row["ended"] == "cut off"
-    assert "cut it off" in (tmp_path / "model" / tune.SETTINGS).read_text()
+    assert "cut it off" in (tmp_path / "model" / tuning.SETTINGS).read_text()
     assert textlstm.TextClassifier.load(tmp_path / "model").settings.training.max_minutes is None
 
 
@@ -201,7 +201,7 @@ def test_models_that_are_too_large_are_not_trained(data, tmp_path, monkeypatch):
     assert all(float(row["megabytes"]) <= 0.2 for row in kept)
     files = ("model.safetensors", "tokenizer.json", "vocab.txt")
     assert sum((out / name).stat().st_size for name in files) <= 0.2e6
-    monkeypatch.setattr(tune, "_MOST_TOO_LARGE", 5)
+    monkeypatch.setattr(tuning, "_MOST_TOO_LARGE", 5)
     with pytest.raises(ConfigError, match=r"the smallest had \d\.\d+ MB: raise --max-mb"):
         run(data, tmp_path / "none", max_mb=0.001)
 
@@ -249,7 +249,7 @@ def test_the_test_split_is_evaluated_once_by_the_best_model(data, tmp_path, monk
 
         return counted
 
-    for module in (trainer, tune):
+    for module in (trainer, tuning):
         monkeypatch.setattr(module, "evaluate_split", counting(module.evaluate_split))
     model = run(data, tmp_path / "model")
     assert seen.count(12) == 1
@@ -329,7 +329,7 @@ def test_the_page_shows_all_trials(data, tmp_path):
     pytest.importorskip("matplotlib")
     out = tmp_path / "a <b>"
     run(data, out, trials=20, report=True, ngrams=0, epochs=1)
-    page = (out / tune.PAGE).read_text(encoding="utf-8")
+    page = (out / tuning.PAGE).read_text(encoding="utf-8")
     assert "<title>a &lt;b&gt;: tuning of textlstm</title>" in page
     assert page.count("<svg") == 3
     assert "Importance of each option" in page

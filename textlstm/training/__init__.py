@@ -1,6 +1,7 @@
 """One run from data to model folder: fit, resume, distribute, cross-validate.
 
-- `train`: `Run`, one training from data to model folder: read, encode, fit, save
+- `train`: how a training is begun, resumed and ended
+- `run`: its steps from data to model folder: read, encode, fit, save
 - `resolve`: what the options left open are for the vectors and texts at hand
 - `run_folder`: when a folder may be trained into, and how a run is resumed
 - `pretrain`: texts without labels to a base
@@ -20,7 +21,8 @@
 - `launch`: the rank that `torchrun` gives a process
 - `teacher`: what other models say of the training texts
 - `distill`: a small model from the probabilities of a larger one
-- `tune`: one training after the other in search of better settings
+- `tune`: how a search for better settings is begun, resumed and ended
+- `tuning`: its trials, one training after the other, and the folder of the best
 - `study`: which settings a tuning tries next (extra `tune`: optuna)
 - `crossval`: one run per fold, with mean and spread
 

@@ -1,76 +1,38 @@
-"""One training run, from the data to the model folder."""
+"""How a training is begun, resumed and ended."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import logging
 import os
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.json_files import REPORT
-from textlstm.classifier.model_folder import RunRecord
-from textlstm.classifier.report import report_training
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
-from textlstm.data.checks import (
-    corpus_warnings,
-    cut_texts,
-    measurement,
-    result_warnings,
-    unknown_words,
-)
-from textlstm.data.corpus import Corpus, Source, Split, load_corpus
-from textlstm.data.encoded import EncodedTexts, LabelledTexts
+from textlstm.data.corpus import Corpus, Source, load_corpus
 from textlstm.errors import (
     ConfigError,
-    DataError,
-    MissingDependencyError,
     OutputError,
-    TrainingError,
 )
-from textlstm.nn.device import cpu_threads
-from textlstm.nn.loss import make_loss
 from textlstm.options import documents
-from textlstm.text.tokenizer import TextTokenizer
 from textlstm.training.distributed import ALONE, World, join
-from textlstm.training.fit import Fitted, fit_model
 from textlstm.training.observer import Observer
-from textlstm.training.pretrained import (
-    Pretrained,
-    can_skip_reading,
-    load_tokenizer,
-    make_start,
-    save_tokenizer,
-)
-from textlstm.training.resolve import for_texts, read_options, resolve
+from textlstm.training.resolve import read_options
+from textlstm.training.run import Run, log_metrics
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.teacher import (
-    PROBABILITIES,
-    Teacher,
     check_teacher,
-    learn_from,
     split_teachers,
-    teacher_fingerprint,
-    write_probabilities,
 )
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
-
-_FIRST = "first"  # folder of a model that is trained on the labels alone
-_MOST_WARNINGS = 5
-_FIRST_WARNINGS = 3  # of those before the first step
 
 
 @documents(*TRAIN_PARTS.values())
@@ -190,15 +152,6 @@ def train_on(
         return run.complete()
 
 
-def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
-    """Log one line of figures per split."""
-    for split, row in metrics.items():
-        logger.info(
-            "%s: accuracy %.4f, macro F1 %.4f on %s texts",
-            *(split, row["accuracy"], row["macro_f1"], f"{row['n']:,}"),
-        )
-
-
 def request_of_main(folder: RunFolder, source: Source | None, world: World) -> RunRequest:
     """Read the run that the first process has begun or found in a folder."""
     if not (folder.is_unfinished() or folder.is_finished()):
@@ -208,307 +161,3 @@ def request_of_main(folder: RunFolder, source: Source | None, world: World) -> R
         )
     request = folder.read_request()
     return request if request.source else dataclasses.replace(request, source=source)
-
-
-@dataclasses.dataclass
-class Run:
-    """A training run: `read` or `prepare`, then `complete`: `encode`, `fit`, `save`.
-
-    Args:
-        settings: of the run; `encode` settles what they leave open.
-        world: the processes that take part, each with a `Run` of its own.
-        work: folder of what is needed until the end of the run.
-        folder: where the run can be resumed and the model is saved; None for nowhere.
-        teachers: classifiers to learn from; those that the settings name if there are none.
-        observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
-        finish: end with the best epoch so far, without another step.
-        reports: whether to log warnings about the data and the results.
-    """
-
-    settings: TrainSettings
-    world: World
-    work: Path
-    folder: RunFolder | None = None
-    teachers: Sequence[TextClassifier] = ()
-    observer: Observer | None = None
-    finish: bool = False
-    reports: bool = True
-    corpus: Corpus = dataclasses.field(init=False)
-    tokenizer: TextTokenizer = dataclasses.field(init=False)
-    start: Pretrained | Base | None = dataclasses.field(init=False)
-    texts: dict[str, LabelledTexts] = dataclasses.field(init=False, default_factory=dict)
-    fitted: Fitted = dataclasses.field(init=False)
-    _warned: int = dataclasses.field(init=False, default=0)
-    _minutes: float = dataclasses.field(init=False, default=0.0)  # spent on a first model
-
-    def read(self, request: RunRequest, *, resume: bool) -> None:
-        """Read and check all that can be wrong, then make the folder this run's own."""
-        assert self.folder is not None
-        assert request.source is not None
-        self.world.device(self.settings.training.device)
-        corpus = load_corpus(request.source, self.settings.data, seed=self.settings.training.seed)
-        if not self.world.is_main and corpus.fingerprint != request.fingerprint:
-            raise DataError(
-                f"process {self.world.rank} reads other data from {corpus.source} than the first "
-                "process: all need the same"
-            )
-        self.prepare(corpus, begun=self.folder.has_begun() and (resume or not self.world.is_main))
-        if self.world.is_main:
-            request = dataclasses.replace(request, fingerprint=corpus.fingerprint)
-            self.folder.claim(request, resume=resume)
-
-    def prepare(self, corpus: Corpus, *, begun: bool = False) -> None:
-        """Check the corpus, and make the tokenizer and the initial vectors for it.
-
-        Args:
-            corpus: the splits.
-            begun: whether the files in the work folder, where there are any, are of this run.
-        """
-        self.corpus = corpus
-        self.settings = for_texts(self.settings, len(corpus.train))
-        for note in corpus.notes:
-            logger.info("%s", note)
-        sentence = measurement(corpus.labels, len(corpus.train))
-        if sentence and not (begun or self.settings.data.numeric_labels):
-            raise DataError(sentence)
-        make_loss(self.settings.training, corpus.train.labels, corpus.labels)  # checks the weights
-        counts = ", ".join(f"{count:,} {name}" for name, count in self._counts().items())
-        labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
-        logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
-        if self._checks():
-            found = corpus_warnings(corpus)
-            found.pop("measurement", None)  # which was asked for
-            self._warn(list(found.values())[:_FIRST_WARNINGS])
-        tokenizer = load_tokenizer(self.work, self.settings.tokenizer) if begun else None
-        if tokenizer and self.folder and can_skip_reading(self.folder.checkpoint, self.work):
-            self.tokenizer, self.start = tokenizer, None
-            return
-        splits = self._to_learn()
-        self.tokenizer, self.start = make_start(
-            self.settings,
-            tokenizer,
-            lambda: itertools.chain.from_iterable(split.texts() for split in splits),
-        )
-
-    def complete(self) -> TextClassifier:
-        """Train, evaluate and save; all processes together.
-
-        Texts without labels need a teacher. Where there is none, a first model is trained on the
-        labels alone and teaches a second one, with all texts (self-training). If the time is over
-        before, the first model is the result.
-
-        Returns:
-            The classifier with the weights of the best epoch.
-        """
-        trained = self.settings.training.teacher or self.corpus.train.taught is not None
-        if self.corpus.unlabeled and not trained and not (self.work / PROBABILITIES).is_file():
-            began = time.monotonic()
-            first, ended = self._first()
-            self._minutes = (time.monotonic() - began) / 60
-            if self.finish or not ended:
-                return self._write(first, resumable=not ended)
-            self.teachers = [first]
-        with self.world.main_first():
-            self.encode()
-        self.fit()
-        return self.save()
-
-    def _first(self) -> tuple[TextClassifier, bool]:
-        """Train a model on the labels alone; return it and whether its training has ended."""
-        folder = RunFolder(self.work / _FIRST) if self.folder is not None else None
-        if folder is not None and folder.is_finished():
-            return TextClassifier.load(folder.path, device=self.settings.training.device), True
-        logger.info("training a first model on the labels alone, which then labels the other texts")
-        settings = dataclasses.replace(
-            self.settings,
-            data=dataclasses.replace(self.settings.data, unlabeled=()),
-            training=dataclasses.replace(self.settings.training, report=False, tensorboard=None),
-        )
-        corpus = dataclasses.replace(self.corpus, unlabeled=(), test=None, notes=[])
-        run = Run(
-            settings,
-            self.world,
-            folder.work if folder else self.work / _FIRST,
-            folder,
-            observer=self.observer,
-            finish=self.finish,
-            reports=False,
-        )
-        with self.world.main_first():
-            begun = folder is not None and folder.is_unfinished()
-            run.work.mkdir(parents=True, exist_ok=True)
-            if folder is not None and self.world.is_main:
-                folder.write_request(RunRequest(None, settings, corpus.fingerprint))
-            run.prepare(corpus, begun=begun)
-        return run.complete(), run.fitted.result.reason != "max minutes"
-
-    def encode(self) -> None:
-        """Encode all splits to disk, and settle what the settings leave open."""
-        save_tokenizer(self.tokenizer, self.work)
-        splits = self.corpus.splits
-        self.texts = {
-            name: LabelledTexts(self._encoded([split], name), split.labels)
-            for name, split in splits.items()
-            if name != "train"
-        }
-        self.texts["train"] = learn_from(
-            self._encoded(self._to_learn(), "train"),
-            self._to_learn(),
-            self._taught(),
-            self.settings.training.teacher_weight,
-        )
-        self.settings = resolve(
-            self.settings,
-            len(self.texts["train"].texts.ids),
-            vocab_size=len(self.tokenizer.vocabulary),
-            classes=len(self.corpus.labels),
-        )
-        if self.folder is not None and self.world.is_main:
-            request = self.folder.read_request()
-            self.folder.write_request(dataclasses.replace(request, settings=self.settings))
-
-    def fit(self) -> None:
-        """Train the network and evaluate it."""
-        lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
-        if self._checks():
-            found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
-            self._warn([sentence for sentence in found if sentence])
-        if self.reports:
-            logger.info(
-                "vocabulary: %s entries; %.2f%% of the tokens in validation are unknown",
-                f"{len(self.tokenizer.vocabulary):,}",
-                100 * self._unknown_share(),
-            )
-        training = self.settings.training
-        if training.max_minutes is not None and self._minutes:
-            left = max(training.max_minutes - self._minutes, 0.001)
-            training = dataclasses.replace(training, max_minutes=left)
-        self.fitted = fit_model(
-            self.texts,
-            self.corpus.labels,
-            dataclasses.replace(self.settings, training=training),
-            vocab_size=len(self.tokenizer.vocabulary),
-            words=self.tokenizer.words,
-            work=self.work,
-            checkpoint=self.folder.checkpoint if self.folder else None,
-            start=self.start,
-            observer=self.observer,
-            finish=self.finish,
-            world=self.world,
-        )
-        if self.finish and not self.fitted.result.best_epoch:
-            raise TrainingError("the run has not taken a step yet: resume it with --resume")
-        if self._checks():
-            self._warn(result_warnings(self.fitted.metrics["validation"]))
-        if self.reports:
-            log_metrics(self.fitted.metrics)
-
-    def save(self) -> TextClassifier:
-        """Make the classifier and write the model folder, if there is one."""
-        corpus, fitted = self.corpus, self.fitted
-        # prediction uses the column that was inferred here
-        data = dataclasses.replace(self.settings.data, text_column=corpus.train.columns)
-        # a folder of this machine, which a training with the settings of this one is not to use
-        training = dataclasses.replace(self.settings.training, tensorboard=None)
-        unknown = {"unknown_tokens_in_validation": self._unknown_share()}
-        record = RunRecord(
-            source=corpus.source,
-            fingerprint=corpus.fingerprint,
-            dataset_id=corpus.dataset_id,
-            rows=self._counts(),
-            notes=tuple(corpus.notes),
-            training={**fitted.summary(), **unknown, **fitted.facts, **self._teacher_facts()},
-            metrics=fitted.metrics,
-            history=tuple(fitted.result.history),
-        )
-        classifier = TextClassifier(
-            fitted.model,
-            self.tokenizer,
-            corpus.labels,
-            dataclasses.replace(self.settings, data=data, training=training),
-            thresholds=fitted.thresholds,
-            cascade=fitted.cascade,
-            record=record,
-            device=self.settings.training.device,
-        )
-        return self._write(classifier, resumable=fitted.result.reason == "max minutes")
-
-    def _write(self, classifier: TextClassifier, *, resumable: bool) -> TextClassifier:
-        """Write the model folder, if there is one, and return the classifier."""
-        with self.world.main_first():  # the others wait until the folder is complete
-            if self.folder is not None and self.world.is_main:
-                classifier.save(self.folder.path)
-                if page := self.write_report(classifier, self.folder.path):
-                    logger.info("wrote %s", page)
-                if not resumable:
-                    self.folder.finish()
-        return classifier
-
-    def write_report(self, classifier: TextClassifier, folder: Path) -> Path | None:
-        """Write the page beside the model and return it; a failure costs nothing but the page."""
-        for name in REPORT:  # those of an earlier model
-            (folder / name).unlink(missing_ok=True)
-        if not (self.settings.training.report and self.texts):
-            return None
-        split, encoded = self.corpus.validation, self.texts["validation"].texts
-        try:
-            with cpu_threads(self.settings.training.threads):
-                return report_training(folder, classifier, split, encoded)
-        except MissingDependencyError:
-            logger.info("no report.html: pip install 'textlstm[report]' for it")
-        except Exception as error:
-            logger.warning("report.html can't be written (%s); the model is complete", error)
-        return None
-
-    def _checks(self) -> bool:
-        return self.reports and self.world.is_main
-
-    def _warn(self, sentences: list[str]) -> None:
-        """Log warnings, a few in all."""
-        for sentence in sentences[: _MOST_WARNINGS - self._warned]:
-            self._warned += 1
-            logger.warning("%s", sentence)
-
-    def _to_learn(self) -> list[Split]:
-        """Return the rows that are learned from: those with labels come first."""
-        return [self.corpus.train, *self.corpus.unlabeled]
-
-    def _counts(self) -> dict[str, int]:
-        """Return the number of rows by the name of their split."""
-        counts = {name: len(split) for name, split in self.corpus.splits.items()}
-        more = sum(map(len, self.corpus.unlabeled))
-        return {**counts, "unlabeled": more} if more else counts
-
-    def _taught(self) -> np.ndarray | None:
-        """Return a teacher's probabilities for the rows to learn from; None without a teacher."""
-        splits, labels = self._to_learn(), self.corpus.labels
-        if self.corpus.train.taught is not None:
-            return np.concatenate([split.taught for split in splits if split.taught is not None])
-        named = self.settings.training.teacher
-        if not (named or self.corpus.unlabeled):
-            return None
-        teacher = None
-        if named or self.teachers:
-            several = self.corpus.train.labels.ndim == 2
-            teacher = Teacher.of(self.settings, self.teachers, labels, multi_label=several)
-        with cpu_threads(self.settings.training.threads):
-            return write_probabilities(self.work, teacher, splits, len(labels))
-
-    def _teacher_facts(self) -> dict[str, Any]:
-        """Return which models have taught, for the record of the run."""
-        found = teacher_fingerprint(self.work)
-        itself = "" if self.settings.training.teacher else "a first model of the labels alone, "
-        return {"teacher": itself + ", ".join(found)} if found else {}
-
-    def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
-        """Encode splits to one file, or open what the resumed run has encoded."""
-        with contextlib.suppress(DataError):
-            encoded = EncodedTexts.open(self.work, name)
-            if len(encoded) == sum(map(len, splits)):
-                return encoded
-        logger.info("encoding %s", name)
-        texts = itertools.chain.from_iterable(split.texts() for split in splits)
-        return EncodedTexts.write(self.work, name, map(self.tokenizer.encode_batch, texts))
-
-    def _unknown_share(self) -> float:
-        return round(float(self.texts["validation"].texts.unknown_share()), 6)
