@@ -297,9 +297,9 @@ def waits(folder, world):
     fitted, fit = folder / "fitted", textlstm.training.fit.fit_ngrams
     broadcast = World.broadcast_
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         time.sleep(0.3)
-        fit(*arguments)
+        fit(*arguments, **options)
         fitted.touch()
 
     def checked(self, tensors):  # a collective, which has a limit

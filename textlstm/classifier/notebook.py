@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from textlstm.classifier.model_card import format_description
 from textlstm.errors import DataError
 from textlstm.evaluation.figures import figure_rows, label_rows
 from textlstm.evaluation.metrics import format_metrics
@@ -147,6 +146,8 @@ def prediction_html(prediction: Prediction) -> str:
 
 def facts_table(description: Mapping[str, Any]) -> str:
     """Return the facts of a model, the result of `TextClassifier.describe`, as a table."""
+    from textlstm.classifier.model_card import format_description  # loads the Hub client
+
     lines = (line.partition("  ") for line in format_description(description).splitlines())
     return _table((), [[name, value.strip()] for name, _, value in lines], words=(0, 1))
 

@@ -109,7 +109,8 @@ class CrossValidation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        return {**dataclasses.asdict(self), "summary": self.summary()}
+        settings = self.settings.to_dict()
+        return {**dataclasses.asdict(self), "settings": settings, "summary": self.summary()}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> CrossValidation:
