@@ -14,7 +14,7 @@ from textlstm.config import ModelConfig, TrainingConfig
 from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.language_model import LanguageModel
-from textlstm.nn.layers import RowEmbedding
+from textlstm.nn.layers import RowEmbedding, thread_generator
 from textlstm.nn.loss import TextLoss, make_loss
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World
@@ -283,6 +283,22 @@ def test_models_that_may_draw_from_the_common_generator_and_small_batches_are_no
         with cpu_threads(2):
             parts.learn(np.arange(rows), np.arange(rows))
         assert [len(part) for part in seen] == [rows]
+
+
+def test_parts_draw_numbers_of_their_own_which_follow_from_the_seed():
+    drawn = []
+
+    def draw(model, part, rows):
+        drawn.append((part[0], torch.rand(3, generator=thread_generator()).tolist()))
+        return torch.ones(())
+
+    for _ in range(2):
+        seed_everything(1)
+        with cpu_threads(2):
+            Parts(classifier(), draw).learn(np.arange(22), np.arange(22))
+    first, second = sorted(drawn[:2]), sorted(drawn[2:])
+    assert first == second
+    assert first[0][1] != first[1][1]
 
 
 def test_an_error_in_a_part_is_raised():

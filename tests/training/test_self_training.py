@@ -4,7 +4,7 @@ import pytest
 from tiny_corpus import OPTIONS, rows, write_splits
 
 from textlstm import TextClassifier, cross_validate, train
-from textlstm.training.fit import TrainingInterrupted
+from textlstm.training.fit import TrainingInterrupted, fit_model
 from textlstm.training.observer import Observer
 from textlstm.training.run import Run
 
@@ -100,6 +100,20 @@ def test_when_the_time_is_over_in_the_first_model_it_is_the_result_and_can_be_re
     train(out=tmp_path / "m", resume=True, max_minutes=10)
     train(source, tmp_path / "whole", unlabeled=more, **OPTIONS)
     assert contents(tmp_path / "m") == contents(tmp_path / "whole")
+
+
+def test_the_second_model_has_the_minutes_that_the_first_left(data, monkeypatch):
+    source, more = data
+    minutes = []
+
+    def record(texts, labels, settings, **options):
+        minutes.append(settings.training.max_minutes)
+        return fit_model(texts, labels, settings, **options)
+
+    monkeypatch.setattr("textlstm.training.run.fit_model", record)
+    found = train(source, unlabeled=more, max_minutes=60, **OPTIONS)
+    assert minutes[0] == found.settings.training.max_minutes == 60
+    assert 0 < minutes[1] < 60
 
 
 def test_a_run_that_is_finished_early_keeps_the_first_model(data, tmp_path):
