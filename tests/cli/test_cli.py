@@ -334,7 +334,7 @@ def test_a_training_stopped_outside_of_its_steps_ends_in_order(
     try:
         with monkeypatch.context() as patched:
             patched.setattr(
-                f"textlstm.training.train.{function}", lambda *_, **__: signal.raise_signal(number)
+                f"textlstm.training.run.{function}", lambda *_, **__: signal.raise_signal(number)
             )
             assert run("train", data, "--out", tmp_path / "m", *flags()) == code
     finally:

@@ -489,7 +489,6 @@ from textlstm.config import PredictionConfig
 from textlstm.nn.optimizers import LBFGS, AdamW
 classifier = TextClassifier.load(sys.argv[1])
 classify_file(classifier, sys.argv[2], sys.argv[3], PredictionConfig())
-classifier.evaluate(["film"], [classifier.labels[0]])
 loss = sum(weights.square().sum() for weights in classifier.model.parameters())
 for optimizer in (AdamW, LBFGS):
     optimizer = optimizer(classifier.model.parameters())
