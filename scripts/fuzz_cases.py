@@ -532,6 +532,7 @@ class Faults(Campaign):
         "train": (f"train train.csv {small} --no-report", "model"),
         "train-report": (f"train train.csv {small} --ngrams 0", "model"),
         "pretrain": (f"pretrain train.csv {small} --no-report", "base"),
+        "tune": (f"tune train.csv {small} --no-report --trials 3 --monitor loss", "tuned"),
         "predict": ("predict model new.csv --chunk-rows 7 --resume", "new.csv"),
         "predict-parquet": ("predict model new.csv --chunk-rows 7 --resume", "new.parquet"),
         "export": ("export model --format onnx --overwrite", "onnx"),
@@ -601,10 +602,21 @@ class Faults(Campaign):
         """Return the files of a result whose bytes are always the same; none if it is not done."""
         if out.is_file():
             return {"": out.read_bytes()}
-        if out.name in ("model", "base") and not (out / "config.json").exists():
+        if out.name in ("model", "base", "tuned") and not (out / "config.json").exists():
             return {}
         paths = [out / name for name in self.files] if out.name != "onnx" else out.glob("*")
-        return {path.name: path.read_bytes() for path in paths if path.exists()}
+        contents = {path.name: path.read_bytes() for path in paths if path.exists()}
+        return contents | self._trials(out / "trials.csv")
+
+    @staticmethod
+    def _trials(path: Path) -> dict[str, bytes]:
+        """Return the table of a tuning without the trials that were stopped, numbers and times."""
+        if not path.exists():
+            return {}
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["ended"] != "stopped"]
+        kept = [{k: v for k, v in row.items() if k not in ("trial", "minutes")} for row in rows]
+        return {path.name: json.dumps(kept).encode()}
 
     @staticmethod
     def _run(words: list[str], moment: float | None) -> tuple[bool, int]:

@@ -196,3 +196,20 @@ def test_errors_and_panics_of_the_library_are_ours(tmp_path, part, value, said):
     path.write_text(json.dumps(content))
     with pytest.raises(VocabularyError, match=f"mine.json.*{said}"):
         train(path)
+
+
+def test_a_pattern_that_gives_up_on_a_text_names_that_text(tmp_path):
+    path = foreign(models.WordLevel({"<pad>": 0, "<unk>": 1, "a": 2}, "<unk>"), tmp_path)
+    content = json.loads(path.read_text())
+    split = {"type": "Split", "pattern": {"Regex": "(a|aa|b?a)+$"}, "behavior": "Isolated"}
+    path.write_text(json.dumps({**content, "pre_tokenizer": {**split, "invert": False}}))
+    tokenizer = train(path)
+    bomb = 40 * "a" + "c"
+    assert list(map(len, tokenizer.encode_batch(["a", "b"]))) == [2, 2]
+    for tokenize in (
+        tokenizer.tokens,
+        tokenizer.encode,
+        lambda text: tokenizer.encode_batch(["a", text]),
+    ):
+        with pytest.raises(VocabularyError, match=f"can't tokenize '{bomb}': .*retry-limit"):
+            tokenize(bomb)

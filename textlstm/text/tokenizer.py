@@ -34,7 +34,7 @@ from textlstm.text.rules import (
     word_tokens,
 )
 from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
-from textlstm.text.tokenizer_file import read_tokenizer
+from textlstm.text.tokenizer_file import library_errors, read_tokenizer
 from textlstm.text.vocabulary import UNK, UNK_ID, Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -221,11 +221,12 @@ class TextTokenizer:
     def tokens(self, text: str) -> list[str]:
         """Return all tokens of a text, before they become ids and before truncation."""
         text = valid_text(text)
-        if not isinstance(self._tokenizer.model, WordLevel):
-            return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
-        if self._rules is not None:
-            return word_tokens(text, *steps_of(self._rules))
-        return word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
+        with library_errors(VocabularyError, f"can't tokenize {text[:60]!r}"):
+            if not isinstance(self._tokenizer.model, WordLevel):
+                return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
+            if self._rules is not None:
+                return word_tokens(text, *steps_of(self._rules))
+            return word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
 
     def _counted(self, batches: Iterable[Sequence[str]]) -> Vocabulary:
         """Count the entries in texts."""
@@ -374,7 +375,13 @@ class TextTokenizer:
         return list(numbers), flat, np.cumsum(list(map(len, codes)), dtype=np.int64)
 
     def _encode_now(self, texts: Sequence[str]) -> list[bytes]:
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        try:
+            with library_errors(VocabularyError, f"can't tokenize {''.join(texts[:1])[:60]!r}"):
+                encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        except VocabularyError:  # a foreign pattern gave up; alone, the text is named
+            if len(texts) == 1:
+                raise
+            return [ids for text in texts for ids in self._encode_now([text])]
         return [array("i", one.ids).tobytes() for one in encoded]
 
 

@@ -44,7 +44,7 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
     """
     content = _read_json(path)
     reading = f"{path} is not a tokenizer.json for this version of tokenizers"
-    with _library_errors(VocabularyError, reading):
+    with library_errors(VocabularyError, reading):
         tokenizer = Tokenizer.from_str(json.dumps(content))
     kind = recognise(tokenizer)
     try:
@@ -54,14 +54,24 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
             tokenizer, kind = _renumbered(content)
     except _UnfitError as error:
         raise VocabularyError(f"{path}: {error}") from error
-    with _library_errors(VocabularyError, f"{path} can't encode a text"):
+    with library_errors(VocabularyError, f"{path} can't encode a text"):
         tokenizer.encode(_PROBE, add_special_tokens=False)
     return tokenizer, kind
 
 
 @contextlib.contextmanager
-def _library_errors(kind: type[Exception], message: str) -> Iterator[None]:
-    """Turn errors of the library into ours: it raises bare Exceptions, and panics besides."""
+def library_errors(kind: type[Exception], message: str) -> Iterator[None]:
+    """Turn errors of the library inside the block into ours.
+
+    It raises bare Exceptions, and panics besides: a `PanicException` is a BaseException.
+
+    Args:
+        kind: the class of the error to raise.
+        message: what can't be done, before the library's own words.
+
+    Raises:
+        Exception: of that class.
+    """
     try:
         yield
     except BaseException as error:
@@ -76,7 +86,7 @@ class _UnfitError(Exception):
 
 def _check_growth(content: Mapping[str, Any]) -> None:
     """Refuse replacements that one after the other could fill the memory by a short text."""
-    with _library_errors(_UnfitError, "its steps can't be read"):
+    with library_errors(_UnfitError, "its steps can't be read"):
         factors = [*_factors([content.get("normalizer"), content.get("pre_tokenizer")])]
     if max(factors, default=1) > _MOST_GROWTH or math.prod(factors) > _MOST_GROWTH**2:
         raise _UnfitError(
@@ -114,7 +124,7 @@ def _has_our_ids(tokenizer: Tokenizer) -> bool:
 
 
 def _load(content: dict[str, Any]) -> Tokenizer:
-    with _library_errors(_UnfitError, "it can't be renumbered"):
+    with library_errors(_UnfitError, "it can't be renumbered"):
         tokenizer = Tokenizer.from_str(json.dumps(content))
     if not _has_our_ids(tokenizer):
         raise _UnfitError(f"its entries can't be numbered with {PAD} 0, {UNK} 1; {_REMEDY}")

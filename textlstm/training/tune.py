@@ -28,6 +28,7 @@ from textlstm.errors import (
 )
 from textlstm.io.atomic import require_replaceable
 from textlstm.io.work_folder import WorkFolder
+from textlstm.nn.device import cpu_threads
 from textlstm.options import documents
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
@@ -117,7 +118,9 @@ def tune(
                 "over with --overwrite"
             )
         limits = dataclasses.replace(limits, max_mb=job["max_mb"])
-        with storage_errors(folder), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(storage_errors(folder))
+            stack.enter_context(cpu_threads(settings.training.threads))
             tuning = Tuning(job["options"], corpus, work.path, limits, teachers, observer, began)
             stack.callback(tuning.study.close)
             if not finish:

@@ -36,7 +36,6 @@ from textlstm.errors import (
 )
 from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import atomic_folder, write_text
-from textlstm.nn.device import cpu_threads
 from textlstm.nn.network import parameter_shapes
 from textlstm.training.distributed import ALONE
 from textlstm.training.observer import Observer, ProgressObserver, together
@@ -238,16 +237,15 @@ class Tuning:
         """Evaluate the test split, if there is one, as a training does at its end."""
         if "test" not in run.texts:
             return
-        with cpu_threads(run.settings.training.threads):
-            found = evaluate_split(
-                classifier.model,
-                run.texts["test"],
-                classifier.labels,
-                batch_size=run.settings.training.batch_size,
-                world=ALONE,
-                thresholds=classifier.thresholds,
-                cascade=classifier.cascade,
-            )
+        found = evaluate_split(
+            classifier.model,
+            run.texts["test"],
+            classifier.labels,
+            batch_size=run.settings.training.batch_size,
+            world=ALONE,
+            thresholds=classifier.thresholds,
+            cascade=classifier.cascade,
+        )
         assert found is not None
         metrics = {**classifier.record.metrics, "test": found}
         classifier.record = dataclasses.replace(classifier.record, metrics=metrics)
