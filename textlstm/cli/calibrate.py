@@ -1,4 +1,4 @@
-"""textlstm calibrate MODEL DATA [OPTION ...]
+"""textlstm calibrate MODEL DATA [DATA ...] [OPTION ...]
 
 Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
 

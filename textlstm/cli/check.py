@@ -1,4 +1,4 @@
-"""textlstm check DATA [OPTION ...]
+"""textlstm check DATA [DATA ...] [OPTION ...]
 
 Check data before a training: labels, lengths, copies, texts that are in train and in test, wrong
 encodings, unknown words, and more. Each warning says what it costs and what to do.

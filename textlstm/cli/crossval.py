@@ -1,4 +1,4 @@
-"""textlstm crossval DATA [OPTION ...]
+"""textlstm crossval DATA [DATA ...] [OPTION ...]
 
 Estimate by cross-validation how well a classifier learns from DATA without a test split.
 

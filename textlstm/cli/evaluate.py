@@ -1,4 +1,4 @@
-"""textlstm evaluate MODEL DATA [OPTION ...]
+"""textlstm evaluate MODEL DATA [DATA ...] [OPTION ...]
 
 Evaluate a classifier on labelled data; the table goes to stdout.
 """

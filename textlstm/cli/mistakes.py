@@ -1,4 +1,4 @@
-"""textlstm mistakes MODEL DATA [OPTION ...]
+"""textlstm mistakes MODEL DATA [DATA ...] [OPTION ...]
 
 List the most confident mistakes of a classifier, each with the most similar training text of the
 predicted label. Labels that are likely wrong themselves are marked (confident learning, Northcutt

@@ -1,4 +1,4 @@
-"""textlstm predict MODEL INPUT --out OUTPUT [OPTION ...]
+"""textlstm predict MODEL [INPUT ...] --out OUTPUT [OPTION ...]
 
 Label the rows of a file, the lines of stdin, or a text.
 

@@ -1,4 +1,4 @@
-"""textlstm pretrain [DATA] --out DIR [OPTION ...]
+"""textlstm pretrain [DATA ...] --out DIR [OPTION ...]
 
 Learn tokenizer, embedding and LSTM from texts without labels, and write a base for
 `train --init-from DIR`.

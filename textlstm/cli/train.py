@@ -1,4 +1,4 @@
-"""textlstm train [DATA] --out DIR [OPTION ...]
+"""textlstm train [DATA ...] --out DIR [OPTION ...]
 
 Train a classifier and write its model folder.
 

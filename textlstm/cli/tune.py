@@ -1,4 +1,4 @@
-"""textlstm tune DATA --out DIR [OPTION ...]
+"""textlstm tune [DATA ...] --out DIR [OPTION ...]
 
 Search for settings that are better on validation than the defaults, and keep the best model.
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     maker = actions.add_parser(
         "build",
         help="count the tokens of texts",
-        usage="textlstm vocab build DATA --out FILE [OPTION ...]",
+        usage="textlstm vocab build DATA [DATA ...] --out FILE [OPTION ...]",
         description="Count the tokens of texts and write a vocabulary for `train --vocab`.",
     )
     add_verbosity(maker)
