@@ -8,6 +8,7 @@ import time
 
 import pytest
 import tiny_corpus
+import torch
 
 pytest.importorskip("optuna")
 
@@ -186,6 +187,20 @@ def test_no_time_leaves_a_model_of_the_defaults(data, tmp_path):
     assert row["ended"] == "cut off"
     assert "cut it off" in (tmp_path / "model" / tuning.SETTINGS).read_text()
     assert textlstm.TextClassifier.load(tmp_path / "model").settings.training.max_minutes is None
+
+
+def test_all_of_a_tuning_has_the_threads_asked_for(data, tmp_path, monkeypatch):
+    seen, load = [], textlstm.TextClassifier.load
+
+    def recorded(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(textlstm.TextClassifier, "load", recorded)
+    before = torch.get_num_threads()
+    run(data, tmp_path / "model", trials=1, threads=before + 1)
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
 
 
 def test_models_that_are_too_large_are_not_trained(data, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ ENDS = {
 """How a trial may end."""
 
 _RANDOM = 10  # trials before the sampler learns from them
-_CHANGED = 0.25  # of the options in such a trial; the others are as in the best so far
+_CHANGED = 0.25  # of the options in a trial; the others are as in the best so far
 _TRUSTED = (5, 3)  # trials that are done, and tenths of a training, before it may be pruned
 _OF_A_BASE = ("embedding_size", "hidden_size", "num_layers", "min_frequency")
 
@@ -154,7 +154,7 @@ class Study:
     def ask(self) -> tuple[Trial, dict[str, Any]]:
         """Begin a trial; return it and its settings, which are its defaults in the first."""
         number = self.count()
-        if not self._trials(TrialState.WAITING) and number < _RANDOM:
+        if not self._trials(TrialState.WAITING):
             self._study.enqueue_trial(self._kept(number))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of arguments that may change
@@ -173,7 +173,10 @@ class Study:
         return trial, settings
 
     def _kept(self, number: int) -> dict[str, Any]:
-        """Return the options of an early trial that are as in the best so far."""
+        """Return the options of a trial that are as in the best so far.
+
+        A search in minutes has some dozen trials: too few to move everything at once.
+        """
         draw, best = random.Random(f"{self._seed} {number}"), self.best()
         start = best["settings"] if best else {k: default for k, (_, default) in self.space.items()}
         changed = draw.sample(list(start), max(1, round(_CHANGED * len(start)))) if number else ()
