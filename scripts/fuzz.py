@@ -43,7 +43,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: children are forked
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from fuzz_cases import CAMPAIGNS, Campaign, WrongError
+from fuzz_cases import CAMPAIGNS
+from fuzz_inputs import Campaign, WrongError
 
 SECONDS = 120  # for one case
 MEGABYTES = 1500  # of addresses, beyond what the process has when the case begins

@@ -3,85 +3,44 @@
 from __future__ import annotations
 
 import csv
-import gc
 import hashlib
 import io
-import itertools
 import json
-import mmap
-import os
 import random
-import resource
 import shutil
-import signal
 import struct
-import sys
-from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
+from fuzz_faults import Faults
+from fuzz_inputs import (
+    PARTS,
+    VALUES,
+    WORDS,
+    Campaign,
+    dumped,
+    expect,
+    make_classifier,
+    make_text,
+    mutated_bytes,
+    mutated_json,
+)
 
-import textlstm.training.train  # noqa: F401 - loaded once for all children
-from textlstm import TextClassifier, TrainSettings
+from textlstm import TextClassifier
 from textlstm.classifier.base import PARTS as PARTS_OF_BASE
 from textlstm.classifier.base import Base, read_base, save_base
 from textlstm.classifier.model_card import format_description
 from textlstm.classifier.model_folder import RunRecord
-from textlstm.cli import main as textlstm_main
-from textlstm.config import CASCADES, POOLINGS, PredictionConfig
-from textlstm.evaluation.cascade import Cascade
-from textlstm.evaluation.cascade import name as share_name
+from textlstm.config import PredictionConfig
 from textlstm.export.formats import export_model
 from textlstm.export.onnx_model import OnnxModel
 from textlstm.export.onnx_session import OnnxSession
-from textlstm.nn.device import seed_everything
-from textlstm.nn.network import BiLSTMClassifier
 from textlstm.prediction.engines import make_engine
 from textlstm.prediction.files import classify_file
-from textlstm.text.tokenizer import TextTokenizer
 
-WORDS = ["a", "the", "film", "was", "dull", "bright", "slow", "not", "never", "naïve", "映画"]
-# What is odd to some rule of some tokenizer or file format.
-PARTS = [
-    *("<pad>", "<unk>", "[PAD]", "<br />", "n't", "##a", "👩‍🔬", "🇩🇪", "e\u0301", "  ", "a" * 300),
-    *("NaN", "null", "1e999", "-0", "=1+1", '""', "\\N", "\r\n", "\ud7ff", "\uffff", "\U0010ffff"),
-    *"'’İΣǅ\u0301😀中ไ\x00\x1c\x85\xa0\u2028\u200b\ufeff\xad \t\n\r\",;\\#▁{[&",
-]
-VALUES: list[Any] = [
-    *(None, True, False, 0, -1, 1, 2, 10**9, 2**31, 2**63, -(2**63), 10**400, 0.5, -0.0, 1e308),
-    *(float("nan"), float("inf"), "", "a", "word", "1", "\x00", [], {}, [[]], [None], {"": {}}),
-]
-# Values that mean something in one of the files.
-NAMES = [
-    *("F16", "BF16", "F64", "I64", "U8", "BOOL", "F8_E4M3", "[PAD]", "<unk>", "##", "char", "bpe"),
-    *("unigram", "wordpiece", "basic_english", *POOLINGS, "head", "both", "validation", "0.1", "ß"),
-]
-# Components of the tokenizers library that a tokenizer trained here may lack.
-PIECES: list[Any] = [
-    *(
-        {"type": name}
-        for name in ("Lowercase", "NFKC", "StripAccents", "Nmt", "Whitespace", "Fuse")
-    ),
-    {"type": "Precompiled", "precompiled_charsmap": ""},
-    {"type": "FixedLength", "length": 0},
-    {"type": "Replace", "pattern": {"String": "a"}, "content": "aa" * 500},
-    {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""},
-    {"type": "Replace", "pattern": {"Regex": ""}, "content": "a"},
-    {"type": "Split", "pattern": {"Regex": "(.*)*x"}, "behavior": "Isolated", "invert": False},
-    {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-    {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
-    {"type": "Punctuation", "behavior": "Isolated"},
-    {"type": "Digits", "individual_digits": True},
-    {"type": "Prepend", "prepend": "a" * 999},
-    {"type": "Sequence", "normalizers": []},
-    {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}},
-    {"type": "BPE", "dropout": 0.5, "unk_token": None, "vocab": {}, "merges": [["a", "b"]]},
-    {"type": "Unigram", "unk_id": 9, "vocab": [["a", 0.0]], "byte_fallback": False},
-]
 # JSON that a reader and a writer of numbers or strings would change.
 LITERALS = (
     *("1.10", "-0", "1E400", "123456789012345678901", '{"a":1,"a":2}', '"\\u00e9"', '"\\/"'),
@@ -93,162 +52,6 @@ CHANGED = {
     '"\\ud800"': '"\\ufffd"',
 }  # no JSON: readers refuse it
 SEALED = ("model.safetensors", "tokenizer.json", "vocab.txt")
-
-
-class WrongError(Exception):
-    """A result is wrong or lost."""
-
-
-def expect(condition: object, message: str) -> None:
-    """Raise `WrongError` unless the condition holds."""
-    if not condition:
-        raise WrongError(message)
-
-
-def make_text(rng: random.Random) -> str:
-    """Return a text of ordinary and odd parts; most are short, a few are long."""
-    count = rng.choice((0, 1, 2, 5, 20, 20, rng.randrange(2000)))
-    parts = (
-        rng.choices(WORDS, k=count) if rng.random() < 0.2 else rng.choices(WORDS + PARTS, k=count)
-    )
-    if rng.random() < 0.2:
-        parts += [chr(c) for c in rng.choices(range(0x110000), k=5) if not 0xD800 <= c < 0xE000]
-    return rng.choice((" ", "")).join(parts)
-
-
-def make_classifier(rng: random.Random, tokenizer: str, **options: Any) -> TextClassifier:
-    """Return an untrained classifier of a random shape."""
-    shape = {
-        "embedding_size": rng.randint(1, 6),
-        "hidden_size": rng.randint(1, 6),
-        "num_layers": rng.randint(1, 2),
-        "pooling": rng.choice(POOLINGS),
-        "ngrams": rng.choice((0, 2, 3)),
-        "ngram_buckets": 50,
-        "max_length": rng.randint(1, 60),
-        "truncation": rng.choice(("head", "tail", "both")),
-        "min_frequency": 1,
-        "vocab_size": 200,
-    }
-    settings = TrainSettings.from_options(tokenizer=tokenizer, **{**shape, **options})
-    texts = [" ".join(WORDS), *(" ".join(rng.choices(WORDS, k=9)) for _ in range(30))]
-    text_tokenizer = TextTokenizer.train(lambda: [texts], settings.tokenizer)
-    labels = ("bad", "good", "très | <b>")[: rng.randint(2, 3)]
-    several = rng.random() < 0.3
-    seed_everything(rng.randrange(2**31))
-    network = BiLSTMClassifier(
-        settings.model,
-        vocab_size=len(text_tokenizer.vocabulary),
-        num_classes=len(labels),
-        multi_label=several,
-    )
-    with torch.no_grad():
-        network.linear.weight.normal_(std=3)
-    thresholds = (0.5,) * len(labels) if several else None
-    cascade = None
-    if settings.model.ngrams:
-        cascade = Cascade(1.0, {share_name(share): rng.random() for share in CASCADES})
-    return TextClassifier(
-        network,
-        text_tokenizer,
-        labels,
-        settings,
-        thresholds=thresholds,
-        cascade=cascade,
-        record=RunRecord(history=({"epoch": 1, "train_loss": 0.7},)),
-        device="cpu",
-    )
-
-
-class Campaign(ABC):
-    """Cases of one kind.
-
-    Args:
-        folder: for what all cases share; it outlives them.
-    """
-
-    batch = 100  # cases in a child
-    unit = ""  # of what a case tries several
-    tokenizers: tuple[str, ...] = ("word", "char", "bpe", "unigram", "wordpiece")
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        rng = random.Random(0)
-        self.classifiers = [make_classifier(rng, tokenizer) for tokenizer in self.tokenizers]
-
-    @abstractmethod
-    def run(self, seed: int, folder: Path) -> int:
-        """Run a case in an empty folder.
-
-        Returns:
-            How many inputs were tried.
-
-        Raises:
-            WrongError: a result is not what it must be.
-        """
-
-
-def mutated_json(rng: random.Random, value: Any) -> Any:
-    """Return JSON with one value at a random place changed, removed, added or nested."""
-    if isinstance(value, (dict, list)) and value and rng.random() < 0.85:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key = rng.choice(keys)
-        changed = value.copy()
-        action = rng.random()
-        if action < 0.12:
-            del changed[key]
-        elif action < 0.2 and isinstance(changed, dict):
-            changed[rng.choice((*keys, "", "unknown", "labels"))] = rng.choice(VALUES)
-        elif action < 0.25 and isinstance(changed, list):
-            changed.insert(rng.randrange(len(changed) + 1), rng.choice([*VALUES, *changed]))
-        else:
-            changed[key] = mutated_json(rng, changed[key])
-        return changed
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and rng.random() < 0.4:
-        return rng.choice((-value, value + 1, value * 1000, str(value), f"{value}.5"))
-    if isinstance(value, str) and rng.random() < 0.6:
-        return rng.choice(NAMES) if rng.random() < 0.5 else make_text(rng)[:200]
-    if (isinstance(value, dict) and "type" in value) or rng.random() < 0.1:
-        piece = rng.choice(PIECES)
-        if rng.random() < 0.3:
-            several = [piece] * rng.choice((1, 2, 10))
-            piece = {"type": "Sequence", "normalizers": several, "pretokenizers": several}
-        return piece
-    if rng.random() < 0.03:
-        for _ in range(rng.choice((10, 1000, 100_000))):
-            value = [value]
-        return value
-    return rng.choice(VALUES)
-
-
-def mutated_bytes(rng: random.Random, data: bytes) -> bytes:
-    """Return bytes with some changed, removed, repeated or inserted."""
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 8))):
-        at, size = rng.randrange(len(changed) + 1), rng.choice((1, 1, 2, 4, 8, 100))
-        action = rng.random()
-        if action < 0.4 and at < len(changed):
-            changed[at] = rng.randrange(256)
-        elif action < 0.6:
-            del changed[at : at + size]
-        elif action < 0.8:
-            changed[at:at] = changed[at : at + size]
-        elif action < 0.9:
-            changed[at:at] = rng.choice(PARTS).encode("utf-8", "surrogatepass")
-        else:
-            del changed[at:]
-    return bytes(changed)
-
-
-def dumped(value: Any) -> str:
-    """Return JSON of any depth; the standard encoder ends at the recursion limit."""
-    depth = 0
-    while isinstance(value, list) and len(value) == 1:
-        value, depth = value[0], depth + 1
-    try:
-        return "[" * depth + json.dumps(value) + "]" * depth
-    except RecursionError:
-        return "[" * 100_000 + "]" * 100_000
 
 
 class Folders(Campaign):
@@ -517,139 +320,6 @@ class Exports(Campaign):
         same = np.array_equal(again.predict_proba([text]), classifier.predict_proba([text]))
         expect(same, f"{text!r}: the saved model predicts something else")
         return 1
-
-
-class Faults(Campaign):
-    """Commands that are killed and resumed."""
-
-    batch = 10
-    unit = "kills"
-    tokenizers = ("word",)
-    files = ("model.safetensors", "tokenizer.json", "vocab.txt", "metrics.json")
-    small = "--embedding-size 4 --hidden-size 4 --num-layers 1 --epochs 2 --batch-size 8 --resume"
-    small += " --threads 1 --checkpoint-minutes 0"
-    commands: ClassVar = {  # by name: the words, and the result's
-        "train": (f"train train.csv {small} --no-report", "model"),
-        "train-report": (f"train train.csv {small} --ngrams 0", "model"),
-        "pretrain": (f"pretrain train.csv {small} --no-report", "base"),
-        "tune": (f"tune train.csv {small} --no-report --trials 3 --monitor loss", "tuned"),
-        "predict": ("predict model new.csv --chunk-rows 7 --resume", "new.csv"),
-        "predict-parquet": ("predict model new.csv --chunk-rows 7 --resume", "new.parquet"),
-        "export": ("export model --format onnx --overwrite", "onnx"),
-        "export-weights": ("export model --format safetensors --overwrite", "w.safetensors"),
-        "export-vocabulary": ("export model --format vocab --overwrite", "vocab.txt"),
-    }
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.classifiers[0].save(folder / "model")
-        rng = random.Random(0)
-        rows = [(" ".join(rng.choices(WORDS, k=8)), rng.choice(("x", "y"))) for _ in range(40)]
-        for name, header in (("train.csv", ["text", "label"]), ("new.csv", ["text", "id"])):
-            with (folder / name).open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([header, *rows])
-        self.expected: dict[str, dict[str, bytes]] = {}
-        self.limits: dict[str, tuple[int, float]] = {}
-        for name, (_, result) in self.commands.items():
-            out = folder / f"straight-{name}" / result
-            out.parent.mkdir()
-            textlstm_main(self._words(name, out))  # loads what the children need
-            self.expected[name] = self._contents(out)
-            started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-            again = folder / f"again-{name}" / result
-            again.parent.mkdir()
-            _, events = self._run(self._words(name, again), None)
-            seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started
-            self.limits[name] = events, seconds
-
-    def _words(self, name: str, out: Path) -> list[str]:
-        words, _ = self.commands[name]
-        paths = {path.name: str(path) for path in self.folder.iterdir()}
-        return [paths.get(word, word) for word in words.split()] + ["--out", str(out)]
-
-    def run(self, seed: int, folder: Path) -> int:
-        """Kill a command once or more, finish it and compare the bytes."""
-        rng = random.Random(seed)
-        name = rng.choice(sorted(self.commands))
-        out = folder / self.commands[name][1]
-        words, (events, seconds) = self._words(name, out), self.limits[name]
-        kills, moments = 0, []
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            at_event = rng.random() < 0.6
-            moments.append(rng.randint(1, events) if at_event else rng.uniform(0, seconds))
-            was_killed, _ = self._run(words, moments[-1])
-            kills += was_killed
-            if not was_killed:
-                break
-            self._check(name, out, moments)
-        else:
-            self._run(words, None)
-        expect(self._contents(out).keys() == self.expected[name].keys(), f"{name}: files are lost")
-        self._check(name, out, moments)
-        left = {path.name for path in folder.iterdir() if path.name[0] != "."} - {out.name}
-        expect(not left, f"{name} left {left} after kills at {moments}")
-        return kills
-
-    def _check(self, name: str, out: Path, moments: list[float]) -> None:
-        """Raise `WrongError` if there is a result with other bytes than an undisturbed one."""
-        found, expected = self._contents(out), self.expected[name]
-        different = {
-            key for key in expected.keys() | found.keys() if found.get(key) != expected.get(key)
-        }
-        expect(not found or not different, f"{name}: {different} differ after kills at {moments}")
-
-    def _contents(self, out: Path) -> dict[str, bytes]:
-        """Return the files of a result whose bytes are always the same; none if it is not done."""
-        if out.is_file():
-            return {"": out.read_bytes()}
-        if out.name in ("model", "base", "tuned") and not (out / "config.json").exists():
-            return {}
-        paths = [out / name for name in self.files] if out.name != "onnx" else out.glob("*")
-        contents = {path.name: path.read_bytes() for path in paths if path.exists()}
-        return contents | self._trials(out / "trials.csv")
-
-    @staticmethod
-    def _trials(path: Path) -> dict[str, bytes]:
-        """Return the table of a tuning without the trials that were stopped, numbers and times."""
-        if not path.exists():
-            return {}
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["ended"] != "stopped"]
-        kept = [{k: v for k, v in row.items() if k not in ("trial", "minutes")} for row in rows]
-        return {path.name: json.dumps(kept).encode()}
-
-    @staticmethod
-    def _run(words: list[str], moment: float | None) -> tuple[bool, int]:
-        """Run a command in a child and kill it.
-
-        Args:
-            words: the command.
-            moment: a whole number: before that operation on a file; a fraction: after so many
-                seconds of CPU time; None: never.
-
-        Returns:
-            Whether it was killed, and the number of operations.
-        """
-        count = mmap.mmap(-1, 8)
-        child = os.fork()
-        if not child:
-            gc.disable()
-            done = itertools.count(1)
-
-            def watch(event: str, _: Any) -> None:
-                if event == "open" or event.startswith(("os.", "shutil.")):
-                    count[:] = struct.pack("q", number := next(done))
-                    if number == moment:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-            sys.addaudithook(watch)
-            if isinstance(moment, float):
-                signal.setitimer(signal.ITIMER_PROF, max(moment, 1e-3))
-            os._exit(textlstm_main(words))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        usual = (0, 2, -signal.SIGKILL, -signal.SIGPROF)
-        expect(status in usual, f"{words} ended with {status}")
-        return status < 0, struct.unpack("q", count[:])[0]
 
 
 CAMPAIGNS: dict[str, type[Campaign]] = {

@@ -16,7 +16,9 @@ PROGRAM = """
 import os, signal, time
 import fuzz
 import torch
-from fuzz_cases import CAMPAIGNS, Faults, WrongError
+from fuzz_cases import CAMPAIGNS
+from fuzz_faults import Faults
+from fuzz_inputs import WrongError
 from textlstm.errors import DataError
 
 Faults.commands = {name: Faults.commands[name] for name in ("train", "predict", "export-weights")}
