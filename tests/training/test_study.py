@@ -18,7 +18,7 @@ def settings(**options):
 
 
 def open_study(path, seed=1, space=None, **options):
-    space = space or search_space(settings(), {"epochs": 4, "pooling": "max"})
+    space = space or search_space(settings(), {"epochs": 4, "pooling": "max"}, 1000)
     return Study(path, space, seed, minimize=options.get("minimize", False))
 
 
@@ -34,7 +34,7 @@ def run(study, figures):
 
 
 def test_the_first_trial_has_the_defaults(tmp_path):
-    space = search_space(settings(), {})
+    space = search_space(settings(), {}, 1000)
     study = open_study(tmp_path / "s", space=space)
     _, chosen = study.ask()
     own = settings().to_options()
@@ -93,7 +93,7 @@ def test_a_trial_that_falls_behind_is_pruned(tmp_path):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_trials_change_a_part_of_the_best_each_in_its_own_way(tmp_path, seed):
-    space = search_space(settings(), {"epochs": 4})
+    space = search_space(settings(), {"epochs": 4}, 1000)
     space = {name: space[name] for name in ("learning_rate", "dropout", "weight_decay")}
     tried = run(open_study(tmp_path / "s", seed, space), [0.5] * 14)
     assert len({tuple(chosen.values()) for chosen in tried}) == 14
@@ -102,11 +102,12 @@ def test_trials_change_a_part_of_the_best_each_in_its_own_way(tmp_path, seed):
 
 
 def test_options_with_a_value_of_their_own_are_not_tuned():
-    def names(**options):
-        return search_space(settings(**options), options).keys()
+    def names(texts=1000, **options):
+        return search_space(settings(**options), options, texts).keys()
 
     assert "hidden_size" not in names(hidden_size=64)
     assert "ngram_buckets" not in names(ngrams=1)
+    assert "ngram_fit" not in names(ngrams=0)
     assert "dropout" not in names(num_layers=1)
     assert "min_frequency" not in names(vocab="words.txt")
     assert "embedding_size" not in names(vectors="glove-50")
@@ -115,7 +116,12 @@ def test_options_with_a_value_of_their_own_are_not_tuned():
     assert "learning_rate" in base
     everything = dict.fromkeys(names(), 1)
     with pytest.raises(ConfigError, match="leave out one of learning_rate, batch_size"):
-        search_space(settings(), everything)
+        search_space(settings(), everything, 1000)
+
+
+def test_margins_are_tried_where_texts_are_few():
+    assert "ngram_fit" in search_space(settings(), {}, 20_000)
+    assert "ngram_fit" not in search_space(settings(), {}, 20_001)
 
 
 def test_the_file_holds_no_pickles_and_the_minutes_spent(tmp_path):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from textlstm.config import POOLINGS, TrainSettings
+from textlstm.config import NGRAM_FITS, POOLINGS, TrainSettings
 from textlstm.errors import ConfigError, MissingDependencyError, OutputError
 
 try:
@@ -48,15 +48,17 @@ ENDS = {
 _RANDOM = 10  # trials before the sampler learns from them
 _CHANGED = 0.25  # of the options in a trial; the others are as in the best so far
 _TRUSTED = (5, 3)  # trials that are done, and tenths of a training, before it may be pruned
+_MOST_MARGINS = 20_000  # texts from which margins are fitted in seconds, in memory
 _OF_A_BASE = ("embedding_size", "hidden_size", "num_layers", "min_frequency")
 
 
-def search_space(settings: TrainSettings, fixed: Mapping[str, Any]) -> Space:
+def search_space(settings: TrainSettings, fixed: Mapping[str, Any], texts: int) -> Space:
     """Return the options that are tuned, with the values that are tried.
 
     Args:
         settings: those without tuning, as `resolve` returns them for the data.
         fixed: the options that are not tuned.
+        texts: number of texts to learn from.
 
     Raises:
         ConfigError: nothing is left to tune.
@@ -84,10 +86,13 @@ def search_space(settings: TrainSettings, fixed: Mapping[str, Any]) -> Space:
         "label_smoothing": FloatDistribution(0.0, 0.2),
         "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
     }
+    if texts <= _MOST_MARGINS:
+        values["ngram_fit"] = CategoricalDistribution(NGRAM_FITS)
     left_out = {*fixed, *(_OF_A_BASE if settings.training.init_from else ())}
     left_out |= {"embedding_size"} if settings.training.vectors else set()
     left_out |= {"min_frequency"} if settings.tokenizer.vocab else set()
     left_out |= {"ngram_buckets"} if fixed.get("ngrams") in (0, 1) else set()
+    left_out |= {"ngram_fit"} if fixed.get("ngrams") == 0 else set()
     left_out |= {"dropout"} if fixed.get("num_layers") == 1 else set()
     found = {name: (each, default[name]) for name, each in values.items() if name not in left_out}
     if not found:

@@ -96,7 +96,7 @@ class Tuning:
         found = {name: resolved[name] for name in names}
         self._options = {"preset": "default", **given, **found}
         self.monitor, seed = settings.training.monitor, settings.training.seed
-        space = search_space(settings, given)
+        space = search_space(settings, given, len(self._corpus.train))
         path = folder / "study.sqlite"
         self.study = Study(path, space, seed, minimize=self.monitor == "loss")
         self._began = began - 60 * self.study.minutes
