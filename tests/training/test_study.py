@@ -7,7 +7,7 @@ pytest.importorskip("optuna")
 
 from optuna.trial import TrialState
 
-from textlstm.config import TrainSettings
+from textlstm.config import PRESETS, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.training.resolve import resolve
 from textlstm.training.study import ENDS, Study, search_space
@@ -117,6 +117,17 @@ def test_options_with_a_value_of_their_own_are_not_tuned():
     everything = dict.fromkeys(names(), 1)
     with pytest.raises(ConfigError, match="leave out one of learning_rate, batch_size"):
         search_space(settings(), everything, 1000)
+
+
+def test_the_second_trial_has_the_preset_for_few_texts(tmp_path):
+    space = search_space(settings(), {}, 10_000)
+    first, second = run(open_study(tmp_path / "s", space=space), [0.5, 0.5])
+    small = {name: value for name, value in PRESETS["small"].items() if name in space}
+    assert second == {**first, **small} != first
+    space = search_space(settings(preset="small"), {}, 1000)
+    first, second = run(open_study(tmp_path / "t", space=space), [0.5, 0.5])
+    assert sum(first[name] != second[name] for name in first) <= 5
+    assert second["ngram_fit"] == "margins"
 
 
 def test_margins_are_tried_where_texts_are_few():

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from textlstm.config import NGRAM_FITS, POOLINGS, TrainSettings
+from textlstm.config import NGRAM_FITS, POOLINGS, PRESETS, TrainSettings
 from textlstm.errors import ConfigError, MissingDependencyError, OutputError
 
 try:
@@ -178,13 +178,21 @@ class Study:
         return trial, settings
 
     def _kept(self, number: int) -> dict[str, Any]:
-        """Return the options of a trial that are as in the best so far.
+        """Return the options of a trial that are given; the others are drawn.
 
-        A search in minutes has some dozen trials: too few to move everything at once.
+        The first trial has the defaults. Where texts are few, the second has the preset that is
+        for even fewer. All others keep most of the best so far: a search in minutes has some
+        dozen trials, too few to move everything at once.
         """
+        defaults = {name: default for name, (_, default) in self.space.items()}
+        small = {name: PRESETS["small"].get(name, default) for name, default in defaults.items()}
+        if not number:
+            return defaults
+        if number == 1 and "ngram_fit" in defaults and small != defaults:
+            return small
         draw, best = random.Random(f"{self._seed} {number}"), self.best()
-        start = best["settings"] if best else {k: default for k, (_, default) in self.space.items()}
-        changed = draw.sample(list(start), max(1, round(_CHANGED * len(start)))) if number else ()
+        start = best["settings"] if best else defaults
+        changed = draw.sample(list(start), max(1, round(_CHANGED * len(start))))
         return {name: value for name, value in start.items() if name not in changed}
 
     def should_prune(self, trial: Trial, value: float, tenths: int) -> bool:
