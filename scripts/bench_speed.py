@@ -402,7 +402,8 @@ def gemm_limits() -> dict[str, float]:
             weight = torch.randn(4 * HIDDEN, inner).to(dtype)
             products: list[Callable[[], Any]]
             products = [functools.partial(torch.nn.functional.linear, a, weight)]
-            if kernel is not None and torch.backends.mkldnn.is_available():
+            usable = precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            if kernel is not None and torch.backends.mkldnn.is_available() and usable:
                 products.append(functools.partial(kernel, a, weight, None, "none", [], ""))
             for product in products:
                 product()
