@@ -45,6 +45,13 @@ def test_bytes_that_are_no_model_are_an_error():
         OnnxSession(b"no model")
 
 
+def test_a_name_in_a_model_that_is_no_utf8_is_an_error(content):
+    with pytest.raises(
+        ModelFolderError, match=r"the model can't be loaded .*can't decode byte 0xde"
+    ):
+        OnnxSession(content.replace(b"probabilities", b"prob\xdebilities"))
+
+
 def test_threads_share_a_session(content):
     session = OnnxSession(content, threads=1)
     expected, _ = session(IDS, LENGTHS)

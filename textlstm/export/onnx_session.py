@@ -43,14 +43,15 @@ class OnnxSession:
             self._session: Any = onnxruntime.InferenceSession(
                 source, options, providers=["CPUExecutionProvider"]
             )
+            # a name of a damaged file may be no UTF-8
+            shapes = {output.name: output.shape for output in self._session.get_outputs()}
+            self.classes: Any = shapes.get("probabilities", [None])[-1]  # C
         except Exception as error:  # its many classes have no base of their own
             name = "the model" if isinstance(model, bytes) else model
             raise ModelFolderError(
                 f"{name} can't be loaded by onnxruntime {onnxruntime.__version__}: {error}; "
                 "export the model again, or update onnxruntime"
             ) from error
-        shapes = {output.name: output.shape for output in self._session.get_outputs()}
-        self.classes: Any = shapes.get("probabilities", [None])[-1]  # C
 
     def __call__(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
