@@ -389,21 +389,28 @@ def chosen_batches(name: str, workload: str, mode: str, turn: int) -> list[int]:
     return every if name != "packed-sorted" or workload != "imdb" else every[turn % 5 :: 5]
 
 
+def precisions() -> list[str]:
+    """Return those in which oneDNN computes on this processor."""
+    import torch
+
+    return ["fp32", "bf16"] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ["fp32"]
+
+
 def gemm_limits() -> dict[str, float]:
     """Measure GFLOP/s of plain matrix products of the sizes that the model uses."""
     import torch
 
     limits = {}
     kernel = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for precision in precisions():
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         best = 0.0
         for inner in (EMBEDDING, HIDDEN, HIDDEN * 2):
             a = torch.randn(BATCH * 200, inner).to(dtype)
             weight = torch.randn(4 * HIDDEN, inner).to(dtype)
             products: list[Callable[[], Any]]
             products = [functools.partial(torch.nn.functional.linear, a, weight)]
-            usable = precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-            if kernel is not None and torch.backends.mkldnn.is_available() and usable:
+            if kernel is not None and torch.backends.mkldnn.is_available():
                 products.append(functools.partial(kernel, a, weight, None, "none", [], ""))
             for product in products:
                 product()
@@ -435,6 +442,9 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     for name, precision in CONTENDERS:
         if arguments.only and name not in arguments.only:
             continue
+        if precision not in precisions():
+            print(f"left out: {name} {precision} (this processor has no such products)")
+            continue
         python = arguments.keras_python if name == "keras" else sys.executable
         worker = Worker(name, precision, python, lengths)
         if worker.ready:
@@ -461,7 +471,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         print(f"round {turn + 1} of {arguments.rounds}", file=sys.stderr)
     for worker in workers:
         worker.end()
-    limit = {p: statistics.median(entry[p] for entry in limits) for p in ("fp32", "bf16")}
+    limit = {p: statistics.median(entry[p] for entry in limits) for p in precisions()}
     return [summary(key, results, limit) for key, results in records.items()]
 
 
