@@ -48,7 +48,7 @@ ENDS = {
 _RANDOM = 10  # trials before the sampler learns from them
 _CHANGED = 0.25  # of the options in a trial; the others are as in the best so far
 _TRUSTED = (5, 3)  # trials that are done, and tenths of a training, before it may be pruned
-_MOST_MARGINS = 20_000  # texts from which margins are fitted in seconds, in memory
+_MOST_MARGINS = 20_000  # texts up to which both ways to fit n-grams are tried; margins need memory
 _OF_A_BASE = ("embedding_size", "hidden_size", "num_layers", "min_frequency")
 
 
