@@ -163,20 +163,20 @@ def evaluate_answers(
     from sklearn import metrics as sk  # slow to import
 
     predicted = found.predicted  # [N]
-    options = {"zero_division": 0, "sample_weight": weights}
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(len(names)), **options
-    )
+    precision, recall, f1, counted = sk.precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(len(names)), zero_division=0, sample_weight=weights
+    )  # each [C]; each average of F1 would count all again
     support = np.bincount(labels, minlength=len(names))  # [C]
+    occurs = (support > 0) | (np.bincount(predicted, minlength=len(names)) > 0)
+    accuracy = float(sk.accuracy_score(labels, predicted, sample_weight=weights))
     sure = predicted == labels, found.confidence, weights
     return {
         "n": len(labels),
-        "accuracy": float(sk.accuracy_score(labels, predicted, sample_weight=weights)),
+        "accuracy": accuracy,
         "balanced_accuracy": float(recall[support > 0].mean()),
-        **{
-            f"{average}_f1": float(sk.f1_score(labels, predicted, average=average, **options))
-            for average in ("macro", "micro", "weighted")
-        },
+        "macro_f1": float(f1[occurs].mean()),
+        "micro_f1": accuracy,
+        "weighted_f1": float(np.average(f1, weights=counted)),
         "log_loss": _log_loss(found.of_label, weights),
         "ece": calibration_error(*sure),
         "reliability": reliability(*sure),
