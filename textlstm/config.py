@@ -376,6 +376,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "total_tokens": 500_000,
         "ngram_fit": "margins",
+        "monitor": "loss",
     },
     "fast": {"adversarial": 0.0},
     "default": {},

@@ -82,12 +82,13 @@ def test_the_best_of_all_trials_is_kept_and_the_first_has_the_defaults(data, tun
     assert [row["ended"] for row in rows] == ["finished"] * 3
     assert rows[0]["learning_rate"] == "0.004"
     assert "hidden_size" not in rows[0]  # which has a value already
-    best = max(rows, key=lambda row: float(row["macro_f1"]))
+    best = min(rows, key=lambda row: float(row["loss"]))  # the figure for few texts
     model = textlstm.TextClassifier.load(out)
-    assert model.metrics["validation"]["macro_f1"] == float(best["macro_f1"])
+    assert model.metrics["validation"]["log_loss"] == float(best["loss"])
     assert model.settings.training.learning_rate == float(best["learning_rate"])
     assert [row["trial"] for row, _ in told] == [1, 2, 3]
     assert told[-1][1]["trial"] == int(best["trial"])
+    assert {row["metric"] for rows in told for row in rows} == {"loss"}
     assert sorted(p.name for p in out.parent.iterdir()) == ["model"]
 
 

@@ -54,12 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
 
         for name in () if is_verbose() else _CHATTY:
             logging.getLogger(f"textlstm.training.{name}").setLevel(logging.WARNING)
-        figure = options.get("monitor", "macro_f1")
         with progress("trials", total=limits.get("trials")) as trials:
 
             def show(row: Mapping[str, Any], best: Mapping[str, Any] | None) -> None:
-                known = f"{figure} {best[figure]:.4f}, trial {best['trial']}" if best else ""
-                trials.update(trials.done + 1, best=known.replace("macro_f1", "macro F1"))
+                known = ""
+                if best:
+                    figure = best["metric"].replace("macro_f1", "macro F1")
+                    known = f"{figure} {best[best['metric']]:.4f}, trial {best['trial']}"
+                trials.update(trials.done + 1, best=known)
 
             tune(on_trial=show, **limits, **options)
 

@@ -75,7 +75,8 @@ def tune(
         overwrite: replace what is there. An old model stays until the new one is saved.
         finish: end the unfinished tuning of `out` with the best trial so far.
         observer: callbacks for every step and epoch of every trial.
-        on_trial: called after each trial with its row of the table and that of the best so far.
+        on_trial: called after each trial with its row of the table and that of the best so far;
+            'metric' names the figure of theirs that is improved.
         **options: settings by name, listed below. Those that are passed are not tuned, nor is
             what `preset` stands for. `monitor` is the figure that is improved.
 

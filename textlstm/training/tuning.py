@@ -111,7 +111,8 @@ class Tuning:
             best = self.study.best()
             self._remove_models(best)
             self._log(row, best)
-            on_trial(row, best)
+            metric = {"metric": self.monitor}
+            on_trial(row | metric, best and best | metric)
 
     def _has_more(self, too_large: int) -> bool:
         if not self.study.count():
