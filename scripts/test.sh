@@ -24,4 +24,4 @@ if python -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then
 fi
 python -m mypy ${options[@]+"${options[@]}"}  # an empty array is unset to bash 4.3 and older
 echo '== pytest'
-python -m pytest -n auto --dist worksteal ${selection[@]+"${selection[@]}"} "$@"
+python -m pytest -n auto --dist loadfile --no-loadscope-reorder ${selection[@]+"${selection[@]}"} "$@"

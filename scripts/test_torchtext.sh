@@ -24,4 +24,4 @@ set_up '[dev,torchtext]' "$VIRTUAL_ENV/constraints.txt"
 echo '== versions'
 python -W ignore -c 'import torch, torchtext; print(torch.__version__, torchtext.__version__)'
 echo '== pytest'
-python -m pytest -n auto "$@"
+python -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

@@ -5,6 +5,7 @@ with their arguments, folder, environment and streams. There, `sample` is a smal
 is the process, and in Python's isolated mode one of the executables.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -81,6 +82,8 @@ def serve(folder):
 
     del sklearn, textlstm
     trainer(epochs=1).run()  # torch loads much on the first step
+    gc.collect()
+    gc.freeze()  # forks share it as long as nobody writes to it
     sys.executable = str(folder / "python")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "socket"))
