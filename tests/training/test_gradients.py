@@ -259,7 +259,8 @@ def test_what_a_thread_waits_for_changes_no_bit():
     assert other[0] != first[0]  # each part draws its own numbers
 
 
-def test_parts_follow_what_is_frozen_and_what_is_trained():
+def test_parts_follow_what_is_frozen_and_what_is_trained(monkeypatch):
+    monkeypatch.setattr("textlstm.training.gradients._LEAST_WORK", 1)
     model, texts = classifier(), np.arange(12)
     gradients = BatchGradients(model, TRAIN, TextLoss(None, 0.0), ALONE)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
@@ -283,6 +284,22 @@ def test_models_that_may_draw_from_the_common_generator_and_small_batches_are_no
         with cpu_threads(2):
             parts.learn(np.arange(rows), np.arange(rows))
         assert [len(part) for part in seen] == [rows]
+
+
+@pytest.mark.parametrize(("length", "parts"), [(1, 1), (78, 1), (79, 2), (10**6, 3)])
+def test_a_batch_has_as_many_parts_as_it_has_work_for(length, parts):
+    model = classifier(hidden_size=64, embedding_size=100, num_layers=1)
+    # 84,992 weights of the LSTM, so that 12 texts of 79 tokens are just above twice 40,000,000
+    lengths = np.where(np.arange(24) < 12, 1000, length)  # other texts do not count
+    seen = []
+
+    def learn(model, part, rows):
+        seen.append((len(part), torch.get_num_threads()))
+        return torch.ones(())
+
+    with cpu_threads(3):
+        Parts(model, learn, lengths).learn(np.arange(12, 24), np.arange(12, 24))
+    assert seen == [(12 // parts, 1)] * parts
 
 
 def test_parts_draw_numbers_of_their_own_which_follow_from_the_seed():

@@ -257,7 +257,8 @@ class TextClassifier(SavedModel):
 
         Returns:
             The result of `textlstm.evaluation.metrics.evaluate_probabilities`, a dictionary that
-            prints as tables and has `plot_confusion` and `plot_reliability`.
+            prints as tables and has `plot_confusion` and `plot_reliability`. The functions of
+            `textlstm.evaluation.reports` turn it into the reports of scikit-learn and `evaluate`.
 
         Raises:
             ConfigError: a label or option is unknown, or there are not as many labels as texts.

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from textlstm.classifier.predictor import MOST_THREADS, start_threads
 from textlstm.data.encoded import LabelledTexts, collate
+from textlstm.nn.device import cpu_threads
 from textlstm.nn.language_model import LanguageModel
 from textlstm.nn.layers import RowEmbedding, drawing_from
 from textlstm.nn.loss import Taught, TextLoss
@@ -34,6 +35,7 @@ from textlstm.training.optimizer import unique_rows, update_threads
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 _LEAST_TEXTS = 4  # of a part
+_LEAST_WORK = 40_000_000  # of a part: tokens times weights of the LSTM; threads share Python's time
 
 Learn = Callable[[nn.Module, np.ndarray, np.ndarray], Tensor]
 
@@ -41,9 +43,10 @@ Learn = Callable[[nn.Module, np.ndarray, np.ndarray], Tensor]
 class Parts:
     """Computes the gradients of a batch in parts, each in a thread of its own.
 
-    How many parts there are depends on torch's CPU threads and on the texts alone. Each part draws
-    its own random numbers, and gradients are added up in the order of the parts, so that the load
-    changes nothing. On a GPU, and for classes of models that may draw from torch's generator or
+    How many parts there are depends on torch's CPU threads, the model and the texts alone; a batch
+    with little work is one part, since two would be slower. Each part draws its own random
+    numbers, and gradients are added up in the order of the parts, so that the load changes
+    nothing. On a GPU, and for classes of models that may draw from torch's generator or
     change themselves, the batch is the only part.
 
     Args:
@@ -51,11 +54,13 @@ class Parts:
         learn: takes a model that shares the weights of `model`, the rows of a part and those of
             the whole batch; adds the gradients to that model's, and returns the part's share of
             the loss, a scalar without a graph. Called in several threads at once.
+        lengths: tokens of each text, [N]; without them, every batch counts as much work.
     """
 
-    def __init__(self, model: nn.Module, learn: Learn) -> None:
+    def __init__(self, model: nn.Module, learn: Learn, lengths: np.ndarray | None = None) -> None:
         self._model = model
         self._learn = learn
+        self._lengths = lengths
         self._made_for: object = None
         self._replicas: list[nn.Module] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -72,10 +77,14 @@ class Parts:
         """
         threads = torch.get_num_threads()
         workers = min(threads, MOST_THREADS)
-        count = min(workers, len(part) // _LEAST_TEXTS)
         on_cpu = next(self._model.parameters()).device.type == "cpu"
-        if count < 2 or not on_cpu or not isinstance(self._model, BiLSTMClassifier | LanguageModel):
+        ours = isinstance(self._model, BiLSTMClassifier | LanguageModel)
+        if workers < 2 or len(part) < 2 * _LEAST_TEXTS or not (on_cpu and ours):
             return self._learn(self._model, part, rows)
+        count = min(workers, len(part) // _LEAST_TEXTS, self._worth(part))
+        if count < 2:
+            with cpu_threads(1):
+                return self._learn(self._model, part, rows)
         self._prepare(workers, threads)
         assert self._pool is not None
         seeds = torch.randint(2**63 - 1, (count,)).tolist()
@@ -88,6 +97,14 @@ class Parts:
         with update_threads(self._model):
             self._add_up()
         return torch.stack(losses).sum()
+
+    def _worth(self, part: np.ndarray) -> int:
+        """Return how many threads a part of the batch has work for."""
+        if self._lengths is None:
+            return MOST_THREADS
+        lstm = cast(BiLSTMClassifier | LanguageModel, self._model).lstm
+        weights = sum(weight.numel() for weight in lstm.parameters())
+        return max(1, int(self._lengths[part].sum()) * weights // _LEAST_WORK)
 
     def _prepare(self, workers: int, threads: int) -> None:
         """Start the threads and make the replicas, unless they are there."""
@@ -144,7 +161,7 @@ class BatchGradients:
         adversarial: float = 0.0,
     ) -> None:
         self._model = model
-        self._parts = Parts(model, self._of_part)
+        self._parts = Parts(model, self._of_part, texts.texts.lengths)
         self._texts = texts
         self._loss = loss
         self._world = world
