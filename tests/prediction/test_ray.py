@@ -9,12 +9,15 @@ import sys
 from importlib.util import find_spec
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_classifier import CASCADE, texts, tiny_classifier, tiny_tagger
 
+from textlstm.classifier.labelling import Labeller
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.guess import TableColumns
 from textlstm.nn.device import cpu_threads
 from textlstm.prediction.files import classify_file
 
@@ -190,15 +193,15 @@ def test_a_ray_dataset_gets_the_columns_and_keeps_its_own(ray, cluster, classifi
         label_dataset(labelled, classifier)
 
 
-def test_several_labels_are_lists(ray, cluster):
-    from textlstm.prediction.ray import label_dataset
+def test_several_labels_are_lists(ray):
+    from textlstm.prediction.ray import _TableClassifier
 
     tagger, some = tiny_tagger(), texts(30)
-    dataset = ray.data.from_items([{"id": i, "text": text} for i, text in enumerate(some)])
-    labelled = label_dataset(dataset, tagger, PredictionConfig(workers=1, chunk_rows=7))
-    rows = sorted(labelled.take_all(), key=lambda row: row["id"])
-    expected = [list(item.labels) for item in tagger.predict(some)]
-    assert [list(row["label"]) for row in rows] == expected
+    columns = TableColumns("the dataset", {"id": "text", "text": "text"})
+    labeller = Labeller.of_table(columns, ["id", "text"], tagger, PredictionConfig())
+    with cpu_threads(1):  # what an actor does with each table
+        table = _TableClassifier(tagger, labeller)(pa.table({"id": range(30), "text": some}))
+    assert table["label"].to_pylist() == [list(item.labels) for item in tagger.predict(some)]
 
 
 def test_an_error_of_the_input_is_one_clear_line(cluster, classifier, tmp_path):
