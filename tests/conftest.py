@@ -28,9 +28,9 @@ _FIRST = (
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers():
-    """One more than processors: many tests wait, for a signal, a kill or the end of a hang."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config):
+    """One more than processors for slow tests: many wait, for a signal, a kill or a hang."""
+    return (os.cpu_count() or 1) + (config.option.markexpr != "not slow")
 
 
 def pytest_collection_modifyitems(items):
