@@ -30,6 +30,12 @@ OPTIONS = {"chunk_rows": 40, "top_k": 2}
 CASCADED = {"cascade": 0.01, "engine_column": "by"}
 
 
+@pytest.fixture(autouse=True)
+def one_reader(monkeypatch):
+    """A process that reads takes five seconds to start."""
+    monkeypatch.setattr("textlstm.prediction.ray._READERS", 1)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def handler():
     """Ray leaves a handler of SIGTERM behind that would end the tests of stopped trainings."""
@@ -104,6 +110,7 @@ def test_the_output_is_that_of_a_local_run(
     cluster, classifier, source, expected, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("textlstm.io.input._GROUP_BYTES", 1)  # a group for each file
+    monkeypatch.setattr("textlstm.prediction.ray._READERS", 2)
     summary = classify(classifier, source, tmp_path / "out.parquet", **CASCADED)
     assert (tmp_path / "out.parquet").read_bytes() == expected("out.parquet", **CASCADED)
     engines = pq.read_table(tmp_path / "out.parquet")["by"].to_pylist()
