@@ -415,6 +415,9 @@ PRETRAIN_DEFAULTS: dict[str, Any] = {
 }
 """What a pretraining has instead of the defaults of a training."""
 
+DISTILL_DEFAULTS = {"hidden_size": 64, "num_layers": 1}
+"""What a student has, whatever its teacher has."""
+
 
 def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the option 'preset' by its options; other options override them.

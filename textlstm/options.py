@@ -132,7 +132,9 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 def documents(*classes: type[Settings]) -> Callable[[F], F]:
     """Return a decorator that lists the options of `classes` in a function's docstring."""
     lines = [
-        f"        {field.name}: {describe(field)}" for cls in classes for field in _fields(cls)
+        f"        {field.name}: {describe(field, field.default)}"
+        for cls in classes
+        for field in _fields(cls)
     ]
 
     def add(function: F) -> F:
@@ -157,6 +159,7 @@ def add_flags(
     title: str,
     *,
     only: Collection[str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a flag for every option of `cls` to `parser`; a flag that is not used sets nothing.
 
@@ -165,6 +168,7 @@ def add_flags(
         cls: a settings class.
         title: the heading.
         only: names of the options to add; default: all.
+        defaults: values that the help shows instead of the defaults of `cls`.
     """
     group = parser.add_argument_group(title)
     hints = _hints(cls)
@@ -172,7 +176,9 @@ def add_flags(
         if only is not None and field.name not in only:
             continue
         kind, many = _base_type(hints[field.name])
-        help_text = describe(field).replace("%", "%%")
+        help_text = describe(field, (defaults or {}).get(field.name, field.default)).replace(
+            "%", "%%"
+        )
         flag = "--" + field.name.replace("_", "-")
         common: dict[str, Any] = {
             "dest": field.name,
@@ -210,9 +216,9 @@ def _number(kind: type) -> Any:
 _NAMED = {int: _number(int), float: _number(float), str: str}
 
 
-def describe(field: dataclasses.Field[Any]) -> str:
+def describe(field: dataclasses.Field[Any], default: Any) -> str:
     """Return the help of an option with its default, if there is one."""
-    text, default = str(field.metadata["help"]), field.default
+    text = str(field.metadata["help"])
     if default is None or default == ():
         return text
     if isinstance(default, bool):

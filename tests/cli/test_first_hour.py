@@ -17,7 +17,13 @@ from textlstm.cli.completion import complete
 from textlstm.cli.config import format_settings
 from textlstm.cli.parser import COMMANDS, build_parser
 from textlstm.cli.settings_file import read_settings
-from textlstm.config import PRESETS, TRAIN_OPTIONS, TrainSettings
+from textlstm.config import (
+    DISTILL_DEFAULTS,
+    PRESETS,
+    PRETRAIN_DEFAULTS,
+    TRAIN_OPTIONS,
+    TrainSettings,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +163,16 @@ def test_without_a_command_the_help_is_shown(capsys):
         run()
     assert stop.value.code == 2
     assert "First steps:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"), [("pretrain", PRETRAIN_DEFAULTS), ("distill", DISTILL_DEFAULTS)]
+)
+def test_the_help_shows_the_defaults_of_the_command_instead_of_those_of_train(command, defaults):
+    values = " ".join(build_parser(command).format_help().split())
+    shown = set(re.findall(r"--([a-z-]+) N [^()]*\(default: (\d+)\)", values))
+    asked = {(k.replace("_", "-"), str(v)) for k, v in defaults.items() if isinstance(v, int)}
+    assert asked - {("ngrams", "0")} <= shown
 
 
 def test_every_command_takes_quiet_and_verbose():

@@ -15,13 +15,13 @@ from typing import Any
 
 from textlstm.cli.runs import add_run, run_command
 from textlstm.cli.train_options import add_train_options
-from textlstm.config import PRETRAIN_OPTIONS
+from textlstm.config import PRETRAIN_DEFAULTS, PRETRAIN_OPTIONS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command, and its function."""
     add_run(parser, "base", "texts to learn from, with or without labels")
-    add_train_options(parser, only=PRETRAIN_OPTIONS)
+    add_train_options(parser, only=PRETRAIN_OPTIONS, defaults=PRETRAIN_DEFAULTS)
     parser.set_defaults(run=run)
 
 

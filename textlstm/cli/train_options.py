@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from textlstm.cli.paths import require_data, require_file, require_model
@@ -12,8 +12,12 @@ from textlstm.config import FEW_TEXTS, PRESETS, TRAIN_OPTIONS, TRAIN_PARTS, VECT
 from textlstm.options import add_flags, names_of
 
 
-def add_train_options(parser: argparse.ArgumentParser, only: Collection[str] | None = None) -> None:
-    """Add --config and a flag for every option of a training, or for some of them."""
+def add_train_options(
+    parser: argparse.ArgumentParser,
+    only: Collection[str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Add --config and a flag for every option of a training, or for some, with other defaults."""
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -29,7 +33,7 @@ def add_train_options(parser: argparse.ArgumentParser, only: Collection[str] | N
         )
     for part, kind in TRAIN_PARTS.items():
         if only is None or set(only) & set(names_of(kind)):
-            add_flags(parser, kind, part, only=only)
+            add_flags(parser, kind, part, only=only, defaults=defaults)
 
 
 def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
+from textlstm.config import DISTILL_DEFAULTS, TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError
 from textlstm.options import documents
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | TextClassifier
 
-_SMALL = {"hidden_size": 64, "num_layers": 1}
 # What a student shares with its teacher. The same rows are held out, since the teacher has
 # learned the others by heart.
 _SHARED = (
@@ -85,4 +84,4 @@ def student_options(settings: TrainSettings) -> dict[str, Any]:
     for name in ("validation", "test"):
         if shared[name] is not None and not Path(shared[name]).exists():
             del shared[name]
-    return {**shared, **_SMALL}
+    return {**shared, **DISTILL_DEFAULTS}
