@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textlstm.config import ModelConfig
-from textlstm.nn.language_model import LanguageModel
+from textlstm.nn.language_model import LanguageModel, _SampledLoss
 from textlstm.nn.network import PAD_ID, UNK_ID
 
 ENTRIES = 12
@@ -70,3 +70,21 @@ def test_the_sampled_loss_stands_for_the_full_one(model, monkeypatch):
         sampled = float(model(ids, lengths))
     full = float(model.full_loss(ids, lengths, hidden))
     assert sampled == pytest.approx(full, rel=0.02)
+
+
+def test_the_gradients_of_the_sampled_loss_are_those_of_autograd(monkeypatch):
+    monkeypatch.setattr("textlstm.nn.language_model._PLACES", 3)  # several parts, the last shorter
+    torch.manual_seed(0)
+    shapes = {"x": (7, 4), "rows": (6, 4), "bias": (6,), "true": (7,)}
+    of = {name: torch.randn(shape, requires_grad=True) for name, shape in shapes.items()}
+    targets, sample = torch.tensor([3, 4, 3, 9, 5, 4, 8]), torch.tensor([4, 4, 7, 3, 2, 6])
+    loss = _SampledLoss.apply(*of.values(), targets, sample)
+    others = (of["x"] @ of["rows"].t() + of["bias"]).masked_fill(
+        targets[:, None] == sample, -torch.inf
+    )
+    expected = torch.cat([of["true"][:, None], others], dim=1).logsumexp(dim=1) - of["true"]
+    torch.testing.assert_close(loss, expected.sum())
+    gradients = torch.autograd.grad(3 * loss, list(of.values()))
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad(3 * expected.sum(), list(of.values()))
+    )

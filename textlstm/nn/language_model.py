@@ -10,7 +10,7 @@ S sampled tokens.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,46 @@ from textlstm.nn.network import PAD_ID, UNK_ID
 SHARE = 0.2  # of the tokens that is hidden
 _SAMPLES = 4096  # S
 _POWER = 0.75  # of a token's count, for how often it is sampled (Mikolov et al. 2013)
-_PLACES = 1024  # whose logits over the vocabulary are in memory together
+_PLACES = 512  # whose logits are computed together
+
+
+class _SampledLoss(torch.autograd.Function):
+    """The summed cross entropy of true tokens among sampled ones.
+
+    The gradients are computed along with the loss, some places at a time: the logits of all,
+    [N, S], would leave the processor's cache, which costs an eighth of a step of two layers of 128.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        rows: Tensor,
+        bias: Tensor,
+        true: Tensor,
+        targets: Tensor,
+        sample: Tensor,
+    ) -> Tensor:
+        """Take x [N, E], rows [S, E], bias [S], true logits [N], their tokens [N], tokens [S]."""
+        loss, of_x = x.new_zeros(()), torch.empty_like(x)
+        of_rows, of_bias, of_true = map(torch.zeros_like, (rows, bias, true))
+        for start in range(0, len(x), _PLACES):
+            part = slice(start, start + _PLACES)
+            logits = torch.addmm(bias, x[part], rows.t())  # [n, S]
+            logits.masked_fill_(targets[part, None] == sample, -torch.inf)
+            total = torch.logaddexp(logits.logsumexp(dim=1), true[part])  # [n]
+            loss += (total - true[part]).sum()
+            shares = logits.sub_(total[:, None]).exp_()
+            torch.mm(shares, rows, out=of_x[part])
+            of_rows.addmm_(shares.t(), x[part])
+            of_bias += shares.sum(dim=0)
+            of_true[part] = (true[part] - total).exp() - 1
+        ctx.save_for_backward(of_x, of_rows, of_bias, of_true)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(gradient * one for one in ctx.saved_tensors), None, None)
 
 
 class LanguageModel(nn.Module):
@@ -89,11 +128,9 @@ class LanguageModel(nn.Module):
         both = torch.cat([targets, sample])
         rows, bias = self.embedding(both), self.bias[both]
         true = (x * rows[:n]).sum(dim=1) + bias[:n]  # [N]
-        others = x @ rows[n:].t() + (bias[n:] - self.expected[sample])  # [N, S]
-        others = others.masked_fill(targets[:, None] == sample, -torch.inf)
-        logits = torch.cat([true[:, None], others], dim=1)  # [N, 1 + S]
-        loss: Tensor = (logits.logsumexp(dim=1) - true).sum()
-        return loss
+        shifted = bias[n:] - self.expected[sample]
+        loss = _SampledLoss.apply(x, rows[n:], shifted, true, targets, sample)  # type: ignore[no-untyped-call]
+        return cast(Tensor, loss)
 
     @torch.inference_mode()
     def full_loss(self, ids: Tensor, lengths: Tensor, hidden: Tensor) -> Tensor:
