@@ -269,6 +269,15 @@ def test_dictionaries_within_lists_are_plain_values_in_parquet(tmp_path):
     assert values(tmp_path / "x.parquet") == [{"a": ["x"]}]
 
 
+@pytest.mark.parametrize("at_once", [100, 200])
+def test_dictionaries_may_have_more_values_than_their_index_has_room_for(tmp_path, at_once):
+    kind = pa.dictionary(pa.int8(), pa.string(), ordered=True)
+    rows = [{"a": f"value {number}"} for number in range(200)]
+    path = written(tmp_path / "x.parquet", rows, pa.schema([("a", kind)]), at_once)
+    assert values(path) == rows
+    assert pq.read_schema(path).field("a").type.ordered
+
+
 def test_a_value_that_the_column_cannot_hold_is_an_error(tmp_path):
     with pytest.raises(OutputError, match=r"column 'a' is no list"):
         written(tmp_path / "x.parquet", [{"a": 1}], pa.schema([("a", pa.list_(pa.string()))]))

@@ -205,7 +205,9 @@ def _parquet_type(kind: pa.DataType, depth: int = 0) -> pa.DataType | None:
         return None
     if types.is_dictionary(kind):
         value = kind.value_type
-        return kind if not depth and not types.is_nested(value) else _parquet_type(value, depth)
+        if depth or types.is_nested(value):
+            return _parquet_type(value, depth)
+        return pa.dictionary(pa.int32(), value, kind.ordered)  # more values than one file has
     if types.is_struct(kind):
         parts = [(field, _parquet_type(field.type, depth + 1)) for field in kind]
         fields = [field.with_type(found) for field, found in parts if found is not None]
