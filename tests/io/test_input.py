@@ -163,6 +163,23 @@ def test_the_fingerprint_tells_a_changed_file(tmp_path):
     assert find(path).fingerprint() != before
 
 
+def test_the_fingerprint_of_a_label_folder_is_that_of_its_texts(tmp_path):
+    for name in ("pos/1.txt", "neg/1.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    found = [find(tmp_path).fingerprint()] * 2
+    (tmp_path / "pos" / "1.txt").write_text("changed")
+    found.append(find(tmp_path).fingerprint())
+    (tmp_path / "pos" / "1.txt").rename(tmp_path / "neg" / "2.txt")
+    found.append(find(tmp_path).fingerprint())
+    assert [list(one) for one in found] == [[str(tmp_path.resolve())]] * 4
+    assert [found[0] == one for one in found] == [True, True, False, False]
+    assert found[2] != found[3]
+    source, meter = find(tmp_path), Meter()
+    assert len(list(source.rows(0, 0, meter))) == 2
+    assert source.share(0, meter) == 1
+
+
 def test_a_group_tells_how_much_of_it_is_read(tmp_path):
     path = write(tmp_path / "a.csv.gz", ["x"] * 100)
     meter = Meter()

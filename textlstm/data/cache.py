@@ -16,6 +16,7 @@ import pyarrow as pa
 from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError, OutputError
 from textlstm.io.atomic import atomic_path
+from textlstm.io.formats import parts_of
 from textlstm.io.progress import Display
 from textlstm.io.readers import Row, bad_text, cell_of, read_rows
 
@@ -54,7 +55,7 @@ def import_files(
         OutputError: the cache folder can't be written to.
     """
     places = [str(file.resolve()) for file in files]
-    parts = [part for file in files for part in (sorted(file.rglob("*.txt")) or [file])]
+    parts = [part for file in files for part in parts_of(file)]
     stats = [part.stat() for part in parts]
     # Size and times alone would miss a file replaced by a copy with its old time (cp -p).
     state: list[Any] = [

@@ -87,6 +87,11 @@ def label_folders(path: Path) -> list[Path]:
     return [folder for folder in folders if next(folder.glob("*.txt"), None)]
 
 
+def parts_of(path: Path) -> list[Path]:
+    """Return the texts of a label folder, or a file itself."""
+    return sorted(path.rglob("*.txt")) or [path]
+
+
 def looks_local(name: str) -> bool:
     """Whether a name is a path; a Hub name is never more than 'owner/name'."""
     with contextlib.suppress(OSError, ValueError):  # a name too long for a path, or with a NUL

@@ -7,7 +7,9 @@ again at any row of any group. Where groups end depends on the input alone.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +21,7 @@ import pyarrow as pa
 from textlstm.config import PredictionConfig
 from textlstm.errors import DataError
 from textlstm.io.arrow import batch_values
-from textlstm.io.formats import EmptyFileError, Meter, check_file
+from textlstm.io.formats import EmptyFileError, Meter, check_file, parts_of
 from textlstm.io.guess import (
     TableColumns,
     class_names_of_dataset,
@@ -177,7 +179,7 @@ class FileRows:
                 f"{name} has {one} files ({first.name}) and {other} files ({second.name}): "
                 f"name those of one format, such as {first.parent / '*'}{first.suffix}"
             )
-        sizes = tuple(file.stat().st_size for file in files)
+        sizes = tuple(sum(part.stat().st_size for part in parts_of(file)) for file in files)
         schema, rows = columns_of(files, target_format, delimiter)
         kinds = kinds_of_schema(schema)
         if "parquet" not in formats:
@@ -236,11 +238,14 @@ class FileRows:
         return min(1.0, (before + meter.read) / max(1, sum(self.sizes)))
 
     def fingerprint(self) -> dict[str, str]:
-        """Return each file's size and time of change."""
+        """Return each file's size and time of change; of a label folder, those of its texts."""
         return {str(file.resolve()): _stamp(file) for file in self.files}
 
 
 def _stamp(file: Path) -> str:
+    if file.is_dir():
+        stamps = "\n".join(f"{part} {_stamp(part)}" for part in parts_of(file))
+        return f"contents {hashlib.sha256(os.fsencode(stamps)).hexdigest()}"
     status = file.stat()
     seconds, rest = divmod(status.st_mtime_ns, 10**9)
     changed = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)

@@ -108,7 +108,7 @@ def read_rows(
     if kind == "txt":
         return itertools.islice(_read_lines(path, meter), skip, None)
     if kind == "folder":
-        return itertools.islice(_read_label_folder(path), skip, None)
+        return itertools.islice(_read_label_folder(path, meter), skip, None)
     delimiter = delimiter or csv_delimiter(path, kind)
     return itertools.islice(_read_csv(path, delimiter, meter), skip, None)
 
@@ -222,14 +222,14 @@ def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
             yield Row(number, {"text": line, "label": " ".join(labels) or None})
 
 
-def _read_label_folder(path: Path) -> Iterator[Row]:
+def _read_label_folder(path: Path, meter: Meter | None) -> Iterator[Row]:
     """Read the .txt files of a folder of folders, each named for the label of its texts."""
     number = 0
     for folder in label_folders(path):
         label = None if folder.name.lower() in _UNLABELLED else folder.name
         for file in sorted(folder.glob("*.txt")):
             number += 1
-            with clear_errors(file), open_text(file) as text:
+            with clear_errors(file), open_text(file, meter) as text:
                 name = file.relative_to(path).as_posix()
                 yield Row(number, {"text": text.read(), "label": label, "file": name})
 
