@@ -164,6 +164,35 @@ def test_what_is_there_is_kept_unless_told_otherwise(tmp_path, name):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("state", ["", "{}"])
+def test_a_run_whose_state_is_damaged_can_be_started_over(tmp_path, state):
+    path = tmp_path / "out.csv"
+    with pytest.raises(Killed):
+        write(path, kill_at=[(3, "state")])
+    (WorkFolder(path).path / "state.json").write_text(state)
+    with pytest.raises(OutputError, match=r"state\.json .*--overwrite"):
+        write(path)
+    with RowOutput(Target.of_path(path), COLUMNS) as output:
+        output.open({}, {}, overwrite=True, resume=False)
+        output.finish({}, overwrite=True)
+    assert rows_of(path) == []
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out"])
+def test_a_link_stays_a_link_to_what_is_written(tmp_path, name):
+    link, real = tmp_path / name, tmp_path / "deep" / "real"
+    write(real.parent / name)
+    (real.parent / name).rename(real)
+    link.symlink_to(real)
+    for _ in range(2):
+        before = real.stat().st_ino
+        write(link, overwrite=True)
+        assert link.is_symlink()
+        assert real.stat().st_ino != before
+    assert rows_of(link)[-1] == "t4-2"
+    assert sorted(path.name for path in tmp_path.rglob("*.partial")) == []
+
+
 def test_what_appears_while_the_run_goes_on_is_kept_too(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
     with pytest.raises(Killed):

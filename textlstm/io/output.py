@@ -63,13 +63,14 @@ class Target:
         """
         name = os.fspath(path)
         target = Path(name)
+        kept = target.resolve() if target.is_symlink() else target  # a link stays what it is
         if target.is_dir() or name.endswith(("/", os.sep)) or not target.suffix:
-            return cls(target, "parquet", True, "")
+            return cls(kept, "parquet", True, "")
         suffix = target.suffix.lower()
         kind = file_format(target)
         if kind == "txt":
             raise DataError(f"{target}: rows can't be written as txt: name it .csv or .jsonl")
-        return cls(target, kind, False, suffix if suffix in COMPRESSIONS else "")
+        return cls(kept, kind, False, suffix if suffix in COMPRESSIONS else "")
 
     def require_free(self, *, overwrite: bool) -> None:
         """Raise an `OutputError` if the path holds something that must not be replaced."""
@@ -134,8 +135,8 @@ class RowOutput:
         if work.is_begun():
             if resume:
                 return self._resume(job, overwrite=overwrite)
-            last = work.state()
-            if not overwrite and work.job() and (last.get("held") or last.get("parts")):
+            last = {} if overwrite else work.job() and work.state()
+            if last.get("held") or last.get("parts"):
                 raise OutputError(
                     f"{path} has an unfinished run in {work.path}: pass --resume to continue it, "
                     "or --overwrite to start over"

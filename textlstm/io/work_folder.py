@@ -211,16 +211,14 @@ class WorkFolder:
             raise OutputError(
                 f"{path} cannot be read ({error}): pass --overwrite to start over"
             ) from error
-        if not isinstance(value, dict):
-            raise OutputError(
-                f"{path} was not written by textlstm: remove it, or choose another output"
-            )
+        if not value or not isinstance(value, dict):
+            raise OutputError(f"{path} is damaged: pass --overwrite to start over")
         return value
 
 
 def _delete(paths: Iterable[Path]) -> None:
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
