@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textlstm.evaluation.mistakes import (
     find_mistakes,
-    label_margins,
     likely_label_errors,
     nearest_texts,
 )
@@ -33,7 +33,6 @@ def test_a_label_that_no_text_has_is_never_suspected():
 
 
 def test_margins_rank_the_mistakes():
-    np.testing.assert_allclose(label_margins(LABELS, PROBABILITIES)[[0, 2, 5]], [-0.8, 0.8, 0.22])
     assert find_mistakes(LABELS, PROBABILITIES, None).tolist() == [2, 5]
     assert find_mistakes(LABELS[:2], PROBABILITIES[:2], None).tolist() == []
 
@@ -43,9 +42,16 @@ def test_of_several_labels_the_worst_one_counts():
     suspect = likely_label_errors(labels, PROBABILITIES)
     assert suspect[[2, 5]].all()
     assert not suspect[[0, 3]].any()
-    np.testing.assert_allclose(label_margins(labels, PROBABILITIES)[[0, 2]], [-0.8, 0.8])
     assert find_mistakes(labels, PROBABILITIES, (0.5, 0.5)).tolist() == [2, 5]
     assert find_mistakes(labels, PROBABILITIES, (0.5, 0.6)).tolist() == [2, 5, 4]
+
+
+def test_a_label_that_is_predicted_rightly_ranks_no_mistake():
+    labels = np.array([[True, False], [True, False]])
+    probabilities = np.array([[0.4, 0.6], [0.1, 0.4]])
+    # the first label is predicted for both texts, though it is improbable for the second one
+    assert find_mistakes(labels, probabilities, (0.05, 0.3)).tolist() == [0, 1]
+    assert find_mistakes(labels, probabilities, (0.2, 0.3)).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
@@ -79,3 +85,16 @@ def test_the_nearest_text_shares_rare_tokens_and_is_allowed():
     without[1] = False
     assert nearest_texts(encoded([4]), others, lambda row: without, 9) == [None]
     assert nearest_texts(encoded([2]), others, lambda row: without, 9) == [2]
+
+
+def test_the_nearest_text_is_that_of_the_weights_of_scikit_learn():
+    random = np.random.default_rng(1)
+    some, others = (
+        [random.integers(2, 12, random.integers(5, 30)).tolist() for _ in range(n)]
+        for n in (40, 60)
+    )
+    vectorizer = TfidfVectorizer(analyzer=list, sublinear_tf=True)
+    second = vectorizer.fit_transform(others)
+    nearest = (vectorizer.transform(some) @ second.T).toarray().argmax(axis=1)
+    found = nearest_texts(encoded(*some), encoded(*others), lambda row: np.ones(60, bool), 12)
+    assert found == nearest.tolist()

@@ -42,33 +42,26 @@ def likely_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.nda
     return suspect
 
 
-def label_margins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return by how much another label than its own is more probable for each text.
+def find_mistakes(
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float] | None
+) -> np.ndarray:
+    """Return the texts that are predicted wrongly, int64 [n], the most confident mistake first.
 
     Args:
         labels: as for `likely_label_errors`.
         probabilities: [N, C].
-
-    Returns:
-        From -1 to 1, [N]; where a text may have several labels, that of the worst one.
+        thresholds: the decision threshold of each label, where a text may have several.
     """
+    wrong = answers(probabilities, thresholds) != labels
     if labels.ndim == 2:
         signed = np.where(labels, 1 - 2 * probabilities, 2 * probabilities - 1)  # [N, C]
+        margins = np.where(wrong, signed, -1.0).max(axis=1)
+        wrong = wrong.any(axis=1)
     else:
-        signed = probabilities - np.take_along_axis(probabilities, labels[:, None], 1)  # [N, C]
-        np.put_along_axis(signed, labels[:, None], -1.0, 1)
-    margins: np.ndarray = signed.max(axis=1)
-    return margins
-
-
-def find_mistakes(
-    labels: np.ndarray, probabilities: np.ndarray, thresholds: Sequence[float] | None
-) -> np.ndarray:
-    """Return the texts that are labelled otherwise, int64 [n], the greatest margin first."""
-    wrong = answers(probabilities, thresholds) != labels
-    found = np.flatnonzero(wrong.any(axis=1) if wrong.ndim == 2 else wrong)
-    margins = label_margins(labels[found], probabilities[found])
-    ranked: np.ndarray = found[np.argsort(-margins, kind="stable")]
+        own = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]  # [N]
+        margins = probabilities.max(axis=1) - own
+    found = np.flatnonzero(wrong)
+    ranked: np.ndarray = found[np.argsort(-margins[found], kind="stable")]
     return ranked
 
 
@@ -93,9 +86,11 @@ def nearest_texts(
     from sklearn.feature_extraction.text import TfidfTransformer
 
     counts = [
-        csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, size))
+        csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, size), copy=True)
         for ids, offsets in (texts, others)
     ]
+    for each in counts:
+        each.sum_duplicates()  # one entry for all of a token's occurrences in a text
     weights = TfidfTransformer(sublinear_tf=True).fit(counts[1])
     first, second = map(weights.transform, counts)
     found: list[int | None] = []
