@@ -2,6 +2,7 @@
 
 import pytest
 
+from textlstm.evaluation import tables
 from textlstm.evaluation.tables import display_width, format_table, shorten
 
 
@@ -23,3 +24,13 @@ def test_a_long_name_is_cut_to_the_width_it_takes():
     assert shorten("a  b\nc", 9) == "a b c"
     assert shorten("好" * 20, 10) == "好" * 4 + "…"
     assert shorten("a" * 20, 10) == "a" * 9 + "…"
+    assert shorten("e\u0301" * 20, 3) == "e\u0301" * 2 + "…"
+    assert shorten("abc", 0) == "…"
+
+
+def test_a_long_text_is_shortened_in_linear_time(monkeypatch):
+    looked_at = []
+    width = tables._width
+    monkeypatch.setattr(tables, "_width", lambda letter: looked_at.append(1) or width(letter))
+    assert shorten("a" * 1000, 10) == "a" * 9 + "…"
+    assert len(looked_at) <= 2000

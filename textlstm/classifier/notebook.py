@@ -137,7 +137,7 @@ def prediction_html(prediction: Prediction) -> str:
         style = f"background:rgb({_BLUE});height:0.8em;width:{value * 10:.2f}em"
         rows.append([_Markup(name), f"{value:.4f}", _Markup(f'<div style="{style}"></div>')])
     more = len(ranked) - len(rows)
-    parts = [f'<p dir="auto">{html.escape(_start(prediction.text, _TEXT))}</p>']
+    parts = [f'<p dir="auto">{html.escape(shorten(prediction.text, _TEXT))}</p>']
     parts += [f"<p>no label: {html.escape(prediction.error)}</p>"] if prediction.error else []
     parts += [_table((), rows)] if rows else []
     parts += [f"<p>and {more:,} more labels</p>"] if more else []
@@ -205,11 +205,7 @@ def _prediction(found: Predictions, place: int | None, width: int) -> tuple[str,
     row = found[place]
     label = ", ".join(row.labels) if row.error is None else f"({row.error})"
     score = "" if row.score is None else f"{row.score:.4f}"
-    return f"{place:,}", _start(row.text, width), shorten(label, _LABEL), score
-
-
-def _start(text: str, width: int) -> str:
-    return shorten(text[: 4 * width], width)
+    return f"{place:,}", shorten(row.text, width), shorten(label, _LABEL), score
 
 
 def _counted(n: int, what: str) -> str:
