@@ -5,7 +5,12 @@ import pytest
 from scipy.stats import binomtest
 
 from textlstm.evaluation.metrics import evaluate_probabilities
-from textlstm.evaluation.reliability import expected_calibration_error, proportion, reliability
+from textlstm.evaluation.reliability import (
+    calibration_error,
+    proportion,
+    reliability,
+    right_and_sure,
+)
 
 RANDOM = np.random.default_rng(3)
 
@@ -20,7 +25,8 @@ def test_the_bins_add_up_to_the_calibration_error(several, weights):
     bins = figures["reliability"]
     assert sum(row["n"] for row in bins) == labels.size
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in bins)
-    assert figures["ece"] == expected_calibration_error(labels, probabilities, weights)
+    sure = right_and_sure(labels, probabilities, weights)
+    assert figures["ece"] == calibration_error(*sure)
     if weights is None:
         gaps = sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in bins)
         assert gaps / labels.size == pytest.approx(figures["ece"], abs=1e-6)
@@ -39,3 +45,10 @@ def test_a_proportion_has_the_interval_of_wilson():
     found = proportion(np.arange(10) < 8)
     assert [found["low"], found["high"]] == pytest.approx(list(expected), abs=1e-6)
     assert proportion(np.ones(4, bool))["high"] == 1.0
+
+
+def test_the_interval_of_weighted_answers_is_of_their_effective_number():
+    right = np.arange(100) % 3 > 0
+    assert proportion(right, np.full(100, 7.0)) == pytest.approx(proportion(right))
+    few = proportion(right, (np.arange(100) < 10).astype(float))  # the others count for nothing
+    assert few == pytest.approx({**proportion(right[:10]), "n": 100})

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
-from textlstm.evaluation.reliability import expected_calibration_error
+from textlstm.evaluation.reliability import calibration_error, right_and_sure
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
 from textlstm.nn.optimizers import LBFGS
@@ -95,7 +95,7 @@ def calibration_facts(
     for scales in (before, after):
         found = combine(torch.from_numpy(logits), scales)  # [N, C]
         probabilities = to_probabilities(found, multi_label=labels.ndim == 2)
-        errors.append(expected_calibration_error(labels, probabilities, weights))
+        errors.append(calibration_error(*right_and_sure(labels, probabilities, weights)))
     return {
         "scales": dict(zip(BRANCHES, after.tolist(), strict=False)),
         "ece_before": errors[0],

@@ -13,7 +13,7 @@ import numpy as np
 
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import figure_rows, label_rows
-from textlstm.evaluation.reliability import calibration_error, certainty, reliability
+from textlstm.evaluation.reliability import calibration_error, reliability, right_and_sure
 from textlstm.evaluation.tables import Table, display_width, format_blocks, format_table, shorten
 from textlstm.nn.probabilities import answers
 
@@ -224,7 +224,7 @@ def _of_several(
         row |= {"threshold": float(threshold), "predicted": count}
     right = np.where(labels, probabilities.astype(np.float64), 1.0 - probabilities)
     losses = -np.log(np.clip(right, _LEAST, None))
-    sure = certainty(labels, probabilities, weights)
+    sure = right_and_sure(labels, probabilities, weights)
     return {
         "n": len(labels),
         "accuracy": float(np.average(~wrong.any(axis=1), weights=weights)),

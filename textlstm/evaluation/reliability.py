@@ -17,7 +17,7 @@ Certainty: TypeAlias = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
 """Which answers are right, bool [M]; how sure the model is of each, [M]; and their weights."""
 
 
-def certainty(
+def right_and_sure(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> Certainty:
     """Return which answers are right and how sure the model is of them.
@@ -32,13 +32,6 @@ def certainty(
         flat = None if weights is None else np.repeat(weights, labels.shape[1])  # [N * C]
         return labels.ravel(), probabilities.ravel(), flat
     return probabilities.argmax(axis=1) == labels, probabilities.max(axis=1), weights
-
-
-def expected_calibration_error(
-    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Return the `calibration_error` of probabilities; arguments as for `certainty`."""
-    return calibration_error(*certainty(labels, probabilities, weights))
 
 
 def calibration_error(
@@ -81,13 +74,16 @@ def reliability(
 
 
 def proportion(right: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
-    """Return n and the share that is true with its 95% interval (Wilson 1927), of bool [M]."""
-    n = len(right)
+    """Return n and the share that is true with its 95% interval (Wilson 1927), of bool [M].
+
+    With weights, [M], the interval is that of the effective number of answers (Kish 1965).
+    """
+    n = len(right) if weights is None else float(weights.sum() ** 2 / (weights**2).sum())
     share = float(np.average(right, weights=weights))
     center = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
     low, high = min(share, max(0.0, center - half)), max(share, min(1.0, center + half))
-    return {"n": n, "accuracy": share, "low": low, "high": high}
+    return {"n": len(right), "accuracy": share, "low": low, "high": high}
 
 
 def _bins(sure: np.ndarray) -> np.ndarray:
