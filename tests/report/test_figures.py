@@ -126,6 +126,9 @@ def test_the_least_certain_text_of_several_labels_is_next_to_a_threshold():
     whole = np.array([[0.9, 0.1], [0.9, 0.32], [0.55, 0.9]], np.float32)
     found = Judged("ab", whole > 0.5, whole, *np.ones((2, 3)), thresholds=[0.5, 0.3])
     assert uncertain_texts(found).tolist() == [1, 2, 0]
+    whole = np.array([[0.46, 0.001], [0.9, 0.0011]], np.float32)  # far below a low threshold
+    found = Judged("ab", whole > 0.5, whole, *np.ones((2, 2)), thresholds=[0.5, 0.02])
+    assert uncertain_texts(found).tolist() == [0, 1]
 
 
 def test_confused_labels_are_counted_as_shares_of_the_label():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textlstm.evaluation.reliability import proportion
-from textlstm.nn.probabilities import answers, same_labels
+from textlstm.nn.probabilities import answers, certainty, same_labels
 
 _RESAMPLES = 1000
 _MOST_DRAWN = 20_000_000  # numbers drawn for all resamples together
@@ -224,7 +224,7 @@ def by_groups(right: np.ndarray, values: np.ndarray, edges: Sequence[float]) -> 
 def uncertain_texts(judged: Judged) -> np.ndarray:
     """Return the texts, the least certain first, int64 [N]."""
     if judged.labels.ndim == 2:
-        gaps = np.abs(judged.whole - np.asarray(judged.thresholds)).min(axis=1)
+        gaps = certainty(judged.whole, judged.thresholds)
     elif judged.whole.shape[1] == 1:
         gaps = np.zeros(len(judged.whole))
     else:
