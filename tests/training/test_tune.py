@@ -274,6 +274,19 @@ def test_the_test_split_is_evaluated_once_by_the_best_model(data, tmp_path, monk
     assert model.record.rows == {"train": 48, "validation": 16, "test": 12}
 
 
+def test_the_test_split_is_evaluated_whatever_vocabulary_is_the_best(data, tmp_path, monkeypatch):
+    from textlstm.training.study import Study
+
+    monkeypatch.setattr(Study, "_kept", lambda self, number: {"min_frequency": number + 1})
+    monkeypatch.setattr(Study, "is_better", lambda self, value: True)
+    best = Study.best
+    monkeypatch.setattr(Study, "best", lambda self: best(self) and self.rows()[-1])
+    options = {name: value for name, value in OPTIONS.items() if name != "min_frequency"}
+    model = textlstm.tune(data, tmp_path / "model", trials=2, minutes=60, **options)
+    assert model.settings.tokenizer.min_frequency == 2
+    assert model.metrics["test"]["n"] == 12
+
+
 def test_texts_are_read_and_encoded_once(data, tmp_path, monkeypatch):
     calls = []
     encode = Run.encode

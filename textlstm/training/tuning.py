@@ -139,7 +139,7 @@ class Tuning:
             run.encode()
             run.reports = False
             self._runs[key] = run
-            return run
+            return copy.copy(run)
         run = copy.copy(self._runs[key])
         run.settings = settings
         return run
