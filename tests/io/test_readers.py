@@ -449,6 +449,14 @@ def test_lines_of_fasttext_begin_with_their_labels(tmp_path: Path) -> None:
         {"text": "x", "label": "a b"},
         {"text": "no label", "label": None},
     ]
+    rows = read(
+        tmp_path, "a.txt", "__label__a\tone  two\n__label__a  __label__b\t x\n__label__c\xa0d\n"
+    )
+    assert [row.values for row in rows] == [
+        {"text": "one  two", "label": "a"},
+        {"text": "x", "label": "a b"},
+        {"text": "", "label": "c\xa0d"},
+    ]
     assert read_columns(tmp_path / "a.txt") == ["text", "label"]
 
 

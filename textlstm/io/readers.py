@@ -38,6 +38,7 @@ from textlstm.io.formats import (
 __all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_rows", "row_text"]
 
 LABEL_MARK = "__label__"  # of fastText
+_LABEL = re.compile(rf"{LABEL_MARK}(\S*)\s*", re.ASCII)
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
 _BATCH_BYTES = 4 * 2**20
 MOST_NESTED = 100  # levels of a json line; Python's functions for JSON call themselves for each
@@ -216,9 +217,9 @@ def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
                 yield Row(number, {"text": line})
                 continue
             labels = []
-            while line.startswith(LABEL_MARK):
-                label, _, line = line.partition(" ")
-                labels.append(label.removeprefix(LABEL_MARK))
+            while found := _LABEL.match(line):
+                labels.append(found[1])
+                line = line[found.end() :]
             yield Row(number, {"text": line, "label": " ".join(labels) or None})
 
 
