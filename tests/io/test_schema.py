@@ -42,6 +42,12 @@ def test_a_column_of_mixed_json_values_has_a_mark_for_parquet_only(tmp_path):
     assert columns_of([path], "csv")[0] == pa.schema([("a", pa.string())])
 
 
+@pytest.mark.parametrize("values", [({"y": 1.5}, {"y": True}), ([[1.5, True]],), ([1.5], [True])])
+def test_booleans_beside_fractions_have_no_type_at_any_depth(tmp_path, values):
+    path = json_file(tmp_path / "x.jsonl", [{"a": None}, *({"a": value} for value in values)])
+    assert columns_of([path], "parquet")[0] == pa.schema([("a", MIXED)])
+
+
 def test_whole_numbers_before_fractions_are_numbers_if_nothing_is_lost(tmp_path):
     path = json_file(tmp_path / "x.jsonl", [{"a": 2**53}] * 1000 + [{"a": 0.5}])
     assert columns_of([path], "parquet")[0] == pa.schema([("a", pa.float64())])

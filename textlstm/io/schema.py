@@ -136,9 +136,22 @@ def _common_type(before: pa.DataType | None, values: Sequence[Any]) -> pa.DataTy
         return None
     try:
         found = pa.array(values).type
-        if pa.types.is_floating(found) and any(type(value) is bool for value in values):
-            return None  # true would become 1.0
+        if _hides_booleans(found, values):
+            return None
         schemas = [pa.schema([("", kind)]) for kind in (before, found)]
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
     except (pa.ArrowException, OverflowError):
         return None
+
+
+def _hides_booleans(kind: pa.DataType, values: Sequence[Any]) -> bool:
+    """Whether `true` would become 1.0 in a type, at any depth."""
+    if pa.types.is_floating(kind):
+        return any(type(value) is bool for value in values)
+    rows = [value for value in values if value]
+    if pa.types.is_list(kind):
+        return _hides_booleans(kind.value_type, [item for row in rows for item in row])
+    fields = kind if pa.types.is_struct(kind) else ()
+    return any(
+        _hides_booleans(field.type, [row.get(field.name) for row in rows]) for field in fields
+    )
