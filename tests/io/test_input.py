@@ -64,6 +64,22 @@ def test_files_of_a_pattern_are_read_even_if_they_are_named_like_splits(tmp_path
         find(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_first_file_without_rows_does_not_count(tmp_path, kind):
+    (tmp_path / f"a.{kind}.gz").write_bytes(gzip.compress(b""))
+    (tmp_path / f"b.{kind}").write_bytes(b"")
+    write(tmp_path / f"c.{kind}", ["x"])
+    found = find(tmp_path)
+    assert found.table.kinds == {"text": "text"}
+    assert texts(read(found)) == ["x"]
+
+
+def test_the_first_line_that_counts_is_looked_at(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"")
+    (tmp_path / "b.csv").write_text("a film,3\na play,4\n")
+    assert find(tmp_path).table.suspect == "3"
+
+
 def test_files_of_several_formats_are_refused(tmp_path):
     write(tmp_path / "mixed" / "a.csv", ["1"])
     write(tmp_path / "mixed" / "b.jsonl", ["1"])

@@ -6,6 +6,7 @@ again at any row of any group. Where groups end depends on the input alone.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
@@ -182,13 +183,13 @@ class FileRows:
         sizes = tuple(sum(part.stat().st_size for part in parts_of(file)) for file in files)
         schema, rows = columns_of(files, target_format, delimiter)
         kinds = kinds_of_schema(schema)
-        if "parquet" not in formats:
-            first = next(file for file, size in zip(files, sizes, strict=True) if size)
-            kinds |= kinds_of_file(first, strict=False, delimiter=delimiter)
         suspect = ""
-        if sizes[0]:
-            note_delimiter(files[0], delimiter)
-            suspect = suspect_header(files[0], delimiter)
+        for file in files if "parquet" not in formats else ():
+            with contextlib.suppress(EmptyFileError):
+                kinds |= kinds_of_file(file, strict=False, delimiter=delimiter)
+                note_delimiter(file, delimiter)
+                suspect = suspect_header(file, delimiter)
+                break
         table = TableColumns(name, kinds, suspect=suspect)
         return cls(name, tuple(files), sizes, schema, rows, table, delimiter)
 
