@@ -128,6 +128,18 @@ def test_several_files_that_are_named_by_split_are_splits(tmp_path: Path) -> Non
     assert find(str(tmp_path / "*.csv")).single
 
 
+def test_files_of_one_name_in_several_folders_are_the_parts_of_one_table(tmp_path: Path) -> None:
+    write(tmp_path, "en/test.csv", "de/test.csv")
+    found = find(str(tmp_path / "*" / "test.csv"))
+    assert found.single
+    assert files(found, tmp_path) == {"train": ["de/test.csv", "en/test.csv"]}
+    write(tmp_path, "de/train.csv")
+    with pytest.raises(
+        DataError, match=r"several sources for test \(\S+de/test\.csv, .*: pass one"
+    ):
+        find(str(tmp_path / "*" / "*.csv"))
+
+
 def test_names_in_a_list_must_be_there(tmp_path: Path) -> None:
     write(tmp_path, "a.csv")
     with pytest.raises(DataError, match=r"no such file: .*b\.csv"):

@@ -196,9 +196,10 @@ def _files_of(item: Any) -> list[Path]:
 
 def _from_files(files: Sequence[Path], name: str) -> Located[Rows]:
     """Group files by split if all are named so, else take them as the parts of one table."""
-    splits, others = _by_split(files)
-    if others or len(splits) < 2:
+    origins, others = _by_split(files)
+    if others or len(origins) < 2:
         return Located(name, {"train": tuple(files)}, single=True)
+    splits = {split: _files_of_split(split, found) for split, found in origins.items()}
     return Located(name, splits, listed=tuple(files))
 
 
@@ -206,9 +207,10 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     if not folder.is_dir():
         raise DataError(f"{name}: the folder {folder} is missing: install textlstm again")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    splits, others = _by_split(
+    origins, others = _by_split(
         [path for path in entries if path.is_dir() or _stem(path) != path.name]
     )
+    splits = {split: _files_of_split(split, found) for split, found in origins.items()}
     unused = [path for path in others if is_data(path)]
     if not splits and not unused and is_label_folder(folder):
         return Located(name, {"train": (folder,)}, single=True)
@@ -226,26 +228,25 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     )
 
 
-def _by_split(entries: Iterable[Path]) -> tuple[dict[str, Rows], list[Path]]:
-    """Return the files of each split, by the names of files and folders, and all other entries."""
-    origins: dict[str, list[Path]] = {}
+def _by_split(entries: Iterable[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Return the entries that are named for each split, and all others."""
+    origins: dict[str, list[Path]] = {split: [] for split in SPLIT_NAMES.values()}
     others = []
     for entry in entries:
         match = _SPLIT_FILE.fullmatch(_stem(entry).lower())
         if match:
-            origins.setdefault(SPLIT_NAMES[match.group(1)], []).append(entry)
+            origins[SPLIT_NAMES[match.group(1)]].append(entry)
         else:
             others.append(entry)
-    names = [name for name in dict.fromkeys(SPLIT_NAMES.values()) if name in origins]
-    return {name: _files_of_split(name, origins[name]) for name in names}, others
+    return {split: found for split, found in origins.items() if found}, others
 
 
 def _files_of_split(split: str, origins: list[Path]) -> tuple[Path, ...]:
     """Return the files of a split: one, numbered parts, or those of a folder."""
     numbered = all(path.is_file() and _stem(path).lower() not in SPLIT_NAMES for path in origins)
     if len(origins) > 1 and not numbered:
-        names = ", ".join(path.name for path in origins)
-        raise DataError(f"{origins[0].parent} has several sources for {split}: {names}")
+        names = ", ".join(map(str, origins))
+        raise DataError(f"several sources for {split} ({names}): pass one, or rename the others")
     folder = origins[0]
     if not folder.is_dir():
         return tuple(origins)
