@@ -37,6 +37,13 @@ def test_a_folder_in_which_nothing_has_begun_goes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_in_it_goes_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with WorkFolder(tmp_path / "out.csv") as work:
+        (work.path / "old").symlink_to(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
 def test_what_the_state_does_not_count_is_cut_off(tmp_path):
     begun(tmp_path / "out.csv")
     with WorkFolder(tmp_path / "out.csv") as work:
