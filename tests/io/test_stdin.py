@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import time
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -76,6 +77,20 @@ def test_nothing_and_a_terminal_are_refused(spool):
             spool(nothing)
     with pytest.raises(DataError, match="stdin is a terminal: pipe data in"):
         spool(b"text,label\n", Terminal)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", "text\na\n".encode("utf-16")])
+def test_of_what_cannot_be_used_no_copy_stays_and_stdin_is_named(spool, tmp_path, data):
+    with pytest.raises(DataError, match=r"stdin is (not plain text: it is UTF-16|empty)"):
+        spool(data)
+    assert list((tmp_path / "cache" / "textlstm").iterdir()) == []
+
+
+def test_an_old_copy_that_another_process_removes_is_no_error(spool, monkeypatch):
+    spool(b"text\na\n")
+    gone = Path("stdin-gone.csv")
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [folder / gone])
+    assert spool(b"text\nb\n").exists()
 
 
 def test_copies_are_kept_for_a_week(spool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -42,8 +43,9 @@ def spool_stdin() -> Path:
         raise DataError("DATA is -, and stdin is a terminal: pipe data in, or name a file")
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "textlstm"
     for old in folder.glob("stdin-*"):
-        if time.time() - old.stat().st_mtime > _KEPT_DAYS * 24 * 3600:
-            old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another process may be at it too
+            if time.time() - old.stat().st_mtime > _KEPT_DAYS * 24 * 3600:
+                old.unlink()
     copied = folder / f"stdin-{time.time_ns()}.csv"
     with atomic_path(copied) as copy, copy.open("wb") as file:
         while block := stream.read(2**20):
@@ -57,20 +59,24 @@ def spool_stdin() -> Path:
         if head.startswith(mark)
     )
     named = copied.rename(copied.with_suffix(f".csv{packed}"))
-    kind = "parquet" if head == b"PAR1" else _kind_of_text(named) if head else ""
+    try:
+        kind = "parquet" if head == b"PAR1" else _kind_of_text(named)
+    except DataError as error:
+        named.unlink()
+        raise type(error)(str(error).replace(str(named), "stdin")) from None
     path = named.rename(folder / f"stdin-{digest.hexdigest()}.{kind}{packed}")
-    if not kind:
-        raise EmptyFileError("DATA is -, and stdin is empty: pipe data in, or name a file")
     logger.info("stdin read as %s and kept for %d days in %s", kind, _KEPT_DAYS, path)
     return path
 
 
 def _kind_of_text(path: Path) -> str:
-    """Return the format of a file that is named as a csv: 'jsonl', 'csv', 'txt' or '' if empty."""
+    """Return the format of a file that is named as a csv: 'jsonl', 'csv' or 'txt'."""
     with clear_errors(path), open_lines(path) as stream:
         first = next(filter(None, map(bytes.strip, stream)), b"").removeprefix(b"\xef\xbb\xbf")
-    if not first or first.startswith((b"{", b"[")):
-        return "jsonl" if first else ""
+    if not first:
+        raise EmptyFileError("DATA is -, and stdin is empty: pipe data in, or name a file")
+    if first.startswith((b"{", b"[")):
+        return "jsonl"
     if first.startswith(LABEL_MARK.encode()):
         return "txt"
     try:
