@@ -102,6 +102,13 @@ def test_a_chunk_ends_when_it_has_rows_or_characters_enough(tmp_path):
     assert sizes == [2, 2, 1]
 
 
+@pytest.mark.parametrize("value", [{"b": {"c": "xxxx"}}, ["xx", "xx"], b"xxxx", "xxxx"])
+def test_texts_within_others_count_among_the_characters_of_a_chunk(tmp_path, value):
+    pq.write_table(pa.table({"a": [value] * 5}), tmp_path / "a.parquet")
+    found = read(find(tmp_path), rows=9, characters=8)
+    assert [len(chunk.rows) for chunk in found] == [2, 2, 1]
+
+
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl", "parquet"])
 @pytest.mark.parametrize("group_bytes", [1, 2**24])
 def test_reading_goes_on_at_the_end_of_any_chunk(tmp_path, monkeypatch, kind, group_bytes):

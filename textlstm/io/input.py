@@ -11,11 +11,11 @@ import datetime
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -103,12 +103,20 @@ def group_chunks(
     for row in source.rows(group, skip, meter):
         held.append(row)
         done += 1
-        size += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        size += _characters(row.values)
         if len(held) >= rows or size >= characters:
             yield chunk()
             held, size = [], 0
     if held:
         yield chunk()
+
+
+def _characters(value: Any) -> int:
+    """Count the characters and bytes in a value, at any depth."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    value = value.values() if isinstance(value, dict) else value
+    return 0 if not isinstance(value, Iterable) else sum(map(_characters, value))
 
 
 def find_input(source: Name, config: PredictionConfig, target_format: str) -> RowInput:
