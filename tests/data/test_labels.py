@@ -62,6 +62,9 @@ def test_whole_numbers_are_ordered_by_value_and_strings_by_code_point() -> None:
     assert order_names({"10", "9", "b"}) == ["10", "9", "b"]
     assert order_names({"é", "z", "Z"}) == ["Z", "z", "é"]
     assert order_names({"007", "1", "10"}) == ["007", "1", "10"]
+    long = ["99999999999999999999", "100000000000000000000", "100000000000000000001"]
+    assert order_names(set(long)) == long
+    assert order_names({"1.0", "1.00", "1"}) == ["1", "1.0", "1.00"]
     assert order_names({"true", "false"}) == ["false", "true"]
 
 

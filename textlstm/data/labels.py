@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ ONE_LABEL = LabelCells()
 def order_names(names: Collection[str]) -> list[str]:
     """Return label names in order: by value if all are numbers, else by code point."""
     if all(_NUMBER.fullmatch(name) for name in names):
-        return sorted(names, key=float)
+        return sorted(names, key=lambda name: (Decimal(name), name))
     return sorted(names)
 
 
