@@ -58,12 +58,20 @@ def test_a_text_that_is_missing_in_a_table_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ({"train": (["a"], [1, 2])}, "1 texts and 2 labels"),
+        ({"train": (["a"], [1, 2])}, "1 texts and 2 labels: pass one label for each text"),
+        ({"train": (["a"], None)}, "texts and labels must be lists, not one string or value"),
+        ((3, 4), "texts and labels must be lists, not one string or value"),
+        (pd.concat([FRAME, FRAME], axis=1), "a column cannot be read .*Duplicate column names"),
+        (
+            FRAME.assign(stars=pd.period_range("2020", periods=2)),
+            "a column cannot be read .*period",
+        ),
+        (FRAME.assign(stars=1j), "a column cannot be read .*: each needs .* values of one type"),
         ({"train": ["a", "b", "c"]}, "split 'train' is a list: pass a pair"),
         ({"train": ("abc", [1, 2, 3])}, "not one string"),
         ([], "split 'train' is a list: pass a pair"),
         (["a", "b", "c"], "no such file: a"),
-        ([{"text": "a"}, {"text": 3}], "a column has values of several types"),
+        ([{"text": "a"}, {"text": 3}], "a column cannot be read .*: each"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),
         ({"train": (["a", "b"], [[1], 2])}, "row 2 .* the label is 2 and no list"),

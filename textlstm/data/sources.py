@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import datasets
@@ -13,6 +13,7 @@ from textlstm.config import DataConfig
 from textlstm.data.columns import Table
 from textlstm.data.labels import LabelCells, is_list
 from textlstm.errors import DataError
+from textlstm.io.formats import first_line
 from textlstm.io.locate import STDIN_NAME, Located, Name, locate
 from textlstm.io.readers import bad_text
 
@@ -78,9 +79,10 @@ def _make_dataset(split: str, rows: Rows, separator: str | None) -> datasets.Dat
             return datasets.Dataset.from_pandas(rows, preserve_index=False)
         if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
             return datasets.Dataset.from_list(rows)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
-            f"split {split!r}: a column has values of several types: {error}"
+            f"split {split!r}: a column cannot be read ({first_line(error)}): each needs a name of "
+            "its own and values of one type, such as strings or numbers"
         ) from error
     raise DataError(
         f"split {split!r} is a {type(rows).__name__}: pass a pair (texts, labels), a DataFrame, a "
@@ -95,11 +97,14 @@ def _from_texts(split: str, pair: Sequence[Any], separator: str | None) -> datas
             f"split {split!r}: labels have the shape {shape}: pass a label, or a list of labels, "
             "for each text"
         )
-    texts, labels = (list(part) if not isinstance(part, str) else part for part in pair)
-    if isinstance(texts, str) or isinstance(labels, str):
-        raise DataError(f"split {split!r}: texts and labels must be lists, not one string")
+    if any(isinstance(part, str) or not isinstance(part, Iterable) for part in pair):
+        raise DataError(f"split {split!r}: texts and labels must be lists, not one string or value")
+    texts, labels = map(list, pair)
     if len(texts) != len(labels):
-        raise DataError(f"split {split!r} has {len(texts)} texts and {len(labels)} labels")
+        raise DataError(
+            f"split {split!r} has {len(texts)} texts and {len(labels)} labels: pass one label for "
+            "each text"
+        )
     cells = LabelCells(any(map(is_list, labels)), separator)
     names = []
     for number, (text, label) in enumerate(zip(texts, labels, strict=True), 1):
