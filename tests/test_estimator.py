@@ -18,10 +18,11 @@ from tiny_corpus import rows
 from tiny_estimator import SMALL, modules_in
 
 from textlstm import TextClassifier, TextLSTMClassifier
-from textlstm.config import TRAIN_OPTIONS, DataConfig, TrainingConfig, TrainSettings
+from textlstm.config import PRESETS, TRAIN_OPTIONS, DataConfig, TrainingConfig, TrainSettings
 from textlstm.errors import ConfigError, TextLSTMError
 from textlstm.estimator import read_texts
 from textlstm.options import names_of
+from textlstm.training.resolve import for_texts, read_options
 
 pytestmark = pytest.mark.slow
 
@@ -53,8 +54,16 @@ def test_the_parameters_are_the_options_of_training():
     settings = TrainSettings()
     for name, default in found.items():
         part = next(p for p in vars(settings).values() if hasattr(p, name))
-        assert default == getattr(part, name), name
+        assert default == (None if name in PRESETS["small"] else getattr(part, name)), name
     assert set(TextLSTMClassifier().get_params()) == {*found, "random_state", "class_weight"}
+
+
+def test_an_option_that_is_set_stays_whatever_the_number_of_texts():
+    options = {"hidden_size": 128, "ngram_fit": "ratios"}  # of a training on many texts
+    settings = for_texts(TextLSTMClassifier(**options)._settings(), 100)
+    assert (settings.model.hidden_size, settings.training.ngram_fit) == (128, "ratios")
+    assert settings.training.batch_size == PRESETS["small"]["batch_size"]
+    assert for_texts(TextLSTMClassifier()._settings(), 10**6) == read_options({})
 
 
 def test_class_weight_is_spelled_as_in_scikit_learn():
@@ -157,6 +166,8 @@ def test_the_classifier_inside_can_be_saved_as_a_model_folder(fitted, tmp_path):
     assert loaded.labels == ("bad", "good")
     assert loaded.record.rows == {"train": 120}
     assert loaded.record.metrics == {}
+    assert loaded.cascade is None
+    assert not any(name.startswith("validation") for name in loaded.record.history[0])
     assert loaded.record.training["epochs"] == SMALL["epochs"]
 
 
@@ -168,10 +179,19 @@ def test_the_vocabulary_is_that_of_the_rows_learned_from():
     assert held.rows == {"train": 217, "validation": 24}
     assert list(held.metrics) == ["validation"]
     assert held.metrics["validation"]["n"] == 24
+    assert "validation_loss" in held.history[0]
     weights = np.ones(241)
     weights[-1] = 0
     unseen = small(epochs=1).fit([*texts, "once zebra"], [*classes, "bad"], weights)
     assert "zebra" not in unseen.classifier_.vocabulary
+
+
+def test_the_model_has_the_cascade_that_its_results_show():
+    model = small(epochs=1, ngrams=1).fit([*X, *X], [*Y, *Y]).classifier_
+    assert model.cascade.to_dict()["certainty"]
+    assert list(model.metrics["validation"]["cascade"]["certainty"]) == list(
+        model.cascade.to_dict()["certainty"]
+    )
 
 
 def test_sample_weight_counts():

@@ -24,7 +24,7 @@ from textlstm.classifier.base import Base
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.classifier.texts import checked_texts, in_batches
-from textlstm.config import TRAIN_PARTS, DataConfig, TrainSettings
+from textlstm.config import PRESETS, TRAIN_PARTS, DataConfig, TrainSettings
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.data.labels import is_list, label_name
 from textlstm.data.stratify import stratified_part
@@ -49,13 +49,17 @@ _OPTIONS = {
     for field in dataclasses.fields(part)  # type: ignore[arg-type]
     if field.name not in _OF_FILES
 }
+_OPEN = PRESETS["small"]  # None for what follows from the number of texts
 _CLASS_WEIGHT = "class_weight"  # scikit-learn's spelling of class_weights
 _SIGNATURE = inspect.Signature(
     [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
         *(
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None if name in _OPEN else field.default,
+                annotation=f"{field.type} | None" if name in _OPEN else field.type,
             )
             for name, field in _OPTIONS.items()
         ),
@@ -73,6 +77,9 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     These differ:
 
     Args:
+        min_frequency, hidden_size, num_layers, batch_size, total_tokens, ngram_fit, monitor:
+            None (the default) follows from the number of texts: up to 4,500 it is the value of
+            the preset 'small', for more the default of `textlstm train`.
         random_state: called `seed` elsewhere. A whole number gives the same model every time;
             None draws a seed from numpy's global generator, a `RandomState` from itself.
         validation_fraction: share of the rows, stratified by class, that is held out to pick the
@@ -141,13 +148,14 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows={name: len(part) for name, part in parts.items()},
             training={**fitted.summary(), **fitted.facts},
             metrics=fitted.metrics,
-            history=tuple(fitted.result.history),
+            history=_history(fitted),
         )
         self.classifier_ = TextClassifier(
             fitted.model,
             tokenizer,
             targets.names,
             fitted.settings,
+            cascade=fitted.cascade if fitted.metrics else None,
             record=record,
             device=settings.training.device,
         )
@@ -198,7 +206,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             elif name == _CLASS_WEIGHT:
                 if plain is not None:
                     options["class_weights"] = _class_weights(plain)
-            elif plain != _OPTIONS[name].default:
+            elif plain != _SIGNATURE.parameters[name].default:
                 options[name] = plain
         return read_options(options)
 
@@ -254,6 +262,15 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = targets.classes
         self.n_iter_ = len(fitted.result.history)
         return fitted if validated else dataclasses.replace(fitted, metrics={})
+
+
+def _history(fitted: Fitted) -> tuple[dict[str, Any], ...]:
+    """Return the history, without figures of a validation part that there is not."""
+    skipped = () if fitted.metrics else ("validation",)
+    return tuple(
+        {name: value for name, value in record.items() if not name.startswith(skipped)}
+        for record in fitted.result.history
+    )
 
 
 @dataclass(frozen=True)
