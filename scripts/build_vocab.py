@@ -35,11 +35,11 @@ def main() -> None:
         config = build(TokenizerConfig, {k: v for k, v in arguments.items() if k in known})
         columns = DataConfig(text_column=tuple(arguments["text_column"]))
         sources = [load_texts(source, columns) for source in arguments["data"]]
-        for note in [note for _, notes in sources for note in notes]:
+        for note in [note for _, notes, _ in sources for note in notes]:
             print(note, file=sys.stderr)
 
         def batches() -> Iterator[list[str]]:
-            for texts, _ in sources:
+            for texts, _, _ in sources:
                 yield from texts()
 
         vocabulary = TextTokenizer.train(batches, config).vocabulary

@@ -288,7 +288,7 @@ def test_numbers_spelled_as_floats_find_the_model_labels(tmp_path: Path) -> None
 
 def test_texts_are_read_without_labels_as_often_as_wanted(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": null}\n{"text": "c"}\n')
-    read, notes = load_texts(tmp_path / "a.jsonl")
+    read, notes, _ = load_texts(tmp_path / "a.jsonl")
     assert [list(read()), list(read())] == [[["a", "c"]], [["a", "c"]]]
     assert "1 without a text" in " ".join(notes)
     (tmp_path / "a.jsonl").write_text('{"text": null}\n')

@@ -236,6 +236,6 @@ def test_the_ready_english_vocabulary_has_30000_entries_in_our_order():
 
 def test_the_ready_vocabulary_of_the_sample_is_that_of_its_train_split():
     # Not so any more? python scripts/build_vocab.py sample --out vocab/sample.txt
-    texts, _ = load_texts("sample")
+    texts, _, _ = load_texts("sample")
     built = TextTokenizer.train(texts, TokenizerConfig()).vocabulary
     assert Vocabulary.load(READY / "sample.txt") == built

@@ -78,6 +78,16 @@ def test_a_run_that_has_ended_is_returned_when_it_is_resumed(base):
     assert (base / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["a pair", "files"])
+def test_data_is_named_and_not_copied_into_the_record(texts, tmp_path, kind):
+    both = (["a dull film"] * 3 + [""], ["x"] * 4)
+    names = [str(texts), str(write_texts(tmp_path / "more.jsonl", 9))]
+    pretrain(both if kind == "a pair" else names, tmp_path / "base", **{**TINY, "epochs": 1})
+    data = json.loads((tmp_path / "base" / "config.json").read_text())["data"]
+    assert data["source"] == ("the Dataset" if kind == "a pair" else ", ".join(names))
+    assert any("without a text" in note for note in data["notes"]) == (kind == "a pair")
+
+
 def test_it_learns_which_words_go_together(texts, tmp_path):
     pretrain(texts, tmp_path / "base", **{**TINY, "epochs": 12, "hidden_size": 16})
     losses = [

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             from textlstm.data.corpus import load_texts
 
             data = read_flags(arguments, DataConfig, DATA_OPTIONS)
-            texts, notes = load_texts(arguments.data, data)
+            texts, notes, _ = load_texts(arguments.data, data)
             for note in notes:
                 say(note)
             figures = fit_cascade_of(classifier, texts(), batch_size=size)

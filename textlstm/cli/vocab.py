@@ -63,7 +63,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     from textlstm.text.vocabulary import UNK_ID
 
     with messages():
-        texts, notes = load_texts(arguments.data, data)
+        texts, notes, _ = load_texts(arguments.data, data)
         for note in notes:
             say(note)
         vocabulary = TextTokenizer.train(texts, config).vocabulary

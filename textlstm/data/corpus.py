@@ -258,7 +258,7 @@ def load_split(
 
 def load_texts(
     source: Source, config: DataConfig = _DEFAULTS
-) -> tuple[Callable[[], Iterator[list[str]]], list[str]]:
+) -> tuple[Callable[[], Iterator[list[str]]], list[str], str]:
     """Find the texts of train, or of a single file, whether they have labels or not.
 
     Args:
@@ -267,7 +267,7 @@ def load_texts(
 
     Returns:
         (a function that reads all texts in lists each time it is called, notes on what was
-        guessed and left out).
+        guessed and left out, the name of the source).
 
     Raises:
         DataError: the data can't be found or read, or holds no text.
@@ -276,11 +276,15 @@ def load_texts(
     if isinstance(source, list | tuple) and all(isinstance(n, str | os.PathLike) for n in source):
         sources = list(source)  # each by itself, since their labels, which are not used, may differ
     found = [_texts_of(each, config) for each in sources]
-    notes = [note for _, own in found for note in own]
-    return lambda: itertools.chain.from_iterable(split.texts() for split, _ in found), notes
+    splits, notes, names = zip(*found, strict=True)
+    return (
+        lambda: itertools.chain.from_iterable(split.texts() for split in splits),
+        list(itertools.chain.from_iterable(notes)),
+        ", ".join(names),
+    )
 
 
-def _texts_of(source: Source, config: DataConfig) -> tuple[Split, list[str]]:
+def _texts_of(source: Source, config: DataConfig) -> tuple[Split, list[str], str]:
     found = find_tables(source, config)
     table = found.split("train")
     columns, notes = table.choose_texts(config.text_column, config.label_column)
@@ -288,7 +292,8 @@ def _texts_of(source: Source, config: DataConfig) -> tuple[Split, list[str]]:
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text ({len(scan.dataset)} rows)")
     rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
-    return Split(scan.dataset, columns, scan.codes, rows), found.notes + notes + scan.notes()
+    split = Split(scan.dataset, columns, scan.codes, rows)
+    return split, found.notes + notes + scan.notes(), found.dataset_id or found.name
 
 
 def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, Scan], list[str]]:

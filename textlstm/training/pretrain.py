@@ -121,6 +121,8 @@ class _Run:
     observer: Observer | None
     finish: bool
     texts: Callable[[], Iterator[list[str]]] = dataclasses.field(init=False)
+    notes: list[str] = dataclasses.field(init=False)
+    source: str = dataclasses.field(init=False)
     request: RunRequest = dataclasses.field(init=False)
     tokenizer: TextTokenizer = dataclasses.field(init=False)
     start: Pretrained | Base | None = dataclasses.field(init=False)
@@ -134,8 +136,8 @@ class _Run:
         """Find the texts, make the tokenizer, and make the folder this run's own."""
         assert request.source is not None
         self.world.device(self.settings.training.device)
-        self.texts, notes = load_texts(request.source, self.settings.data)
-        for note in notes:
+        self.texts, self.notes, self.source = load_texts(request.source, self.settings.data)
+        for note in self.notes:
             logger.info("%s", note)
         found = _fingerprint(self.texts())
         if not self.world.is_main and found != request.fingerprint:
@@ -213,9 +215,10 @@ class _Run:
         with self.world.main_first():
             if self.world.is_main:
                 record = RunRecord(
-                    source=str(self.request.source),
+                    source=self.source,
                     fingerprint=self.request.fingerprint or "",
                     rows={name: len(part) for name, part in self.parts.items()},
+                    notes=tuple(self.notes),
                     training=self.facts,
                     metrics={"validation": self.metrics},
                     history=tuple(self.loop.history),
