@@ -14,6 +14,7 @@ from textlstm.report.page import shaded, strongest
 pytestmark = pytest.mark.slow
 
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
+ROW = {"precision": 0.5, "recall": 0.5, "support": 4, "predicted": 4, "f1": 0.5}
 SCORES = {"model": {"accuracy": INTERVAL, "macro_f1": INTERVAL}}
 
 
@@ -37,6 +38,22 @@ def test_unknown_words_are_marked_and_everything_is_escaped():
 
 
 @pytest.mark.parametrize(
+    ("kind", "tokens", "text"),
+    [
+        ("char", ["f", "i", "x"], "fix"),
+        ("char", ["▁", " ", "Ġ"], "▁ Ġ"),
+        ("bpe", ["▁fine", "st", "▁", "好"], " finest 好"),
+        ("unigram", ["fine", "st"], "finest"),  # after the words that truncation drops
+        ("wordpiece", ["fine", "##st", "Ġ"], "finest Ġ"),
+        ("word", ["a", "▁", "Ġ"], "a ▁ Ġ"),
+        ("whitespace", ["a", "##tag"], "a ##tag"),
+    ],
+)
+def test_the_tokenizer_says_where_spaces_are(kind, tokens, text):
+    assert plain(shaded(words(*tokens), kind)) == text
+
+
+@pytest.mark.parametrize(
     ("tokens", "text"),
     [
         (["a", "fine", "film"], "a fine film"),
@@ -47,7 +64,7 @@ def test_unknown_words_are_marked_and_everything_is_escaped():
         (["fine", "##st", "film"], "finest film"),
     ],
 )
-def test_tokens_stand_as_in_the_text(tokens, text):
+def test_tokens_of_a_foreign_tokenizer_stand_as_in_the_text(tokens, text):
     assert plain(shaded(words(*tokens))) == text
 
 
@@ -67,7 +84,6 @@ def test_the_strongest_words_are_named_once_with_their_sum():
 def drawn():
     """Every kind of picture, with names that are hard to draw."""
     names = ['$x^2$ <i> & "', "很好", "مرحبا" * 20]
-    row = {"precision": 0.5, "recall": 0.5, "support": 4, "predicted": 4, "f1": 0.5}
     part = {"n": 3, "accuracy": 0.5, "low": 0.2, "high": 0.8}
     epoch = {"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0}
     many = [f"label {i}" for i in range(40)]
@@ -76,7 +92,7 @@ def drawn():
         "learning_curves": pictures.learning_curves([epoch], 1),
         "confusion": pictures.confusion([[3, 1, 0], [0, 2, 0], [0, 0, 0]], names),
         "many labels": pictures.confusion([[i == j for i in range(40)] for j in range(40)], many),
-        "counts_by_label": pictures.counts_by_label(dict.fromkeys(names, row)),
+        "counts_by_label": pictures.counts_by_label(dict.fromkeys(names, ROW)),
         "reliability": pictures.reliability([{"confidence": 0.5, **part}]),
         "by_length": pictures.by_length([{"from": 1, "to": 9, **part}]),
         "by_unknown": pictures.by_unknown([{"from": 0.0, "to": 0.0, **part}]),
@@ -99,6 +115,12 @@ def test_pictures_are_well_formed_named_and_in_the_colours_of_the_page():
     assert "很好" in found["confusion"]
     assert "data:image/png" in found["many labels"]
     assert len(found["many labels"]) < 40_000
+
+
+def test_a_label_is_drawn_as_it_is_written():
+    names = ['a "#1" url(#2)', "font: 9px x", "#1d2229"]
+    svg = pictures.counts_by_label(dict.fromkeys(names, ROW))
+    assert set(names) <= {*ElementTree.fromstring(svg).itertext()}
 
 
 def test_the_slices_of_a_tuning_have_a_plot_for_each_option_alone():

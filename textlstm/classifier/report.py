@@ -243,6 +243,7 @@ def report_of(
         "frequent": sorted(counts.items(), key=lambda item: -item[1])[:_FREQUENT],
         "max_length": classifier.settings.tokenizer.max_length,
         "network": repr(classifier),
+        "tokenizer": classifier.tokenizer.kind,
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from textlstm.errors import MissingDependencyError
 from textlstm.report import pictures
+from textlstm.text.rules import CONTINUATION, FROM_FILE
 
 try:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -33,8 +34,8 @@ _MOST_WORDS = 200  # of a text that are shown
 _MOST_CHARACTERS = 1200
 _MOST_ROWS = 2000  # of the table by label
 _STRONGEST = 5
-_SPACES = ("▁", "Ġ", " ")  # what tokens may hold for a space
-_INSIDE = "##"  # begins a token that goes on with a word
+# what the tokens of each kind of tokenizer hold for a space, one of these
+_SPACES = {"char": (" ",), "bpe": ("▁",), "unigram": ("▁",), FROM_FILE: ("▁", "Ġ", " ")}
 
 
 def render_page(found: Mapping[str, Any]) -> str:
@@ -102,15 +103,17 @@ def _pictures(found: Mapping[str, Any]) -> dict[str, str]:
     return drawn
 
 
-def shaded(words: Sequence[Mapping[str, Any]]) -> str:
+def shaded(words: Sequence[Mapping[str, Any]], kind: str = FROM_FILE) -> str:
     """Return the first words of a text as HTML, each shaded by its contribution.
 
     Args:
         words: `token`, `known` and `contribution` of each.
+        kind: of the tokenizer; spaces are guessed from the tokens for 'file' only.
     """
     largest = max((abs(word["contribution"]) for word in words), default=0.0) or 1.0
     shown, parts = words[:_MOST_WORDS], []
-    for word, text in zip(shown, _spaced([word["token"] for word in shown]), strict=True):
+    tokens = _spaced([word["token"] for word in shown], kind)
+    for word, text in zip(shown, tokens, strict=True):
         level = round(abs(word["contribution"]) / largest * _LEVELS)
         kinds = [f"{'p' if word['contribution'] > 0 else 'n'}{level}"] if level else []
         kinds += [] if word["known"] else ["u"]
@@ -135,15 +138,15 @@ def strongest(words: Sequence[Mapping[str, Any]], sign: int) -> str:
     return ", ".join(found) or "none"
 
 
-def _spaced(tokens: Sequence[str]) -> list[str]:
+def _spaced(tokens: Sequence[str], kind: str) -> list[str]:
     """Return the tokens as they follow each other in a text, with the spaces before them."""
-    marked = [mark for mark in _SPACES if any(mark in token for token in tokens)]
-    if marked:  # of subwords and characters, which hold the spaces themselves
-        return [token.replace(marked[0], " ") for token in tokens]
+    for mark in _SPACES.get(kind, ()):
+        if kind != FROM_FILE or any(mark in token for token in tokens):
+            return [token.replace(mark, " ") for token in tokens]
     found = list(tokens[:1])
     for before, token in itertools.pairwise(tokens):
-        if token.startswith(_INSIDE):
-            found.append(token.removeprefix(_INSIDE))
+        if kind in ("wordpiece", FROM_FILE) and token.startswith(CONTINUATION):
+            found.append(token.removeprefix(CONTINUATION))
         else:
             wide = all(unicodedata.east_asian_width(c) in "WF" for c in (before[-1], token[0]))
             found.append(token if wide else f" {token}")

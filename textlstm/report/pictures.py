@@ -109,10 +109,15 @@ def _inline(svg: str, name: str, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>{name}-", svg)  # ids are of the whole page
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    for color, word in _COLORS.items():
-        svg = svg.replace(color, word)
+
+    def styled(tag: re.Match[str]) -> str:
+        found = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>{name}-", tag[0])  # ids are of the whole page
+        found = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", found)
+        for color, word in _COLORS.items():
+            found = found.replace(color, word)
+        return found
+
+    svg = re.sub(r"<[^>]*>", styled, svg)  # not in the texts between tags
     width = re.search(r'width="([\d.]+)pt"', svg)
     assert width is not None
     svg = re.sub(r'(width|height)="[\d.]+pt"\s*', "", svg, count=2)
