@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
-from tiny_tokenizers import ANY_TEXT, TRAINED
+from tiny_tokenizers import ANY_TEXT, TRAINED, train
 
 from textlstm.config import TOKENIZERS
 from textlstm.text.subwords import SUBWORDS
+from textlstm.text.tokenizer import WHOLE_WORDS
+from textlstm.text.vocabulary import PAD, UNK, UNK_ID
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def read(kind: str, text: str) -> str:
     return " ".join(TRAINED[kind].tokens(text))
+
+
+def guarded(text: str) -> str:
+    return text.replace(PAD, UNK)  # a text holds no padding
 
 
 # -- word ----------------------------------------------------------------------------------
@@ -119,7 +125,8 @@ def test_basic_english_on_an_example():
 @example(":ʰΣ AʰΣʰ")
 @example("ΑΣ'Σ. Σ <pad> a<pad>b")
 def test_basic_english_equals_the_reference(text):
-    assert TRAINED["basic_english"].tokens(text) == reference_basic_english(text)
+    expected = reference_basic_english(text)
+    assert TRAINED["basic_english"].tokens(text) == [guarded(token) for token in expected]
 
 
 @pytest.mark.parametrize("name", ["imdb", "sst2"])
@@ -134,13 +141,22 @@ def test_basic_english_equals_the_reference_on_real_texts(name):
         assert TRAINED["basic_english"].tokens(text) == reference_basic_english(text)
 
 
+@pytest.mark.parametrize("kind", WHOLE_WORDS)
+def test_a_text_is_encoded_as_the_entries_that_were_counted(kind):
+    text = "000<pad> b <pad>"
+    trained = train(kind, [text])
+    ids = trained.encode(text)
+    assert trained.vocabulary.lookup_indices(trained.tokens(text)) == ids
+    assert set(ids) | {UNK_ID} == set(range(1, len(trained.vocabulary)))
+
+
 # -- the other kinds -----------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @given(ANY_TEXT)
 def test_whitespace_splits_as_python_does_and_changes_nothing(text):
-    assert TRAINED["whitespace"].tokens(text) == text.split()
+    assert TRAINED["whitespace"].tokens(text) == guarded(text).split()
 
 
 @given(ANY_TEXT)

@@ -66,7 +66,6 @@ class Rules(NamedTuple):
             pieces, in order.
         cut: matches where a text may be cut in two (before the match's end) so that the tokens
             of the parts, in order, are those of the whole.
-        guarded: whether a text could contain the token `<pad>`, which must not become padding.
         decoder: joins tokens into a text, where a space between them is not enough.
         breaks: where `pieces` are what white space separates, a pattern of what else separates
             them; '' for nothing else. Pieces may then have white space in them that is not ASCII,
@@ -77,7 +76,6 @@ class Rules(NamedTuple):
     pre_tokenizers: tuple[pre_tokenizers.PreTokenizer, ...]
     pieces: Callable[[str], list[str]]
     cut: re.Pattern[str]
-    guarded: bool = False
     decoder: decoders.Decoder | None = None
     breaks: str | None = None
 
@@ -91,8 +89,8 @@ def assemble(kind: str, model: Any) -> Tokenizer:
     """Make a tokenizer of the rules of `kind` and a model of the `tokenizers` library."""
     rules = rules_of(kind)
     tokenizer = Tokenizer(model)
-    if steps := [*rules.normalizers, *([pad_guard()] if rules.guarded else [])]:
-        tokenizer.normalizer = normalizers.Sequence(steps)
+    if rules.normalizers:
+        tokenizer.normalizer = normalizers.Sequence(list(rules.normalizers))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(list(rules.pre_tokenizers))
     if rules.decoder is not None:
         tokenizer.decoder = rules.decoder
@@ -179,6 +177,7 @@ def _basic_english() -> Rules:
         normalizers.Replace(Regex(_BASIC_BREAK), " "),
         *_lower(),
         normalizers.Replace('"', ""),
+        pad_guard(),
     )
     return Rules(
         clean,
@@ -188,13 +187,12 @@ def _basic_english() -> Rules:
         ),
         _without_breaks(_BASIC_BREAK),
         _CUT_AT_SPACE,
-        guarded=True,
         breaks=_BASIC_BREAK,
     )
 
 
 def _whitespace() -> Rules:
-    return Rules((), (_split_at_space(),), str.split, _CUT_AT_SPACE, guarded=True, breaks="")
+    return Rules((pad_guard(),), (_split_at_space(),), str.split, _CUT_AT_SPACE, breaks="")
 
 
 def _char() -> Rules:
@@ -250,12 +248,6 @@ def valid_text(text: str) -> str:
     return text
 
 
-def steps_of(rules: Rules) -> tuple[Any, Any]:
-    """Return the normalizer and the pre-tokenizer of rules."""
-    before = normalizers.Sequence(list(rules.normalizers))
-    return before, pre_tokenizers.Sequence(list(rules.pre_tokenizers))
-
-
 def word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
     """Return the tokens of a text, which are whole words."""
     if normalizer is not None:
@@ -267,13 +259,14 @@ def word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
 
 def count_tokens(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
     """Count tokens. Equal pieces of text are counted first, and split once."""
-    steps = steps_of(rules)
+    normalizer = normalizers.Sequence(list(rules.normalizers))
+    pre_tokenizer = pre_tokenizers.Sequence(list(rules.pre_tokenizers))
     tokens: Counter[str] = Counter()
     pieces: Counter[str] = Counter()
 
     def count_pieces() -> None:
         for piece, count in pieces.items():
-            for token in word_tokens(piece, *steps):
+            for token in word_tokens(piece, normalizer, pre_tokenizer):
                 tokens[token] += count
         pieces.clear()
 

@@ -29,7 +29,6 @@ from textlstm.text.rules import (
     assemble,
     count_tokens,
     rules_of,
-    steps_of,
     valid_text,
     word_tokens,
 )
@@ -224,8 +223,6 @@ class TextTokenizer:
         with library_errors(VocabularyError, f"can't tokenize {text[:60]!r}"):
             if not isinstance(self._tokenizer.model, WordLevel):
                 return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
-            if self._rules is not None:
-                return word_tokens(text, *steps_of(self._rules))
             return word_tokens(text, self._tokenizer.normalizer, self._tokenizer.pre_tokenizer)
 
     def _counted(self, batches: Iterable[Sequence[str]]) -> Vocabulary:
