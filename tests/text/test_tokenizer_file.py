@@ -135,6 +135,21 @@ def test_truncation_and_padding_in_a_file_are_not_ours(tmp_path):
     assert train(path).encode("great film a") == [4, 5, 7]
 
 
+@pytest.mark.parametrize("kind", ["file", "bpe"])
+def test_dropout_in_a_file_is_not_ours(tmp_path, kind):
+    model = models.BPE({"<pad>": 0, "<unk>": 1, "g": 2, "r": 3, "gr": 4}, [("g", "r")])
+    path = foreign(model, tmp_path)
+    content = json.loads(path.read_text())
+    if kind == "bpe":
+        TRAINED[kind].save(path)
+        content = {**json.loads(path.read_text()), "model": content["model"]}
+    content["model"] |= {"dropout": 1.0, "unk_token": "<unk>"}  # 1.0: no pair is merged
+    path.write_text(json.dumps(content))
+    trained = train(path)
+    assert trained.kind == kind
+    assert trained.encode("gr")[-1] == 4
+
+
 def test_one_token_for_padding_and_unknown_is_the_unknown_one(tmp_path):
     path = foreign(models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"), tmp_path)
     tokenizer = Tokenizer.from_file(str(path))

@@ -1,8 +1,8 @@
 """Read a `tokenizer.json`, ours or any other, so that `<pad>` is 0 and `<unk>` is 1.
 
 The padding and unknown token of a foreign file get these names and ids, the other entries
-follow in their order without gaps. Post-processor, truncation and padding are dropped: texts
-to classify have no `[CLS]` or `[SEP]` around them.
+follow in their order without gaps. Post-processor, truncation, padding and dropout are dropped:
+texts to classify have no `[CLS]` or `[SEP]` around them, and always the same tokens.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def read_tokenizer(path: str | os.PathLike[str]) -> tuple[Tokenizer, str]:
         VocabularyError: the file is missing, malformed, or can't be converted to these ids.
     """
     content = _read_json(path)
+    content["model"].pop("dropout", None)  # a text would have other tokens each time
     reading = f"{path} is not a tokenizer.json for this version of tokenizers"
     with library_errors(VocabularyError, reading):
         tokenizer = Tokenizer.from_str(json.dumps(content))
