@@ -80,8 +80,9 @@ def test_renumbered_it_fits_a_model_here(itos, default, expected):
 
 
 @pytest.mark.parametrize("name", ["v.txt", "v.json"])
-def test_a_saved_one_reads_back_renumbered(tmp_path, name):
-    vocabulary = Vocabulary.from_torchtext(Foreign(["<unk>", "b", "a"], 0))
+@pytest.mark.parametrize("itos", [["<unk>", "b", "a"], ["[UNK]", "b"], ["\ufeffx", "<unk>"]])
+def test_a_saved_one_reads_back_renumbered(tmp_path, name, itos):
+    vocabulary = Vocabulary.from_torchtext(Foreign(itos, 0))
     vocabulary.save(tmp_path / name)
     assert Vocabulary.load(tmp_path / name) == vocabulary.renumbered()
 

@@ -164,7 +164,7 @@ def test_a_plain_json_list_is_read():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\t1\nb\n", r"line 2: expected token<TAB>count, found 'b'"),
+        (b"a\t1\nb\n", r"line 2: expected token<TAB>count, found 'b'; correct the line"),
         (b"a\t1\nb\tx\n", r"line 2: expected token<TAB>count, found 'b\\tx'"),
         (b"a\t1\nb\t-1\n", "line 2: expected"),
         (b"a\t1\nb\tc\t1\n", "line 2: expected"),
@@ -193,11 +193,11 @@ def test_a_malformed_text_file_names_file_and_line(tmp_path, content, message):
         ("[" * 200_000, "not valid JSON"),
         ('{"model": {"vocab": {}}}', "is not a vocabulary.*--tokenizer"),
         ("3", "is not a vocabulary"),
-        ('{"tokens": ["a"], "counts": 3}', "'counts' must be a list"),
+        ('{"tokens": ["a"], "counts": 3}', "'counts' is 3: must be a list"),
         ('{"tokens": ["a"], "counts": [1, 2]}', "2 counts for 1 tokens"),
         ('{"tokens": ["a", "a"]}', "'a' occurs twice"),
-        ('{"tokens": ["\\ud800"]}', "not valid Unicode"),
-        ('{"tokens": [[]]}', r"token \[\] is not a string"),
+        ('{"tokens": ["\\ud800"]}', "not valid Unicode text: .* delete it"),
+        ('{"tokens": [5]}', "token 5 is not a string: write it in quotes"),
         ('{"version": 2, "tokens": ["a"]}', "version 2, this textlstm reads 1"),
     ],
 )

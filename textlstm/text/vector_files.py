@@ -35,6 +35,7 @@ _BLOCK = 2**20  # bytes read at once
 _HEAD = 2**16  # bytes from which the format is detected
 _LONGEST = 2**22  # bytes of a line or a word: a file with more does not hold vectors
 _MOST_NUMBERS = 2**16
+_REMEDY = "pass GloVe, word2vec or fastText (.vec) vectors, plain, gzip or zip"
 _FLOAT = np.dtype("<f4")
 _BOM = b"\xef\xbb\xbf"
 
@@ -138,13 +139,13 @@ class VectorFile:
         if header is None:
             if b"\0" in head:
                 raise DataError(
-                    f"{self.path} is neither text nor word2vec's binary form: pass GloVe, word2vec "
-                    "or fastText (.vec) vectors, plain, gzip or zip"
+                    f"{self.path} is neither text nor word2vec's binary form: {_REMEDY}"
                 )
             _, *numbers = first.split() or [b""]
             if not any(map(_NUMBER.fullmatch, numbers)):
                 raise DataError(
-                    f"{self.path}, line 1: {_shown(first)} is not a word and its numbers"
+                    f"{self.path}, line 1: {_shown(first)} is not a word and its numbers: "
+                    + _REMEDY
                 )
             self.size = len(numbers)
             return head
@@ -152,7 +153,7 @@ class VectorFile:
         if not 1 <= self.size <= _MOST_NUMBERS:
             raise DataError(
                 f"{self.path}, line 1: {self.size:,} numbers per word: must be 1 to "
-                f"{_MOST_NUMBERS:,}"
+                f"{_MOST_NUMBERS:,}: {_REMEDY}"
             )
         self._binary = _is_binary(rest, self.size)
         self._lines_before = 1
@@ -302,6 +303,8 @@ def _open_member(path: Path, member: str | None, stack: contextlib.ExitStack) ->
         names = [item.filename for item in archive.infolist() if not item.is_dir()]
         if member in names:
             names = [member]
+        if not names:
+            raise DataError(f"{path} is an empty archive: download it again")
         if len(names) != 1:
             raise DataError(
                 f"{path} holds {len(names)} files ({', '.join(names[:5])}): "

@@ -267,11 +267,12 @@ class Vocabulary:
         r"""Return one line per token, `token<TAB>count`.
 
         A backslash, tab, line feed and carriage return in a token are written `\\`, `\t`, `\n`
-        and `\r`; nothing else is changed.
+        and `\r`; nothing else is changed. One from torchtext is `renumbered` first.
         """
+        whole = self.renumbered()
         return "".join(
             f"{token.translate(_ESCAPE_TABLE)}\t{count}\n"
-            for token, count in zip(self._itos, self._counts, strict=True)
+            for token, count in zip(whole, whole.counts, strict=True)
         )
 
     @classmethod
@@ -306,8 +307,9 @@ class Vocabulary:
         return cls.from_itos(list(numbers), counts)
 
     def to_json(self) -> str:
-        """Return the vocabulary as a JSON object with `tokens` and `counts`."""
-        content = {"version": JSON_VERSION, "tokens": self._itos, "counts": self._counts}
+        """Return the `renumbered` vocabulary as a JSON object with `tokens` and `counts`."""
+        whole = self.renumbered()
+        content = {"version": JSON_VERSION, "tokens": whole._itos, "counts": whole.counts}
         return json.dumps(content, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -342,7 +344,9 @@ class Vocabulary:
                 f"{name} has version {version!r}, this textlstm reads {JSON_VERSION}: update it"
             )
         if not isinstance(counts, list | None):
-            raise VocabularyError(f"{name}: 'counts' must be a list of whole numbers")
+            raise VocabularyError(
+                f"{name}: 'counts' is {counts!r:.40}: must be a list of whole numbers"
+            )
         try:
             return cls.from_itos(content["tokens"], counts)
         except VocabularyError as error:
@@ -353,9 +357,12 @@ def _check_tokens(tokens: tuple[str, ...]) -> None:
     seen: set[str] = set()
     for token in tokens:
         if not isinstance(token, str):
-            raise VocabularyError(f"token {token!r} is not a string")
+            raise VocabularyError(f"token {token!r} is not a string: write it in quotes")
         if _SURROGATE.search(token):
-            raise VocabularyError(f"token {token!r} is not valid Unicode text")
+            raise VocabularyError(
+                f"token {token!r} is not valid Unicode text: it has half of a surrogate pair;"
+                " delete it"
+            )
         if token in seen:
             raise VocabularyError(f"token {token!r} occurs twice: delete one of them")
         seen.add(token)
@@ -377,7 +384,9 @@ def _check_counts(tokens: Sequence[str], counts: Sequence[int] | None) -> tuple[
 def _read_counted(line: str, where: str) -> tuple[str, int]:
     found = _COUNTED.fullmatch(line)
     if found is None:
-        raise VocabularyError(f"{where}: expected token<TAB>count, found {_short(line)}")
+        raise VocabularyError(
+            f"{where}: expected token<TAB>count, found {_short(line)}; correct the line"
+        )
 
     def unescape(match: re.Match[str]) -> str:
         if match[0] not in _UNESCAPES:
