@@ -36,6 +36,14 @@ def test_balanced_stands_alone():
 def test_an_unknown_label_is_named_with_the_labels():
     with pytest.raises(ConfigError, match="'god' is not a label; labels are bad, good, a=b"):
         class_weights(("god=2",), LABELS, NAMES)
+    many = [f"label{n}" for n in range(11)]
+    with pytest.raises(ConfigError, match=r"label9, … \(did you mean 'label10'\?\)$"):
+        class_weights(("labl10=2",), LABELS, many)
+
+
+def test_a_label_has_one_weight():
+    with pytest.raises(ConfigError, match="'good=5': 'good' has another weight: delete one of"):
+        class_weights(("good=1", "bad=2", "good=5"), LABELS, NAMES)
 
 
 def test_the_loss_is_weighted_and_smoothed_cross_entropy():

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textlstm.config import TrainingConfig
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, did_you_mean
 
 _LEAST = 1e-6  # of a teacher's probabilities, whose logits are finite then
+_MOST_NAMED = 10  # labels in a message
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def class_weights(
         Weights, float64 [C], or None if all count the same.
 
     Raises:
-        ConfigError: an option is malformed or names no label.
+        ConfigError: an option is malformed, or names no label or one again.
     """
     if not options:
         return None
@@ -222,12 +223,20 @@ def class_weights(
         present = counts > 0
         weights[present] = len(labels) / (present.sum() * counts[present])
         return weights
+    given: set[str] = set()
     for text in options:
         name, weight = _parse(text)
         if name not in names:
+            more = ", …" * (len(names) > _MOST_NAMED) + did_you_mean(name, names)
             raise ConfigError(
-                f"class_weights = {text!r}: {name!r} is not a label; labels are {', '.join(names)}"
+                f"class_weights = {text!r}: {name!r} is not a label; labels are "
+                f"{', '.join(names[:_MOST_NAMED])}{more}"
             )
+        if name in given:
+            raise ConfigError(
+                f"class_weights = {text!r}: {name!r} has another weight: delete one of them"
+            )
+        given.add(name)
         weights[list(names).index(name)] = weight
     return weights
 
