@@ -26,13 +26,16 @@ def test_a_device_that_does_not_exist_is_named(name):
 
 def test_a_gpu_that_is_not_there_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"device = 'cuda'.* sees 0 CUDA.*choose auto or cpu"):
+    with pytest.raises(ConfigError, match=r"device = 'cuda'.* sees no CUDA.*choose auto or cpu"):
         pick_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(ConfigError, match=r"device = 'cuda:2'.* sees 2 CUDA"):
+    with pytest.raises(ConfigError, match="has 2 GPUs: choose auto, cpu or cuda:0 to cuda:1"):
         pick_device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match=r"'cuda:3': .* has 1 GPU: choose auto, cpu or cuda:0$"):
+        pick_device("cuda:3")
 
 
 def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):

@@ -39,10 +39,16 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f"device = {name!r}: must be auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
+        if not count:
             raise ConfigError(
-                f"device = {name!r}: torch {torch.__version__} sees {count} CUDA devices here; "
+                f"device = {name!r}: torch {torch.__version__} sees no CUDA device here; "
                 "choose auto or cpu, or install a torch built for this GPU"
+            )
+        if (device.index or 0) >= count:
+            more = f" to cuda:{count - 1}" if count > 1 else ""
+            raise ConfigError(
+                f"device = {name!r}: this machine has {count} GPU{'s' * (count != 1)}: "
+                f"choose auto, cpu or cuda:0{more}"
             )
     return device
 
