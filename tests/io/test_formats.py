@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import gzip
+import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm.errors import DataError
-from textlstm.io.readers import file_format, read_rows
+from textlstm.errors import DataError, OutputError
+from textlstm.io.formats import file_format
+from textlstm.io.output import RowOutput, Target
+from textlstm.io.readers import read_rows
+from textlstm.io.writers import OutputRow
 
 CSV = b"text,label\n" + b"".join(b"text %d,a\n" % i for i in range(2000))
 
@@ -105,6 +110,26 @@ def test_what_is_no_file_is_refused_before_reading(tmp_path: Path) -> None:
         read_rows(tmp_path / "missing.csv")
     with pytest.raises(DataError, match=r"folder\.csv is a folder"):
         read_rows(tmp_path / "folder.csv")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names must be UTF-8 here")
+@pytest.mark.parametrize("name", [b"caf\xe9.csv", b"caf\xe9.parquet", b"caf\xe9.parquet.gz"])
+def test_the_name_of_a_file_need_not_be_utf8(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    with RowOutput(Target.of_path(path), pa.schema([("text", pa.string())])) as output:
+        output.open({}, {}, overwrite=False, resume=False)
+        output.commit(output.encoder.encode([OutputRow({"text": "a"}, {})]), 1, {})
+        output.finish({}, overwrite=False)
+    assert [row.values for row in read_rows(path)] == [{"text": "a"}]
+
+
+def test_a_name_that_is_too_long_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 300}.csv"
+    with pytest.raises(DataError, match=r"cannot read \S+x\.csv: File name too long"):
+        read_rows(path)
+    for name in (path, tmp_path / f"{'x' * 245}.csv"):  # that of its work folder is longer
+        with pytest.raises(OutputError, match=r"cannot write \S+x\.csv: File name too long"):
+            RowOutput(Target.of_path(name), pa.schema([])).__enter__()
 
 
 def test_a_file_that_may_not_be_read_is_one_clear_error(

@@ -247,6 +247,24 @@ def test_a_url_an_empty_name_and_a_foreign_type_are_refused() -> None:
         find(5)
 
 
+def test_a_tilde_that_names_no_user_is_part_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "~data.csv")
+    monkeypatch.chdir(tmp_path)
+    for source in ("~data.csv", ["~data.csv"], "~d*.csv"):
+        assert find(source).splits == {"train": (Path("~data.csv"),)}
+    with pytest.raises(DataError, match="no such file: ~nosuchuser/data"):
+        find("~nosuchuser/data.csv")
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".csv", "x" * 300 + "*/a.csv"])
+def test_a_name_that_the_system_refuses_is_one_clear_error(name: str) -> None:
+    for source in (name, [name]):
+        with pytest.raises(DataError, match=r"cannot read x+\S+: File name too long|no file match"):
+            find(source)
+
+
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(DataError, match=r"a\.csv is a pipe"):

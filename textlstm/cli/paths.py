@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -55,16 +56,13 @@ def require_free(path: str, *, overwrite: bool) -> None:
 
 def exists(name: str) -> bool:
     """Whether there is a file or folder of this name."""
-    try:
-        return Path(name).expanduser().exists()
-    except (OSError, ValueError):  # a name too long for a path, or with a NUL
-        return False
+    return os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 (no name is an error)
 
 
 def _near(name: str) -> str:
     """Return ' (did you mean ...?)' with the closest name in the same folder, or ''."""
     try:
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))  # noqa: PTH111
         return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
     except (OSError, ValueError):  # no such folder
         return ""

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 import pyarrow as pa
 
-from textlstm.errors import DataError
+from textlstm.errors import DataError, TextLSTMError
 
 SUFFIXES = {
     ".csv": "csv",
@@ -92,20 +92,40 @@ def parts_of(path: Path) -> list[Path]:
     return sorted(path.rglob("*.txt")) or [path]
 
 
+def expanded(name: str) -> Path:
+    """Return a path with `~` as the home folder; a `~` that names no user is kept."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (that of Path raises for such a `~`)
+
+
 def looks_local(name: str) -> bool:
     """Whether a name is a path; a Hub name is never more than 'owner/name'."""
-    with contextlib.suppress(OSError, ValueError):  # a name too long for a path, or with a NUL
-        if Path(name).expanduser().exists():
-            return True
     suffixes = (*SUFFIXES, *COMPRESSIONS, *_OTHER_SUFFIXES)
     return (
-        name.startswith((".", "/", "~"))
+        os.path.exists(expanded(name))  # noqa: PTH110 (false for a name that is too long)
+        or name.startswith((".", "/", "~"))
         or name.endswith(("/", *suffixes))
         or "\\" in name
         or name.count("/") > 1
     )
 
 
+@contextlib.contextmanager
+def clear_errors(path: Path | str) -> Iterator[None]:
+    """Turn what the libraries raise for an unreadable file into a `DataError`."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged or ends too early: {first_line(error)}") from error
+    except pa.ArrowException as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
+    except TextLSTMError:  # some are an `OSError` too
+        raise
+    except OSError as error:
+        where, reason = error.filename or path, error.strerror or first_line(error)
+        raise DataError(f"cannot read {where}: {reason}") from error
+
+
+@clear_errors("the file")
 def check_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Check that a file exists; return its path and its format."""
     path = Path(path)
@@ -114,19 +134,6 @@ def check_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
     if not path.exists():
         raise DataError(f"no such file: {path}")
     return path, file_format(path)
-
-
-@contextlib.contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
-    """Turn what the libraries raise for an unreadable file into a `DataError`."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is damaged or ends too early: {first_line(error)}") from error
-    except pa.ArrowException as error:
-        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:
@@ -193,13 +200,15 @@ def open_text(path: Path, meter: Meter | None = None) -> Iterator[TextIO]:
 def open_parquet(path: Path) -> Iterator[Any]:
     """Open a parquet file; a compressed one is unpacked into a file without a name first."""
     with contextlib.ExitStack() as stack:
-        source: Any = str(path)
+        source: Any
         if path.suffix.lower() in COMPRESSIONS:
             source = stack.enter_context(tempfile.TemporaryFile())
             shutil.copyfileobj(stack.enter_context(open_binary(path)), source, 2**20)
             source.seek(0)
         elif path.stat().st_size == 0:
             raise EmptyFileError(f"{path} is empty")
+        else:
+            source = stack.enter_context(path.open("rb"))  # pyarrow opens no name but UTF-8
         try:
             # Pages come through a buffer; a whole column of a row group never lies in memory.
             import pyarrow.parquet as pq  # only where it is needed, to start fast

@@ -15,6 +15,8 @@ from textlstm.io.formats import (
     COMPRESSIONS,
     SUFFIXES,
     check_file,
+    clear_errors,
+    expanded,
     first_line,
     is_label_folder,
     looks_local,
@@ -111,6 +113,7 @@ def canonical_split(name: str) -> str:
     return SPLIT_NAMES.get(name.lower(), name)
 
 
+@clear_errors("the data")
 def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows]:
     """Find the splits of a source, without reading their rows.
 
@@ -146,7 +149,7 @@ def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows
         return Located(STDIN_NAME, {"train": (spool_stdin(),)}, single=True)
     if "://" in name:
         raise DataError(f"{name} is a URL: download it and pass the file")
-    path = Path(name).expanduser()
+    path = expanded(name)
     pattern = _is_pattern(name)
     if isinstance(source, str) and not pattern and not looks_local(name):
         from textlstm.io.hub_datasets import load_hub  # takes a second
@@ -167,7 +170,7 @@ def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows
 
 
 def _is_pattern(name: str) -> bool:
-    return any(mark in name for mark in "*?[") and not Path(name).expanduser().exists()
+    return any(mark in name for mark in "*?[") and not expanded(name).exists()
 
 
 def _checked(path: Path) -> Path:
@@ -182,7 +185,7 @@ def _files_of(item: Any) -> list[Path]:
     if not isinstance(item, str | os.PathLike):
         raise DataError(f"data of type {type(item).__name__} in a list: must be names of files")
     name = os.fspath(item)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return _data_files(path)
     if not _is_pattern(name):

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from textlstm.errors import ConfigError, DataError, OutputError
+from textlstm.errors import ConfigError, DataError, OutputError, system_errors
 from textlstm.io.atomic import require_replaceable, sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
 from textlstm.io.work_folder import DATA, WorkFolder
@@ -60,14 +60,16 @@ class Target:
 
         Raises:
             DataError: the suffix is of no known format.
+            OutputError: its folder can't be looked into, or its name is too long.
         """
         name = os.fspath(path)
         target = Path(name)
-        kept = target.resolve() if target.is_symlink() else target  # a link stays what it is
-        if target.is_dir() or name.endswith(("/", os.sep)) or not target.suffix:
-            return cls(kept, "parquet", True, "")
-        suffix = target.suffix.lower()
-        kind = file_format(target)
+        with system_errors(OutputError, f"cannot write {target}"):
+            kept = target.resolve() if target.is_symlink() else target  # a link stays what it is
+            if target.is_dir() or name.endswith(("/", os.sep)) or not target.suffix:
+                return cls(kept, "parquet", True, "")
+            suffix = target.suffix.lower()
+            kind = file_format(target)
         if kind == "txt":
             raise DataError(f"{target}: rows can't be written as txt: name it .csv or .jsonl")
         return cls(kept, kind, False, suffix if suffix in COMPRESSIONS else "")
@@ -276,7 +278,7 @@ class RowOutput:
         """Read the data back, in tables of the size of a row group."""
         held: list[pa.Table] = []
         rows = size = 0
-        with pa.OSFile(str(self._work.path / DATA)) as data:
+        with pa.PythonFile((self._work.path / DATA).open("rb")) as data:
             while data.tell() < self._size:
                 with pa.ipc.open_stream(data) as stream:
                     table = stream.read_all()

@@ -49,7 +49,8 @@ class WorkFolder:
 
     def is_begun(self) -> bool:
         """Whether the folder holds a run that can be resumed."""
-        return (self.path / _STATE).is_file() and (self.path / _JOB).is_file()
+        # not by Path, which raises for a folder that is not open to us
+        return all(os.path.isfile(self.path / name) for name in (_STATE, _JOB))  # noqa: PTH113
 
     def __enter__(self) -> WorkFolder:
         self.take()
