@@ -130,3 +130,16 @@ def test_a_preset_stands_for_options_and_what_is_given_goes_before_it():
         TrainSettings.from_options(preset="quick")
     for options in PRESETS.values():
         assert set(options) <= set(TRAIN_OPTIONS)
+
+
+def test_files_are_named_so_that_they_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.csv", "sample", "word"):
+        (tmp_path / name).touch()
+    files = dict.fromkeys(("validation", "test", "vocab", "tokenizer", "init_from"), "x.csv")
+    found = TrainSettings.from_options(**files, unlabeled=["x.csv", "owner/name"]).to_options()
+    assert {found[name] for name in files} == {str(tmp_path / "x.csv")}
+    assert found["unlabeled"] == [str(tmp_path / "x.csv"), "owner/name"]
+    names = {"validation": "owner/name", "test": "sample", "tokenizer": "word", "vocab": "no.txt"}
+    found = TrainSettings.from_options(**names).to_options()
+    assert {name: found[name] for name in names} == names

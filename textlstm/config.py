@@ -477,12 +477,10 @@ class TrainSettings:
             name = os.fspath(options["vectors"])
             known = name in VECTORS and not Path(name).exists()
             options["vectors"] = name if known else str(Path(name).absolute())
-        for name in ("teacher", "unlabeled"):
-            options |= {name: _absolute(options[name])} if name in options else {}
         if isinstance(options.get("tensorboard"), str | os.PathLike):
             options["tensorboard"] = str(Path(options["tensorboard"]).absolute())
-        if isinstance(options.get("init_from"), str | os.PathLike):
-            options["init_from"] = _absolute(options["init_from"])[0]
+        for name, kept in _NAMES.items():
+            options |= {name: _absolute(options[name], kept)} if name in options else {}
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()
@@ -512,17 +510,20 @@ DATA_OPTIONS = (*names_of(TableConfig), "label_column")
 """The options of `DataConfig` that say where texts and labels are."""
 
 
-def _absolute(names: Any) -> Any:
+_NAMES: dict[str, Sequence[str]] = {
+    **dict.fromkeys(("teacher", "init_from", "vocab"), ()),
+    **dict.fromkeys(("unlabeled", "validation", "test"), ("sample",)),
+    "tokenizer": TOKENIZERS,
+}
+"""Options that may name files or folders, and names that never do."""
+
+
+def _absolute(value: Any, kept: Sequence[str]) -> Any:
     """Return names so that files and folders among them are found from any folder."""
-    names = [names] if isinstance(names, str | os.PathLike) else names
-    if not isinstance(names, list | tuple):
-        return names  # which is refused
-    return tuple(
-        str(Path(name).absolute())
-        if isinstance(name, str | os.PathLike) and Path(name).exists()
-        else name
-        for name in names
-    )
+    if isinstance(value, list | tuple):
+        return tuple(_absolute(name, kept) for name in value)
+    local = isinstance(value, str | os.PathLike) and value not in kept and Path(value).exists()
+    return str(Path(value).absolute()) if local else value
 
 
 TRAIN_PARTS: dict[str, type[Settings]] = {

@@ -245,6 +245,14 @@ def test_options_like_the_runs_are_no_error():
     assert resumed_settings(Path("m"), SETTINGS, given) == SETTINGS
 
 
+def test_a_file_that_an_older_version_named_by_a_relative_path_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = TrainSettings.from_dict({"data": {"validation": "x.csv"}})
+    Path("x.csv").touch()
+    found = resumed_settings(tmp_path, begun, {"validation": "x.csv"})
+    assert found.data.validation == str(tmp_path / "x.csv")
+
+
 def test_time_and_machine_may_change():
     free = {"max_minutes": 5, "checkpoint_minutes": 1, "threads": 2, "device": "cpu", "patience": 9}
     resumed = resumed_settings(Path("m"), SETTINGS, free).training

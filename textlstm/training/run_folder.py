@@ -317,9 +317,12 @@ def resumed_settings(
     Raises:
         ConfigError: another option differs from the run's; each is named.
     """
-    asked = TrainSettings.from_options(**{**begun.to_options(), **with_preset(options)})
+    before = begun.to_options()
+    asked = TrainSettings.from_options(**{**before, **with_preset(options)})
     free = resumable_names(TrainingConfig)
-    found = differences(begun.to_dict(), asked.to_dict(), ignore=free)
+    found = differences(
+        TrainSettings.from_options(**before).to_dict(), asked.to_dict(), ignore=free
+    )
     if found:
         raise ConfigError(
             f"the run in {folder} keeps its settings, but {'; '.join(found)}: leave these options "
