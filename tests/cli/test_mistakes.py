@@ -33,7 +33,12 @@ def folder(tmp_path_factory):
     write(folder / "data" / "test.jsonl", flip(rows(100, seed=1)))
     # what few texts have by default is tested elsewhere
     options = {**OPTIONS, "preset": "default", "epochs": 12, "learning_rate": 0.02}
-    train({"train": tuple(zip(*rows(200, seed=2), strict=True))}, folder / "model", **options)
+    train(
+        {"train": tuple(zip(*rows(200, seed=2), strict=True))},
+        folder / "model",
+        **options,
+        test_fraction=0.05,
+    )
     return folder
 
 

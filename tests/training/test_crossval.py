@@ -10,13 +10,14 @@ from tiny_corpus import LABELS, OPTIONS, flags, rows, write_csv, write_splits
 
 from textlstm import CrossValidation, cross_validate, train
 from textlstm.cli import main
+from textlstm.config import PRESETS
 from textlstm.data.corpus import load_corpus, load_whole
 from textlstm.data.stratify import fold_numbers
 from textlstm.errors import ConfigError, DataError
 from textlstm.training.crossval import format_crossval
 from textlstm.training.launch import Rank
 from textlstm.training.observer import Observer
-from textlstm.training.resolve import read_options
+from textlstm.training.resolve import for_texts, read_options
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +128,7 @@ def test_it_goes_through_json_and_back(whole):
     record = json.loads(json.dumps(whole[0].to_dict()))
     assert CrossValidation.from_dict(record) == whole[0]
     assert record["summary"] == whole[0].summary()
-    with pytest.raises(ConfigError, match="not the record of a cross-validation"):
+    with pytest.raises(ConfigError, match=r"not the record of .* crossval --json wrote"):
         CrossValidation.from_dict({"accuracy": 1})
 
 
@@ -178,6 +179,37 @@ def test_texts_may_have_several_labels():
         cross_validate({"train": (texts, labels)}, folds=21, **FAST)
 
 
+@pytest.mark.parametrize(
+    "options", [{"validation": "x.csv"}, {"test": "sample"}, {"test_fraction": 0.1}]
+)
+def test_parts_that_the_folds_replace_are_refused(data, options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"{name} = .*: each fold holds out its own .* leave it"):
+        cross_validate(data, folds=2, **options, **FAST)
+
+
+def test_the_settings_of_all_folds_are_those_that_are_recorded(monkeypatch):
+    seen = []
+
+    def note(corpus, settings, **options):
+        seen.append(for_texts(settings, len(corpus.train)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textlstm.training.crossval.train_on", note)
+    texts, labels = zip(*rows(60), strict=True)
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate((texts, labels), folds=2, on_fold=kept.append, epochs=1)
+    assert kept[0].settings == seen[0]
+    assert kept[0].settings.model.hidden_size == PRESETS["small"]["hidden_size"]
+
+
+def test_a_teacher_may_be_a_classifier(data):
+    teacher = train(data, **FAST)
+    result = cross_validate(data, folds=2, teacher=teacher, **FAST)
+    assert {fold.training["teacher"] for fold in result.results} == {teacher.fingerprint()}
+
+
 def test_data_that_leaves_no_validation_part_is_refused():
     texts = ["a dull film", "a dull plot", "a bright film", "a bright plot"]
     with pytest.raises(DataError, match="has 4 texts: too few to hold out a validation part"):
@@ -219,7 +251,7 @@ def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
     shown, err = capsys.readouterr()
     result = CrossValidation.from_dict(json.loads(out.read_text()))
     assert result.is_whole
-    assert result.settings == read_options(FAST)
+    assert result.settings == for_texts(read_options(FAST), 20)
     assert shown == format_crossval(result) + "\n"
     assert "fold 1 of 2: accuracy " in err
     assert re.search(r"on 2[01] texts; \d+:\d\d left", err)

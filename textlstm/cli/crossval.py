@@ -7,8 +7,9 @@ other folds, of which a sample is held out to select the best epoch, and evaluat
 The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
 No classifier is saved; `textlstm train DATA` trains one on all rows.
 
-All options of train apply to each training. Ctrl-C and SIGTERM stop it with a table of the
-finished folds; with --json FILE, --resume continues with the others.
+All options of train except --validation, --test and --test-fraction apply to each training.
+Ctrl-C and SIGTERM stop it with a table of the finished folds; with --json FILE, --resume
+continues with the others.
 """
 
 from __future__ import annotations

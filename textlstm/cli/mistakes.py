@@ -171,7 +171,8 @@ def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) 
             thresholds.append(model.thresholds)
 
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
-    options: Any = {**classifier.settings.to_options(), **given}
+    cut: Any = {"validation": None, "test": None, "test_fraction": 0.0}
+    options: Any = {**classifier.settings.to_options(), **given, **cut}
     cross_validate(
         arguments.data,
         folds=arguments.folds,

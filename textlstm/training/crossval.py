@@ -30,8 +30,8 @@ from textlstm.io.progress import Display
 from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
-from textlstm.training.resolve import read_options
-from textlstm.training.teacher import check_teacher
+from textlstm.training.resolve import for_texts, read_options
+from textlstm.training.teacher import check_teacher, split_teachers
 from textlstm.training.train import train_on
 
 if TYPE_CHECKING:
@@ -129,7 +129,10 @@ class CrossValidation:
                 results=tuple(Fold(**fold) for fold in record["results"]),
             )
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"this is not the record of a cross-validation ({error})") from error
+            raise ConfigError(
+                f"this is not the record of a cross-validation ({error}): pass a file that "
+                "crossval --json wrote"
+            ) from error
 
 
 @documents(*TRAIN_PARTS.values())
@@ -156,7 +159,9 @@ def cross_validate(
         on_model: called after each training with the model, all rows, and the row numbers of the
             fold, which the model has not seen.
         observer: callbacks for every step and epoch of every training; as for `train`.
-        **options: settings by name, listed below; `preset` stands for several of them.
+        **options: settings by name, listed below, except `validation`, `test` and
+            `test_fraction`; `preset` stands for several of them. `teacher` may also be a
+            `TextClassifier` or a list of them.
 
     Returns:
         The figures of all folds, and their summary.
@@ -167,7 +172,9 @@ def cross_validate(
         TrainingInterrupted: Ctrl-C or SIGTERM during a training; `on_fold` was called before.
     """
     folds = CrossvalConfig(folds=folds).folds
-    settings = read_options(options)
+    given, teachers = split_teachers(dict(options))
+    settings = read_options(given)
+    _refuse_parts(settings)
     check_teacher(settings)
     world = join()
     world.device(settings.training.device)
@@ -175,6 +182,9 @@ def cross_validate(
     for note in whole.notes:
         logger.info("%s", note)
     _require_enough(whole, folds)
+    if not whole.unlabeled:  # with them, the first model of each fold has few texts, not the fold
+        share = (1 - 1 / folds) * (1 - settings.data.validation_fraction)
+        settings = for_texts(settings, round(share * len(whole.rows)))
     numbers = fold_numbers(whole.rows.labels, folds, settings.training.seed)  # [N]
     state = CrossValidation(whole.source, whole.fingerprint, whole.labels, folds, settings)
     if done is not None:
@@ -187,7 +197,9 @@ def cross_validate(
             logger.info("fold %d of %d", number + 1, folds)
             corpus = _without(whole, numbers == number, settings)
             own = _of_fold(settings, number + 1)
-            classifier = train_on(corpus, own, observer=observer, reports=False, world=world)
+            classifier = train_on(
+                corpus, own, teachers=teachers, observer=observer, reports=False, world=world
+            )
             if on_model:
                 on_model(classifier, whole, np.flatnonzero(numbers == number))
             record = classifier.record
@@ -204,6 +216,16 @@ def cross_validate(
                 *(f"{test['n']:,}", display.times()),
             )
     return state
+
+
+def _refuse_parts(settings: TrainSettings) -> None:
+    """Raise a `ConfigError` if the settings name parts that the folds have instead."""
+    for name in ("validation", "test", "test_fraction"):
+        if value := getattr(settings.data, name):
+            raise ConfigError(
+                f"{name} = {value}: each fold holds out its own validation and test texts: leave "
+                "it out"
+            )
 
 
 def _require_enough(whole: Whole, folds: int) -> None:
