@@ -388,3 +388,9 @@ def test_threads_may_share_one_tokenizer(monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         for ids, _ in pool.map(trained.encode_batch, [texts] * 8):
             assert ids.tolist() == expected
+
+
+def test_the_tokens_that_are_read_are_those_of_the_ids():
+    tokenizer = train("word", ["a" * 36 + " " + "a" * 50], max_length=3, truncation="tail")
+    tokens, ids = zip(*tokenizer.read("a" * 200_050), strict=True)  # its middle is not encoded
+    assert tokenizer.vocabulary.lookup_indices(tokens) == list(ids)

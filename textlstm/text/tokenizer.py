@@ -185,13 +185,8 @@ class TextTokenizer:
 
     def cut(self, max_length: int, truncation: str = "both") -> TextTokenizer:
         """Return this tokenizer with another length and truncation of texts."""
-        return TextTokenizer(
-            self._tokenizer,
-            self.vocabulary,
-            kind=self.kind,
-            max_length=max_length,
-            truncation=truncation,
-        )
+        whole = self._tokenizer, self.vocabulary
+        return self._with(*whole, max_length=max_length, truncation=truncation)
 
     @property
     def words(self) -> list[str]:
@@ -212,7 +207,7 @@ class TextTokenizer:
         """Write the tokenizer.json, all or nothing.
 
         The `tokenizers` library encodes texts with it to the same ids, except that it does not
-        cut long texts, and an empty text has no ids there, not even that of `<unk>`.
+        cut long texts, and that a text that is empty or white space alone is one `<unk>` only here.
         """
         with atomic_path(path) as temporary:
             self._tokenizer.save(str(temporary), pretty=False)
@@ -246,10 +241,10 @@ class TextTokenizer:
         Args:
             text: the text; an empty one is one unknown token.
         """
-        ids, tokens = self.encode(text), self.tokens(text)
+        ids, tokens = self.encode(text), self.tokens(self._shorten(valid_text(text)))
         if len(tokens) > self.max_length:
             tokens = tokens[: self._head] + tokens[len(tokens) - self.max_length + self._head :]
-        if len(tokens) != len(ids):  # of an empty text, and of one that is far too long
+        if len(tokens) != len(ids):  # of a text without tokens
             tokens = self.vocabulary.lookup_tokens(ids)
         return list(zip(tokens, ids, strict=True))
 
