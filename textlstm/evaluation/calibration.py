@@ -41,7 +41,8 @@ def fit_scales(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | Non
 
     Returns:
         float32 [K], from 0.02 to 20. The square of each one's logarithm counts against it like
-        half the loss of one text, so that it stays finite where validation has no error.
+        half the loss of one text (of several labels: of one answer), so that it stays finite where
+        validation has no error.
     """
     targets = torch.from_numpy(labels)
     counted = None if weights is None else torch.from_numpy(weights / weights.mean()).double()

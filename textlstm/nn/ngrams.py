@@ -25,9 +25,10 @@ MOST_TOKENS = 1 + len(SHARES)
 class NgramLinear(nn.Module):
     """Token ids and lengths in, logits out: the sum over the distinct n-grams of a text.
 
-    A text's first n-grams begin before it, with padding in place of tokens: so it counts, too,
-    which token a text begins with. All weights are 0 at first; `textlstm.training.fit_ngrams` finds
-    them. They are buffers, since training the LSTM does not change them.
+    A text's first pair begins before it, with padding in place of a token: so it counts, too, which
+    token a text begins with. (Longer n-grams that begin there have the rows of shorter ones.) All
+    weights are 0 at first; `textlstm.training.fit_ngrams` finds them. They are buffers, since
+    training the LSTM does not change them.
 
     Args:
         vocab_size: entries of the vocabulary (V), padding at 0.
