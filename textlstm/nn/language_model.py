@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import ModelConfig
-from textlstm.nn.bilstm import BiLSTM
-from textlstm.nn.layers import RowEmbedding, dropout, thread_generator
-from textlstm.nn.network import PAD_ID, UNK_ID
+from textlstm.nn.layers import dropout, thread_generator
+from textlstm.nn.network import PAD_ID, UNK_ID, Reader
 
 SHARE = 0.2  # of the tokens that is hidden
 _SAMPLES = 4096  # S
@@ -65,7 +64,7 @@ class _SampledLoss(torch.autograd.Function):
         return (*(gradient * one for one in ctx.saved_tensors), None, None)
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Reader):
     """Token ids and lengths in, the loss of predicting hidden tokens out.
 
     Hidden tokens are read as `<unk>`, as word dropout reads tokens later; `<unk>` itself is never
@@ -76,26 +75,12 @@ class LanguageModel(nn.Module):
         counts: how often each entry of the vocabulary occurs, [V].
     """
 
-    compute_dtype: torch.dtype = torch.float32
     cumulative: Tensor
     expected: Tensor
 
     def __init__(self, config: ModelConfig, counts: Tensor) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = RowEmbedding(len(counts), config.embedding_size, padding_idx=PAD_ID)
-        nn.init.normal_(self.embedding.weight, std=0.1)
-        with torch.no_grad():
-            self.embedding.weight[PAD_ID].zero_()
-        self.lstm = BiLSTM(
-            config.embedding_size,
-            config.hidden_size,
-            config.num_layers,
-            bidirectional=config.bidirectional,
-            dropout=config.dropout,
-        )
-        features = config.hidden_size * (2 if config.bidirectional else 1)
-        self.projection = nn.Linear(features, config.embedding_size)
+        super().__init__(config, len(counts))
+        self.projection = nn.Linear(self.features, config.embedding_size)
         self.bias = nn.Parameter(torch.zeros(len(counts)))
         odds = counts.double().clamp(min=1.0) ** _POWER
         odds[[PAD_ID, UNK_ID]] = 0.0
@@ -151,7 +136,7 @@ class LanguageModel(nn.Module):
 
     def _read(self, ids: Tensor, lengths: Tensor, hidden: Tensor) -> Tensor:
         """Return what is known of the hidden places, [N, E]."""
-        x = self.embedding(ids.masked_fill(hidden, UNK_ID).t()).transpose(0, 1)  # [B, T, E]
+        x = self.embed(ids.masked_fill(hidden, UNK_ID))  # [B, T, E]
         x = dropout(x, self.config.embedding_dropout, self.training).to(self.compute_dtype)
         states = self.lstm.read(x, lengths)[hidden].float()  # [N, 2H]
         found: Tensor = self.projection(dropout(states, self.config.output_dropout, self.training))

@@ -39,36 +39,22 @@ class Branched(Protocol):
         ...
 
 
-class BiLSTMClassifier(nn.Module):
-    """Token ids and lengths in, logits out.
-
-    There are one or two branches: the LSTM, and if `config.ngrams` is not 0 a linear model of the
-    text's n-grams. Logits are the sum of theirs, each times its number in `scales`: 1/K
-    (the mean) until `textlstm.evaluation.calibration` fits them.
+class Reader(nn.Module):
+    """An embedding and a BiLSTM: what a language model and a classifier have in common.
 
     `compute_dtype` may be set to `torch.bfloat16` to run the LSTM in bf16; weights stay fp32.
 
     Args:
-        config: sizes, pooling and dropout.
+        config: sizes and dropout.
         vocab_size: entries of the vocabulary (V), `<pad>` and `<unk>` included.
-        num_classes: labels (C).
-        multi_label: whether a text may have any number of labels (see `textlstm.nn.probabilities`).
     """
 
     compute_dtype: torch.dtype = torch.float32
-    scales: Tensor
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        *,
-        vocab_size: int,
-        num_classes: int,
-        multi_label: bool = False,
-    ) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.multi_label = multi_label
+        self.features = config.hidden_size * (2 if config.bidirectional else 1)  # F
         self.embedding = RowEmbedding(vocab_size, config.embedding_size, padding_idx=PAD_ID)
         nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():
@@ -80,8 +66,40 @@ class BiLSTMClassifier(nn.Module):
             bidirectional=config.bidirectional,
             dropout=config.dropout,
         )
-        features = config.hidden_size * (2 if config.bidirectional else 1)
-        self.pooling = Pooling(config.pooling, features)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look tokens up: int64 [B, T] gives [B, T, E], time-major as the LSTM reads it."""
+        found: Tensor = self.embedding(ids.t())  # [T, B, E]
+        return found.transpose(0, 1)
+
+
+class BiLSTMClassifier(Reader):
+    """Token ids and lengths in, logits out.
+
+    There are one or two branches: the LSTM, and if `config.ngrams` is not 0 a linear model of the
+    text's n-grams. Logits are the sum of theirs, each times its number in `scales`: 1/K
+    (the mean) until `textlstm.evaluation.calibration` fits them.
+
+    Args:
+        config: sizes, pooling and dropout.
+        vocab_size: entries of the vocabulary (V), `<pad>` and `<unk>` included.
+        num_classes: labels (C).
+        multi_label: whether a text may have any number of labels (see `textlstm.nn.probabilities`).
+    """
+
+    scales: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        vocab_size: int,
+        num_classes: int,
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__(config, vocab_size)
+        self.multi_label = multi_label
+        self.pooling = Pooling(config.pooling, self.features)
         self.linear = nn.Linear(pooled_size(config), num_classes)
         nn.init.zeros_(self.linear.bias)
         self.ngrams: NgramLinear | None = None
@@ -136,11 +154,6 @@ class BiLSTMClassifier(nn.Module):
         if not (self.training and self.config.word_dropout):
             return ids
         return _word_dropout(ids, self.config.word_dropout)
-
-    def embed(self, ids: Tensor) -> Tensor:
-        """Look tokens up: int64 [B, T] gives [B, T, E], time-major as the LSTM reads it."""
-        found: Tensor = self.embedding(ids.t())  # [T, B, E]
-        return found.transpose(0, 1)
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits of the LSTM for embeddings, [B, T, E], and lengths, [B]."""
