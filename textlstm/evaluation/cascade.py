@@ -23,12 +23,12 @@ import numpy as np
 
 from textlstm.config import CASCADES, require_cascade
 from textlstm.errors import ConfigError
+from textlstm.evaluation.thresholds import between
 from textlstm.nn.probabilities import answers, certainty, same_labels
 
 logger = logging.getLogger(__name__)
 
 _DOUBT = 0.05  # 1 - the confidence
-_DIGITS = 4  # of a certainty, if that is exact enough
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,7 @@ def fit_cascade(scale: float, texts: Compared) -> Cascade:
         fits = np.flatnonzero(apart & (wrong <= most_differing(len(found), share)))
         table[name(share)] = None
         if len(fits):
-            least, under = float(found[fits[-1]]), float(below[fits[-1]])
-            middle = (least + under) / 2
-            short = round(middle, _DIGITS)
-            table[name(share)] = short if under < short <= least else middle
+            table[name(share)] = between(float(below[fits[-1]]), float(found[fits[-1]]))
     return Cascade(scale, table)
 
 

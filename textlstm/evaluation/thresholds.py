@@ -8,7 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 PLAIN = 0.5  # where nothing is known
-_DIGITS = 4  # of a threshold, if that is exact enough
+
+
+def between(low: float, high: float) -> float:
+    """Return a number above `low` and up to `high`: the middle, of 4 digits if that is enough."""
+    middle = (low + high) / 2
+    short = round(middle, 4)
+    return short if low < short <= high else middle
 
 
 def best_thresholds(
@@ -47,5 +53,4 @@ def _best(present: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -
     middle = (reached + below) / 2
     best = np.flatnonzero(f1 == f1.max())
     place = best[np.abs(middle[best] - PLAIN).argmin()]
-    short = round(float(middle[place]), _DIGITS)
-    return short if below[place] < short <= reached[place] else float(middle[place])
+    return between(float(below[place]), float(reached[place]))
