@@ -43,7 +43,7 @@ def test_a_training_writes_the_page_and_its_figures(data, tmp_path, caplog):
 
 def test_of_very_many_logits_a_sample_is_reported_and_the_page_says_so(data, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "_MOST_NUMBERS", 20)  # of 2 labels and 2 branches: 5 texts
-    monkeypatch.setattr(report, "_LEAST_JUDGED", 1)
+    monkeypatch.setattr(report, "_LEAST_EVALUATED", 1)
     train(data, tmp_path / "m", **REPORTING)
     found = json.loads((tmp_path / "m" / "report.json").read_text())
     assert (found["n"], found["metrics"]["n"]) == (5, 5)
@@ -101,13 +101,13 @@ def test_a_judgement_is_that_of_the_model_under_any_name(tmp_path):
     from textlstm.data.corpus import load_corpus
 
     split = load_corpus(tuple(zip(*rows(60), strict=True))).validation
-    judged = report.judge(classifier, split)
+    evaluated = report.evaluate_texts(classifier, split)
     texts = [text for batch in split.texts() for text in batch]
-    assert judged.whole == pytest.approx(classifier.predict_proba(texts), abs=1e-5)
-    report.write_report(tmp_path / "p.html", classifier, split, judged, name="m", data="a\udcff")
+    assert evaluated.whole == pytest.approx(classifier.predict_proba(texts), abs=1e-5)
+    report.write_report(tmp_path / "p.html", classifier, split, evaluated, name="m", data="a\udcff")
     assert "of a?;" in (tmp_path / "p.html").read_text(encoding="utf-8")
-    assert judged.ngrams.shape == judged.whole.shape
+    assert evaluated.ngrams.shape == evaluated.whole.shape
     lengths = [len(classifier.tokenizer.encode(text)) for text in texts]
-    assert judged.lengths.tolist() == lengths
+    assert evaluated.lengths.tolist() == lengths
     unknown = [sum(i == 1 for i in classifier.tokenizer.encode(text)) for text in texts]
-    assert (judged.unknown * judged.lengths).round().tolist() == unknown
+    assert (evaluated.unknown * evaluated.lengths).round().tolist() == unknown

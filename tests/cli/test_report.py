@@ -62,7 +62,7 @@ def test_of_very_many_logits_a_sample_is_reported_and_all_are_evaluated(
     folder, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("textlstm.classifier.report._MOST_NUMBERS", 80)  # of 4 labels, 2 branches
-    monkeypatch.setattr("textlstm.classifier.report._LEAST_JUDGED", 1)
+    monkeypatch.setattr("textlstm.classifier.report._LEAST_EVALUATED", 1)
     words = ["evaluate", str(folder / "model1"), str(folder / "test.jsonl")]
     words += ["--report", str(tmp_path / "page.html"), "--json", str(tmp_path / "metrics.json")]
     assert main(words) == 0

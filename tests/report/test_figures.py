@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from textlstm.report.figures import (
-    Judged,
+    EvaluatedTexts,
     bootstrap,
     by_groups,
     data_figures,
@@ -22,19 +22,19 @@ from textlstm.report.figures import (
 RANDOM = np.random.default_rng(3)
 
 
-def judged(n=200, classes=3, **more):
+def evaluated(n=200, classes=3, **more):
     labels = RANDOM.integers(0, classes - 1, n)  # the last label is never there
     whole = RANDOM.dirichlet(np.ones(classes), n).astype(np.float32)
     whole[np.arange(n), labels] += 0.5
     whole /= whole.sum(axis=1, keepdims=True)
     lengths = RANDOM.integers(1, 50, n)
     names = [f"label {i}" for i in range(classes)]
-    return Judged(names, labels, whole, lengths, RANDOM.random(n), **more)
+    return EvaluatedTexts(names, labels, whole, lengths, RANDOM.random(n), **more)
 
 
 @pytest.mark.slow
 def test_a_bootstrap_of_counts_is_one_of_texts():
-    found = judged(n=150)
+    found = evaluated(n=150)
     predicted = found.whole.argmax(axis=1)
     result = bootstrap(found.labels, predicted, 3)
     rows = RANDOM.integers(0, 150, (2000, 150))
@@ -110,30 +110,30 @@ def test_groups_hold_all_texts_and_part_them_at_the_edges():
 
 
 def test_one_very_long_text_is_a_group_of_its_own():
-    found = judged(n=30)
+    found = evaluated(n=30)
     lengths = np.array([60] * 29 + [10_000])
-    groups = report_figures(Judged(**{**vars(found), "lengths": lengths}))["by_length"]
+    groups = report_figures(EvaluatedTexts(**{**vars(found), "lengths": lengths}))["by_length"]
     assert [(row["from"], row["to"]) for row in groups] == [(60, 60), (10_000, 10_000)]
 
 
 def test_the_least_certain_text_has_the_two_most_probable_labels_side_by_side():
-    found = judged(n=3)
+    found = evaluated(n=3)
     whole = np.array([[0.6, 0.3, 0.1], [0.41, 0.4, 0.19], [1, 0, 0]], np.float32)
-    assert uncertain_texts(Judged(**{**vars(found), "whole": whole})).tolist() == [1, 0, 2]
+    assert uncertain_texts(EvaluatedTexts(**{**vars(found), "whole": whole})).tolist() == [1, 0, 2]
 
 
 def test_the_least_certain_text_of_several_labels_is_next_to_a_threshold():
     whole = np.array([[0.9, 0.1], [0.9, 0.32], [0.55, 0.9]], np.float32)
-    found = Judged("ab", whole > 0.5, whole, *np.ones((2, 3)), thresholds=[0.5, 0.3])
+    found = EvaluatedTexts("ab", whole > 0.5, whole, *np.ones((2, 3)), thresholds=[0.5, 0.3])
     assert uncertain_texts(found).tolist() == [1, 2, 0]
     whole = np.array([[0.46, 0.001], [0.9, 0.0011]], np.float32)  # far below a low threshold
-    found = Judged("ab", whole > 0.5, whole, *np.ones((2, 2)), thresholds=[0.5, 0.02])
+    found = EvaluatedTexts("ab", whole > 0.5, whole, *np.ones((2, 2)), thresholds=[0.5, 0.02])
     assert uncertain_texts(found).tolist() == [0, 1]
 
 
 def test_confused_labels_are_counted_as_shares_of_the_label():
     whole = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 2, 2]]
-    found = Judged("abc", np.array([0, 0, 0, 0, 2, 1]), whole, *np.ones((2, 6)))
+    found = EvaluatedTexts("abc", np.array([0, 0, 0, 0, 2, 1]), whole, *np.ones((2, 6)))
     rows = report_figures(found)["confused"]
     assert [tuple(row.values()) for row in rows] == [
         ("a", "b", 2, 0.5),
@@ -144,7 +144,7 @@ def test_confused_labels_are_counted_as_shares_of_the_label():
 
 def test_facts_of_the_texts_count_tokens_not_texts():
     lengths, unknown = np.array([1, 99]), np.array([1.0, 0.0])
-    found = Judged("ab", np.array([1, 1]), np.eye(2, dtype=np.float32), lengths, unknown)
+    found = EvaluatedTexts("ab", np.array([1, 1]), np.eye(2, dtype=np.float32), lengths, unknown)
     facts = data_figures(found, {"source": "x"})
     assert facts["unknown_words"] == pytest.approx(0.01)
     assert facts["labels"] == {"a": 0, "b": 2}
@@ -152,8 +152,8 @@ def test_facts_of_the_texts_count_tokens_not_texts():
 
 
 def test_all_figures_are_plain_values():
-    whole = judged().whole
-    found = report_figures(judged(ngrams=whole, other=whole))
+    whole = evaluated().whole
+    found = report_figures(evaluated(ngrams=whole, other=whole))
     assert json.loads(json.dumps(found)) == found
     assert list(found["scores"]) == ["model", "other", "ngrams", "majority"]
     assert set(found["tests"]) == {"ngrams", "other"}

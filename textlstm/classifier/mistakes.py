@@ -23,7 +23,7 @@ class Mistakes:
     """The mistakes in some texts.
 
     Args:
-        texts: how many texts were judged.
+        texts: how many texts were evaluated.
         mistakes: how many of them got another label than theirs.
         likely: how many of these labels are likely wrong themselves.
         rows: the most confident mistakes, the greatest margin first: `row` (its number among the

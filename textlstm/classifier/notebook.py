@@ -69,7 +69,7 @@ class Metrics(dict[str, Any]):
         Returns:
             A figure of matplotlib: the confusion matrix, each row shaded by shares of its label;
             of more than 200 labels that of the 30 most confused ones. Where a text may have
-            several labels, how often each is found, missed and given wrongly.
+            several labels, how often each is found, missed and wrongly assigned.
 
         Raises:
             MissingDependencyError: the extra `report` is not installed.

@@ -24,7 +24,7 @@ from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.io.atomic import write_text
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
-from textlstm.report.figures import Judged, data_figures, report_figures, uncertain_texts
+from textlstm.report.figures import EvaluatedTexts, data_figures, report_figures, uncertain_texts
 from textlstm.text.vocabulary import UNK_ID
 from textlstm.version import __version__
 
@@ -35,7 +35,7 @@ _TOP = 10  # texts of each list
 _STEPS = (16, 64)  # of an explanation, so that twenty of them don't take long
 _MOST_EXPLAINED = 1000  # tokens of a text
 _MOST_NUMBERS = 2**22  # logits of all branches that a report is made from
-_LEAST_JUDGED = 256  # texts
+_LEAST_EVALUATED = 256  # texts
 _FREQUENT = 12  # labels that are named with their number
 
 
@@ -81,8 +81,8 @@ def report_training(
     source = classifier.record.source
     data = f"the validation split of {source}" if source else "the validation split"
     some, note = sampled(classifier, split)
-    judged = judge(classifier, some, encoded=None if note else encoded)
-    write_report(page, classifier, some, judged, name=folder.resolve().name, data=data + note)
+    evaluated = evaluate_texts(classifier, some, encoded=None if note else encoded)
+    write_report(page, classifier, some, evaluated, name=folder.resolve().name, data=data + note)
     return page
 
 
@@ -93,21 +93,21 @@ def sampled(classifier: TextClassifier, split: Split) -> tuple[Split, str]:
     evenly spread sample.
     """
     total, numbers = len(split), len(classifier.labels) * len(classifier.model.scales)
-    most = max(_LEAST_JUDGED, _MOST_NUMBERS // numbers)
+    most = max(_LEAST_EVALUATED, _MOST_NUMBERS // numbers)
     if total <= most:
         return split, ""
     rows = np.linspace(0, total - 1, most).astype(np.int64)
     return split.select(rows), f" (a sample of its {total:,})"
 
 
-def judge(
+def evaluate_texts(
     classifier: TextClassifier,
     split: Split,
     *,
     encoded: EncodedTexts | None = None,
     other: TextClassifier | None = None,
     batch_size: int = BATCH_SIZE,
-) -> Judged:
+) -> EvaluatedTexts:
     """Predict labelled texts by the whole model, by its n-grams alone, and by a second model.
 
     Args:
@@ -127,7 +127,9 @@ def judge(
         with tempfile.TemporaryDirectory(prefix="textlstm-", ignore_cleanup_errors=True) as work:
             batches = map(classifier.tokenizer.encode_batch, split.texts())
             encoded = EncodedTexts.write(Path(work), "report", batches)
-            return judge(classifier, split, encoded=encoded, other=other, batch_size=batch_size)
+            return evaluate_texts(
+                classifier, split, encoded=encoded, other=other, batch_size=batch_size
+            )
     model, several = classifier.model, classifier.multi_label
     logits = torch.from_numpy(predict_branches(model, encoded, batch_size=batch_size))  # [K, N, C]
     ngrams = None
@@ -138,7 +140,7 @@ def judge(
     second, thresholds = None, None
     if other is not None:
         second, thresholds = _of_other(classifier, other, split, batch_size)
-    return Judged(
+    return EvaluatedTexts(
         names=classifier.labels,
         labels=split.labels,
         whole=to_probabilities(combine(logits, model.scales.cpu()), multi_label=several),
@@ -172,7 +174,7 @@ def write_report(
     path: str | Path,
     classifier: TextClassifier,
     split: Split,
-    judged: Judged,
+    evaluated: EvaluatedTexts,
     *,
     name: str,
     data: str,
@@ -183,8 +185,8 @@ def write_report(
     Args:
         path: the page; the JSON has the same name with .json.
         classifier: the model.
-        split: the texts that were judged.
-        judged: what `judge` returned for them.
+        split: the texts that were evaluated.
+        evaluated: what `evaluate_texts` returned for them.
         name: of the model.
         data: of the texts.
         other: name of the second model.
@@ -199,7 +201,7 @@ def write_report(
     from textlstm.report.page import render_page
 
     path = Path(path)
-    found = report_of(classifier, split, judged, other=other)
+    found = report_of(classifier, split, evaluated, other=other)
     found = {"model": name, "data": data, "json_name": path.with_suffix(".json").name, **found}
     page = render_page(found).encode("utf-8", "replace").decode()  # a path may be no UTF-8
     write_text(path.with_suffix(".json"), json_text(found))
@@ -208,22 +210,22 @@ def write_report(
 
 
 def report_of(
-    classifier: TextClassifier, split: Split, judged: Judged, *, other: str = ""
+    classifier: TextClassifier, split: Split, evaluated: EvaluatedTexts, *, other: str = ""
 ) -> dict[str, Any]:
     """Return the figures of a report, ready for JSON; arguments as for `write_report`."""
     names, record = classifier.labels, classifier.record
-    shown = judged.whole, names, judged.thresholds
+    shown = evaluated.whole, names, evaluated.thresholds
     metrics = evaluate_probabilities(
-        judged.labels, judged.whole, names, thresholds=judged.thresholds
+        evaluated.labels, evaluated.whole, names, thresholds=evaluated.thresholds
     )
     mistakes = list_mistakes(
-        classifier.tokenizer, split, *shown[:2], thresholds=judged.thresholds, top=_TOP
+        classifier.tokenizer, split, *shown[:2], thresholds=evaluated.thresholds, top=_TOP
     )
-    uncertain = describe_texts(split, *shown, uncertain_texts(judged)[:_TOP])
+    uncertain = describe_texts(split, *shown, uncertain_texts(evaluated)[:_TOP])
     for row in (*mistakes.rows, *uncertain):
         row["explanation"] = _explanation(classifier, row["text"])
     known = {"source": record.source, "rows": dict(record.rows), "notes": list(record.notes)}
-    facts = data_figures(judged, known)
+    facts = data_figures(evaluated, known)
     counts: Mapping[str, int] = facts["labels"]
     splits = {name: dict(row) for name, row in record.metrics.items() if name != "validation"}
     return {
@@ -231,9 +233,9 @@ def report_of(
         "n": len(split),
         "several": classifier.multi_label,
         "metrics": metrics,
-        **report_figures(judged),
+        **report_figures(evaluated),
         "other_splits": {name: row for name, row in splits.items() if "accuracy" in row},
-        "comparison": _comparison(split, judged, other) if other else None,
+        "comparison": _comparison(split, evaluated, other) if other else None,
         "history": [dict(row) for row in record.history],
         "best_epoch": record.training.get("best_epoch", 0),
         "mistakes": {"n": mistakes.mistakes, "likely": mistakes.likely, "rows": mistakes.rows},
@@ -255,18 +257,20 @@ def _explanation(classifier: TextClassifier, text: str) -> dict[str, Any] | None
     return {name: value for name, value in found.items() if name != "text"}
 
 
-def _comparison(split: Split, judged: Judged, other: str) -> dict[str, Any]:
+def _comparison(split: Split, evaluated: EvaluatedTexts, other: str) -> dict[str, Any]:
     """Return the texts that one model gets right and the other wrong, the clearest first."""
-    assert judged.other is not None
-    first, second = judged.right(judged.whole), judged.right(judged.other)
-    gap = _true_scores(judged, judged.whole) - _true_scores(judged, judged.other)
+    assert evaluated.other is not None
+    first, second = evaluated.right(evaluated.whole), evaluated.right(evaluated.other)
+    gap = _true_scores(evaluated, evaluated.whole) - _true_scores(evaluated, evaluated.other)
     lists: dict[str, Sequence[Any]] = {}
     alone = {"only_first": (first & ~second, -gap), "only_second": (second & ~first, gap)}
     for key, (differ, gaps) in alone.items():
         rows = np.flatnonzero(differ)
         chosen = rows[np.argsort(gaps[rows], kind="stable")][:_TOP]
-        ours = describe_texts(split, judged.whole, judged.names, judged.thresholds, chosen)
-        theirs = describe_texts(split, judged.other, judged.names, judged.other_thresholds, chosen)
+        ours = describe_texts(split, evaluated.whole, evaluated.names, evaluated.thresholds, chosen)
+        theirs = describe_texts(
+            split, evaluated.other, evaluated.names, evaluated.other_thresholds, chosen
+        )
         lists[key] = [
             {**row, "other_prediction": also["prediction"], "other_score": also["score"]}
             for row, also in zip(ours, theirs, strict=True)
@@ -274,9 +278,9 @@ def _comparison(split: Split, judged: Judged, other: str) -> dict[str, Any]:
     return {"model": other, **lists}
 
 
-def _true_scores(judged: Judged, probabilities: np.ndarray) -> np.ndarray:
+def _true_scores(evaluated: EvaluatedTexts, probabilities: np.ndarray) -> np.ndarray:
     """Return the probability of the true label, or of exactly the true labels, [N]."""
-    if judged.labels.ndim == 1:
-        found: np.ndarray = np.take_along_axis(probabilities, judged.labels[:, None], 1)[:, 0]
+    if evaluated.labels.ndim == 1:
+        found: np.ndarray = np.take_along_axis(probabilities, evaluated.labels[:, None], 1)[:, 0]
         return found
-    return np.asarray(np.where(judged.labels, probabilities, 1 - probabilities).prod(axis=1))
+    return np.asarray(np.where(evaluated.labels, probabilities, 1 - probabilities).prod(axis=1))

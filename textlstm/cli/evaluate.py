@@ -113,20 +113,20 @@ def _report(
 ) -> dict[str, Any]:
     """Write the report, and return the figures of the evaluation."""
     from textlstm.classifier.classifier import TextClassifier
-    from textlstm.classifier.report import judge, sampled, write_report
+    from textlstm.classifier.report import evaluate_texts, sampled, write_report
 
     other = None
     if arguments.compare:
         options: Any = {"device": config.device, "precision": config.precision}
         other = TextClassifier.from_pretrained(arguments.compare, **options)
     some, note = sampled(classifier, split)
-    judged = judge(classifier, some, other=other, batch_size=config.batch_size)
+    evaluated = evaluate_texts(classifier, some, other=other, batch_size=config.batch_size)
     name, second = Path(arguments.model).name, Path(arguments.compare or "").name
     if name == second:
         name, second = arguments.model, arguments.compare
     data = f"{arguments.data} ({arguments.split})" if arguments.split else arguments.data
     found = write_report(
-        arguments.report, classifier, some, judged, name=name, data=data + note, other=second
+        arguments.report, classifier, some, evaluated, name=name, data=data + note, other=second
     )
     say(f"wrote {arguments.report}{note}")
     if note:

@@ -26,12 +26,12 @@ _MOST_NAMED = 10  # labels in a message
 
 @dataclass(frozen=True)
 class Taught:
-    """What a teacher says of some texts, B of them in a batch.
+    """A teacher's predictions for some texts, B of them in a batch.
 
     Args:
         probabilities: of each label, float32 [B, C].
-        label_shares: share of the text's own label in its loss, [B]: 1 where the teacher says
-            nothing, 0 where the label is not known.
+        label_shares: share of the text's own label in its loss, [B]: 1 without a
+            prediction of the teacher, 0 where the label is not known.
     """
 
     probabilities: Tensor
@@ -66,7 +66,7 @@ class TextLoss(nn.Module):
         weights: Tensor | None = None,
         taught: Taught | None = None,
     ) -> Tensor:
-        """Compare logits with the true labels, and with what a teacher says.
+        """Compare logits with the true labels, and with a teacher's predictions.
 
         Args:
             logits: [B, C].
@@ -74,7 +74,7 @@ class TextLoss(nn.Module):
             weights: how much each text counts, [B]; None for all the same. They don't change
                 what the sum is divided by (B, or the class weights of the batch), so that a
                 batch of light texts moves the model less.
-            taught: what a teacher says; None for nothing.
+            taught: a teacher's predictions; None without a teacher.
 
         Returns:
             A scalar.

@@ -28,7 +28,7 @@ _PAIRS = 20  # of labels that are confused most
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedTexts:
     """Texts with their labels and with what models say of them.
 
     Args:
@@ -63,35 +63,37 @@ class Judged:
         return same_labels(self.labels, self.predicted(probabilities))
 
 
-def report_figures(judged: Judged) -> dict[str, Any]:
+def report_figures(evaluated: EvaluatedTexts) -> dict[str, Any]:
     """Return all figures that are made of probabilities alone.
 
     Args:
-        judged: at least one text.
+        evaluated: at least one text.
 
     Returns:
         scores (of 'model', 'ngrams', 'majority' and 'other', each with accuracy and macro_f1, of
         them `value`, `low` and `high`), tests (McNemar's of the model against 'ngrams' and
         'other'), confused (pairs of labels), by_length and by_unknown.
     """
-    several = judged.labels.ndim == 2
-    majority = majority_answer(judged.labels, len(judged.names))
-    systems, tests = {"model": judged.predicted(judged.whole)}, {}
-    right = judged.right(judged.whole)
-    for name, probabilities in (("other", judged.other), ("ngrams", judged.ngrams)):
+    several = evaluated.labels.ndim == 2
+    majority = majority_answer(evaluated.labels, len(evaluated.names))
+    systems, tests = {"model": evaluated.predicted(evaluated.whole)}, {}
+    right = evaluated.right(evaluated.whole)
+    for name, probabilities in (("other", evaluated.other), ("ngrams", evaluated.ngrams)):
         if probabilities is not None:
-            systems[name] = judged.predicted(probabilities)
-            tests[name] = mcnemar(right, judged.right(probabilities))
+            systems[name] = evaluated.predicted(probabilities)
+            tests[name] = mcnemar(right, evaluated.right(probabilities))
     systems["majority"] = majority
     return {
         "scores": {
-            name: bootstrap(judged.labels, predicted, len(judged.names))
+            name: bootstrap(evaluated.labels, predicted, len(evaluated.names))
             for name, predicted in systems.items()
         },
         "tests": tests,
-        "confused": [] if several else confused_labels(judged.labels, systems["model"], judged),
-        "by_length": by_groups(right, judged.lengths, _edges(judged.lengths)),
-        "by_unknown": by_groups(right, judged.unknown, _UNKNOWN),
+        "confused": []
+        if several
+        else confused_labels(evaluated.labels, systems["model"], evaluated),
+        "by_length": by_groups(right, evaluated.lengths, _edges(evaluated.lengths)),
+        "by_unknown": by_groups(right, evaluated.unknown, _UNKNOWN),
     }
 
 
@@ -109,7 +111,7 @@ def bootstrap(
     """Return accuracy and macro F1 with 95% bootstrap intervals (Efron 1979, percentiles).
 
     Args:
-        labels: as in `Judged`.
+        labels: as in `EvaluatedTexts`.
         predicted: the answers, of the same shape.
         classes: C.
         seed: of the resamples.
@@ -183,16 +185,16 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
 
 
 def confused_labels(
-    labels: np.ndarray, predicted: np.ndarray, judged: Judged
+    labels: np.ndarray, predicted: np.ndarray, evaluated: EvaluatedTexts
 ) -> list[dict[str, Any]]:
     """Return the pairs (label, prediction) of most mistakes, with their number and share."""
     pairs = np.stack([labels, predicted], axis=1)[labels != predicted]
     cells, counts = np.unique(pairs, axis=0, return_counts=True)
-    support = np.bincount(labels, minlength=len(judged.names))
+    support = np.bincount(labels, minlength=len(evaluated.names))
     return [
         {
-            "label": judged.names[cells[i][0]],
-            "prediction": judged.names[cells[i][1]],
+            "label": evaluated.names[cells[i][0]],
+            "prediction": evaluated.names[cells[i][1]],
             "n": int(counts[i]),
             "share": float(counts[i] / support[cells[i][0]]),
         }
@@ -221,33 +223,33 @@ def by_groups(right: np.ndarray, values: np.ndarray, edges: Sequence[float]) -> 
     return found
 
 
-def uncertain_texts(judged: Judged) -> np.ndarray:
+def uncertain_texts(evaluated: EvaluatedTexts) -> np.ndarray:
     """Return the texts, the least certain first, int64 [N]."""
-    if judged.labels.ndim == 2:
-        gaps = certainty(judged.whole, judged.thresholds)
-    elif judged.whole.shape[1] == 1:
-        gaps = np.zeros(len(judged.whole))
+    if evaluated.labels.ndim == 2:
+        gaps = certainty(evaluated.whole, evaluated.thresholds)
+    elif evaluated.whole.shape[1] == 1:
+        gaps = np.zeros(len(evaluated.whole))
     else:
-        best = np.partition(judged.whole, -2, axis=1)
+        best = np.partition(evaluated.whole, -2, axis=1)
         gaps = best[:, -1] - best[:, -2]
     ranked: np.ndarray = np.argsort(gaps, kind="stable")
     return ranked
 
 
-def data_figures(judged: Judged, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts of the texts that were judged, beside others that are known."""
-    several = judged.labels.ndim == 2
+def data_figures(evaluated: EvaluatedTexts, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts of the texts that were evaluated, beside others that are known."""
+    several = evaluated.labels.ndim == 2
     counts = (
-        judged.labels.sum(axis=0)
+        evaluated.labels.sum(axis=0)
         if several
-        else np.bincount(judged.labels, minlength=len(judged.names))
+        else np.bincount(evaluated.labels, minlength=len(evaluated.names))
     )
-    low, median, most, longest = np.percentile(judged.lengths, (5, 50, 95, 100)).tolist()
-    known = float(np.average(judged.unknown, weights=judged.lengths))
+    low, median, most, longest = np.percentile(evaluated.lengths, (5, 50, 95, 100)).tolist()
+    known = float(np.average(evaluated.unknown, weights=evaluated.lengths))
     return {
         **facts,
-        "texts": len(judged.labels),
-        "labels": dict(zip(judged.names, counts.tolist(), strict=True)),
+        "texts": len(evaluated.labels),
+        "labels": dict(zip(evaluated.names, counts.tolist(), strict=True)),
         "tokens": {"5%": low, "median": median, "95%": most, "longest": longest},
         "unknown_words": known,
     }

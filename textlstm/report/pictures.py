@@ -132,6 +132,13 @@ def _axes(width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]
     return figure, figure.add_subplot()
 
 
+def _errors(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> np.ndarray:
+    """Return how far the intervals of values reach down and up, [2, n]."""
+    ends = np.array([[row[end] for row in rows] for end in ("low", "high")])
+    reach: np.ndarray = np.abs(ends - values)
+    return reach
+
+
 @Picture
 def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, str]:
     """Draw accuracy and macro F1 of several systems with their intervals."""
@@ -141,11 +148,10 @@ def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, 
     for kind, (color, marker, shift) in kinds.items():
         rows = [row[kind] for row in found.values()]
         values = np.array([row["value"] for row in rows])
-        ends = np.abs(np.array([[row["low"] for row in rows], [row["high"] for row in rows]]))
         axes.errorbar(
             values,
             np.arange(len(rows)) + shift,
-            xerr=np.abs(ends - values),
+            xerr=_errors(rows, values),
             fmt=marker,
             color=color,
             capsize=3,
@@ -243,13 +249,13 @@ def confusion(
 
 @Picture
 def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
-    """Draw for each label how often it is found, missed and given wrongly."""
+    """Draw for each label how often it is found, missed and wrongly assigned."""
     rows = sorted(per_label.items(), key=lambda item: -item[1]["support"])[:_MOST_NAMED]
     hits = np.array([round(row["recall"] * row["support"]) for _, row in rows])
     parts = {
         "found": (hits, _FIRST),
         "missed": (np.array([row["support"] for _, row in rows]) - hits, _SECOND),
-        "given wrongly": (np.array([row["predicted"] for _, row in rows]) - hits, _THIRD),
+        "wrongly assigned": (np.array([row["predicted"] for _, row in rows]) - hits, _THIRD),
     }
     figure, axes = _axes(_WIDTH, 1.2 + 0.3 * len(rows))
     start = np.zeros(len(rows))
@@ -261,8 +267,8 @@ def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure,
     more = len(per_label) - len(rows)
     axes.set_xlabel("texts" + (f" (the {len(rows)} most frequent labels)" if more else ""))
     figure.legend(loc="outside upper right", ncols=3)
-    said = (f"{words} {int(values.sum()):,}" for words, (values, _) in parts.items())
-    return figure, f"Labels of {len(rows)} names, in all {', '.join(said)}; see the table below"
+    said = (f"{int(values.sum()):,} {words}" for words, (values, _) in parts.items())
+    return figure, f"For {len(rows)} labels: {', '.join(said)}; see the table below"
 
 
 @Picture
@@ -272,8 +278,8 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     axes, below = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     sure = np.array([row["confidence"] for row in bins])
     right = np.array([row["accuracy"] for row in bins])
-    ends = np.abs(np.array([[row["low"] for row in bins], [row["high"] for row in bins]]) - right)
     axes.plot([0, 1], [0, 1], ":", color=_TEXT, alpha=0.6, label="as sure as right")
+    ends = _errors(bins, right)
     axes.errorbar(sure, right, yerr=ends, fmt="o-", color=_FIRST, capsize=3, label="the model")
     axes.set(ylabel="share that is right", ylim=(-0.03, 1.03), xlim=(0, 1.03))
     axes.legend()
@@ -303,10 +309,9 @@ def _by_groups(
     ranges = [[f"{scale * group[end]:,.0f}" for end in ("from", "to")] for group in groups]
     names = ["–".join(dict.fromkeys(ends)) + unit for ends in ranges]
     right = np.array([group["accuracy"] for group in groups])
-    ends = np.array([[group["low"] for group in groups], [group["high"] for group in groups]])
     places = np.arange(len(groups))
     axes.bar(places, right, 0.7, color=_FIRST, alpha=0.55)
-    axes.errorbar(places, right, yerr=np.abs(ends - right), fmt="none", color=_TEXT, capsize=3)
+    axes.errorbar(places, right, yerr=_errors(groups, right), fmt="none", color=_TEXT, capsize=3)
     labels = [f"{name}\n{group['n']:,}" for name, group in zip(names, groups, strict=True)]
     axes.set_xticks(places, labels, fontsize=8.5)
     axes.set(ylim=(0, 1.04), xlabel=f"{words}; below it, texts", ylabel="accuracy")
@@ -345,7 +350,7 @@ def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
     axes.barh(range(len(shares)), list(shares.values()), 0.7, color=_FIRST)
     axes.set_yticks(range(len(shares)), list(shares))
     axes.invert_yaxis()
-    axes.set_xlabel("share in the differences")
+    axes.set_xlabel("share of the variance")
     axes.grid(axis="x")
     said = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
     return image, f"Importance of each option: {said}"
@@ -355,7 +360,7 @@ def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
 def slices(
     rows: Sequence[Mapping[str, Any]], figure: str, words: str, names: Sequence[str]
 ) -> tuple[Figure, str]:
-    """Draw the figure of trials beside the value of each option."""
+    """Draw the figure of trials against the value of each option."""
     columns = 3
     lines = -(-len(names) // columns)
     image = NotebookFigure((2.3 * columns, 1.8 * lines), layout="constrained")
@@ -373,4 +378,4 @@ def slices(
         axes.grid(axis="y")
     for axes in grid[len(names) :]:
         axes.remove()
-    return image, f"{words} of {len(rows)} trials beside the value of {', '.join(names)}"
+    return image, f"{words} of {len(rows)} trials against the value of {', '.join(names)}"

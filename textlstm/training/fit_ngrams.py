@@ -140,7 +140,7 @@ class _Chunk:
         counts: how many each text has, int64 [B].
         targets: label ids [B], or which labels the texts have, bool [B, C].
         weights: how much each text counts, [B]; None for all the same.
-        taught: what a teacher says of them.
+        taught: a teacher's predictions for them.
     """
 
     rows: Tensor

@@ -244,7 +244,7 @@ class BatchGradients:
 def taught_of(
     texts: LabelledTexts, rows: np.ndarray | slice, device: torch.device | str = "cpu"
 ) -> Taught | None:
-    """Return what a teacher says of some texts; None without a teacher."""
+    """Return a teacher's predictions for some texts; None without a teacher."""
     if texts.taught is None or texts.label_shares is None:
         return None
     parts = (np.array(values[rows]) for values in (texts.taught, texts.label_shares))

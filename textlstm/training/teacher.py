@@ -1,4 +1,4 @@
-"""What a teacher says of the training texts, kept in a file of the run.
+"""A teacher's predictions for the training texts, kept in a file of the run.
 
 Shapes: N texts, C labels.
 """
