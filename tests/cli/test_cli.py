@@ -107,7 +107,7 @@ def test_the_help_of_export_names_every_format(capsys):
         (["predict", "no-model", "good"], "--text good labels that word"),
         (["predict", "no-model"], "pass either INPUT or --text"),
         (["train", "sample", "--out", "m", "--vocab", "no.txt"], "no such file: no.txt"),
-        (["train", "~nobody/no.csv", "--out", "m"], "no such file or folder: ~nobody/no.csv"),
+        (["train", "~no-one/no.csv", "--out", "m"], "no such file or folder: ~no-one/no.csv"),
         (["train", "sample", "--out", "m", "--vectors", "no.vec"], "no such file: no.vec"),
         (["predict", "no-model", "x.csv", "--text", "a"], "pass either INPUT or --text"),
         (["predict", "no-model", "--text", "a", "--resume"], "--resume needs files"),
