@@ -89,10 +89,10 @@ def test_rounded_probabilities_sum_to_one_unless_a_text_has_several_labels(tmp_p
     ("row", "message"),
     [
         ("0.5,1.5", "row 2 of .*: column 'p_pos' is '1.5', not a probability"),
-        ("0.5,high", "column 'p_pos' is 'high', not a probability"),
+        ("0.5,high", "column 'p_pos' is 'high', not a probability from 0 to 1: correct it"),
         ("nan,0.5", "column 'p_neg' is 'nan', not a probability"),
-        ("0.5,", "row 2 of .*'p_pos', 'p_neg': some are empty"),
-        ("0.5,0.3", "row 2 of .*: they sum to 0.8, not 1"),
+        ("0.5,", "row 2 of .*'p_pos', 'p_neg': some are empty: a row has all or none"),
+        ("0.5,0.3", "row 2 of .*: they sum to 0.8, not 1: a row has all or none"),
     ],
 )
 def test_what_is_no_probability_is_named(tmp_path, row, message):

@@ -174,6 +174,16 @@ def test_a_folder_of_folders_of_texts_is_one_table_or_one_per_split(tmp_path: Pa
     assert files(find(tmp_path / "two"), tmp_path) == {"train": ["two/train"], "test": ["two/test"]}
 
 
+def test_a_folder_of_folders_of_texts_may_stand_in_a_list(tmp_path: Path) -> None:
+    write(tmp_path, "one/pos/1.txt", "one/neg/1.txt", "a.csv")
+    assert files(find([tmp_path / "one"]), tmp_path) == {"train": ["one"]}
+
+
+def test_the_case_of_suffixes_does_not_matter(tmp_path: Path) -> None:
+    write(tmp_path, "train.CSV.GZ", "Test.csv.Zst")
+    assert files(find(tmp_path), tmp_path) == {"train": ["train.CSV.GZ"], "test": ["Test.csv.Zst"]}
+
+
 def test_txt_files_count_only_if_they_are_named(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", "LICENSE.txt")
     assert files(find(tmp_path), tmp_path) == {"train": ["a.csv"]}
@@ -194,7 +204,7 @@ def test_a_folder_without_data_names_what_was_found_and_what_is_expected(tmp_pat
     with pytest.raises(DataError, match="found: nothing"):
         find(empty)
     (empty / "train").mkdir()
-    with pytest.raises(DataError, match="train holds no csv"):
+    with pytest.raises(DataError, match=r"train holds no csv.*: put one into it"):
         find(empty)
 
 
@@ -297,5 +307,5 @@ def test_datasets_are_taken() -> None:
         "train",
         "validation",
     }
-    with pytest.raises(DataError, match="two splits for validation"):
+    with pytest.raises(DataError, match="two splits for validation: val, dev: rename one"):
         find(datasets.DatasetDict({"val": data, "dev": data}))

@@ -202,12 +202,7 @@ def joined_texts(batch: Any, columns: Sequence[str]) -> Any:
     Returns:
         A large-string array [N]; null only where all of the columns are.
     """
-    parts = []
-    for column in columns:
-        part = batch.column(column)
-        if pa.types.is_dictionary(part.type):
-            part = part.dictionary_decode()
-        parts.append(part.cast(pa.large_string()))
+    parts = [batch.column(column).cast(pa.large_string()) for column in columns]
     if len(parts) == 1:
         return parts[0]
     joined = pc.binary_join_element_wise(

@@ -89,9 +89,7 @@ def read_probabilities(table: Table, columns: Sequence[str], *, multi_label: boo
 def _batches(table: Table, columns: Sequence[str]) -> Iterator[list[list[Any]]]:
     """Yield the cells of some rows each, as they are in the data."""
     if table.dataset is not None:
-        inner = set(columns) - set(table.dataset.column_names)
-        dataset = table.dataset.flatten() if inner else table.dataset
-        for batch in dataset.select_columns(list(columns)).iter(_BATCH):
+        for batch in table.open(columns, None).iter(_BATCH):
             yield [list(row) for row in zip(*(batch[column] for column in columns), strict=True)]
         return
     cells: list[list[Any]] = []
@@ -120,7 +118,7 @@ def _checked(
             if not 0 <= value <= 1:
                 raise DataError(
                     f"row {start + place + 1} of {name}: column {column!r} is {cell!r:.40}, not a "
-                    "probability from 0 to 1"
+                    "probability from 0 to 1: correct it, or pass another column"
                 )
             numbers[place, number] = value
     empty = np.isnan(numbers)
@@ -133,7 +131,8 @@ def _checked(
             "some are empty" if empty[place].any() else f"they sum to {sums[place, 0]:.4g}, not 1"
         )
         raise DataError(
-            f"row {start + place + 1} of {name}: probabilities in {_listed(columns)}: {what}"
+            f"row {start + place + 1} of {name}: probabilities in {_listed(columns)}: {what}: a "
+            "row has all or none, and those of one label a text sum to 1"
         )
     return (numbers if multi_label else numbers / sums).astype(np.float32)
 

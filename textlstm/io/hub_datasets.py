@@ -13,12 +13,12 @@ import huggingface_hub
 
 from textlstm.errors import DataError
 from textlstm.io.formats import first_line
+from textlstm.io.hub import PROBE_SECONDS
 
 if TYPE_CHECKING:
     from textlstm.io.locate import HubOptions
 
 _UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError"}
-_PROBE_SECONDS = 10.0
 _FALLBACK = "use `sample` or local files (csv, tsv, jsonl, parquet)"
 
 
@@ -51,7 +51,7 @@ def load_hub(name: str, options: HubOptions) -> Mapping[str, datasets.Dataset]:
 def _hub_answers(name: str) -> bool:
     """Ask the Hub once: `load_dataset` alone repeats its request for 20 seconds and more."""
     try:
-        huggingface_hub.HfApi().dataset_info(name, timeout=_PROBE_SECONDS)
+        huggingface_hub.HfApi().dataset_info(name, timeout=PROBE_SECONDS)
     except Exception as error:
         return not _UNREACHABLE & {kind.__name__ for kind in type(error).__mro__}
     return True

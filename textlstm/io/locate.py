@@ -250,18 +250,15 @@ def _files_of_split(split: str, origins: list[Path]) -> tuple[Path, ...]:
     if len(origins) > 1 and not numbered:
         names = ", ".join(map(str, origins))
         raise DataError(f"several sources for {split} ({names}): pass one, or rename the others")
-    folder = origins[0]
-    if not folder.is_dir():
-        return tuple(origins)
-    if is_label_folder(folder) and not any(map(is_data, folder.iterdir())):
-        return (folder,)
-    return tuple(_data_files(folder))
+    return tuple(_data_files(origins[0]) if origins[0].is_dir() else origins)
 
 
 def _data_files(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if is_data(path))
+    if not files and is_label_folder(folder):
+        return [folder]
     if not files:
-        raise DataError(f"{folder} holds no csv, tsv, json lines or parquet file")
+        raise DataError(f"{folder} holds no csv, tsv, json lines or parquet file: put one into it")
     return files
 
 
@@ -275,8 +272,8 @@ def is_data(path: Path) -> bool:
 def _stem(path: Path) -> str:
     """Return a file's name without the suffixes of data files ('train' for train.csv.gz)."""
     name = path.name
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
+    if name.lower().endswith(COMPRESSIONS):
+        name = name[: name.rindex(".")]
     for suffix in (*SUFFIXES, ".txt"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
@@ -318,7 +315,8 @@ def _from_dict(name: str, splits: Mapping[str, Dataset]) -> Located[Rows]:
     for split, dataset in splits.items():
         canonical = canonical_split(str(split))
         if canonical in found:
-            raise DataError(f"{name} has two splits for {canonical}: {', '.join(map(str, splits))}")
+            listing = ", ".join(map(str, splits))
+            raise DataError(f"{name} has two splits for {canonical}: {listing}: rename one")
         found[canonical] = dataset
     if not found:
         raise DataError(f"{name} has no split: it needs at least 'train'")
