@@ -57,7 +57,7 @@ def test_columns_with_one_good_guess_are_guessed_and_said(
         ({"text": "text", "label": "text", "category": "text"}, "is the label; .*--label-column"),
         ({"text": "text", "kind": "text"}, "is the label"),
         ({"a": "text", "b": "text"}, "the text and the label; .*--text-column and --label-column"),
-        ({"text;label": "text"}, r"separated by ';'"),
+        ({"text;label": "text"}, r"separated by ';': pass it as --delimiter"),
     ],
 )
 def test_columns_with_no_single_guess_are_asked_for(kinds: dict[str, str], what: str) -> None:
@@ -171,7 +171,9 @@ def test_files_that_name_their_labels_differently_do_not_go_together(tmp_path: P
         data = datasets.Dataset.from_dict({"text": ["a"], "label": [1]}, features)
         paths.append(tmp_path / f"{index}.parquet")
         pq.write_table(data.data.table, paths[-1])
-    with pytest.raises(DataError, match=r"0\.parquet and .*1\.parquet name their labels"):
+    with pytest.raises(
+        DataError, match=r"0\.parquet and .*1\.parquet name their labels differently: save"
+    ):
         Table.of_files(paths)
 
 

@@ -45,8 +45,8 @@ def test_a_label_has_a_name(value: object, name: str | None) -> None:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        (float("inf"), "inf is no label"),
-        ([1], "is a list"),
+        (float("inf"), "inf is not allowed"),
+        ([1], "label is a list, but other rows have a single label: use one kind"),
         ({"a": 1}, "of type dict"),
         ("caf\udce9", "not UTF-8"),
     ],

@@ -212,7 +212,10 @@ def test_other_labels_are_another_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([["a"], "b", ["c"]], "row 2 of split 'train' .*the label is 'b' and no list"),
+        (
+            [["a"], "b", ["c"]],
+            "row 2 of split 'train' .*the label is 'b', but other rows have lists: write ",
+        ),
         ([["a"], [["b"]], ["c"]], "a list of labels has a list in it"),
         ([["a"], [{"b": 1}], ["c"]], "of type dict"),
         (np.zeros((3, 2)), r"labels have the shape \(3, 2\): pass a label, or a list"),
@@ -225,7 +228,9 @@ def test_what_can_be_no_list_of_labels_is_named(labels: Any, said: str) -> None:
 
 def test_a_row_without_a_list_is_named_in_files(tmp_path: Path) -> None:
     folder = as_jsonl(tmp_path / "d", [["a"], [], "b", ["b"], [], []])
-    with pytest.raises(DataError, match=r"row 3 of .*jsonl: the label is 'b' and no list"):
+    with pytest.raises(
+        DataError, match=r"row 3 of .*jsonl: the label is 'b', but other rows have lists: write "
+    ):
         load_corpus(folder)
 
 

@@ -74,7 +74,10 @@ def test_a_text_that_is_missing_in_a_table_is_left_out() -> None:
         ([{"text": "a"}, {"text": 3}], "a column cannot be read .*: each"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),
-        ({"train": (["a", "b"], [[1], 2])}, "row 2 .* the label is 2 and no list"),
+        (
+            {"train": (["a", "b"], [[1], 2])},
+            "row 2 .* the label is 2, but other rows have lists: write ",
+        ),
         ({"val": (["a"], [1]), "dev": (["a"], [1])}, "two splits for validation"),
         ({}, "no split"),
     ],

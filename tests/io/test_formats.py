@@ -40,7 +40,7 @@ def test_the_format_is_told_from_the_name(name: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz", "a.csv.bz2", ".csv.d/a"])
 def test_an_unknown_suffix_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match=r"\.parquet"):
+    with pytest.raises(DataError, match=r"\.csv, .*\.parquet, \.txt, each also with \.gz"):
         file_format(name)
 
 
@@ -104,11 +104,17 @@ def test_a_file_under_a_wrong_name_is_told_what_it_is(
         list(read_rows(path))
 
 
+def test_a_plain_file_that_is_named_gz_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(CSV)
+    with pytest.raises(DataError, match=r"a\.csv\.gz is not gzip: remove \.gz from its name"):
+        read_rows(tmp_path / "a.csv.gz")
+
+
 def test_what_is_no_file_is_refused_before_reading(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match=r"no such file: .*missing\.csv"):
         read_rows(tmp_path / "missing.csv")
-    with pytest.raises(DataError, match=r"folder\.csv is a folder"):
+    with pytest.raises(DataError, match=r"folder\.csv is a folder: name a file in it"):
         read_rows(tmp_path / "folder.csv")
 
 

@@ -424,6 +424,17 @@ def test_the_delimiter_of_a_csv_is_detected(
     assert csv_delimiter(tmp_path / name, name[2:]) == found
 
 
+@pytest.mark.parametrize(
+    ("rows", "found"), [([40_000, 40_000], ";"), ([9, 9, 9, 70_000], ";"), ([70_000], ",")]
+)
+def test_a_record_that_is_not_wholly_seen_does_not_count(
+    tmp_path: Path, rows: list[int], found: str
+) -> None:
+    lines = ["text;label", *("w" * length + ";a" for length in rows)]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    assert csv_delimiter(tmp_path / "a.csv", "csv") == found
+
+
 def test_cells_are_cut_at_the_delimiter_that_is_given_or_detected(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text;label\na, b;0\n")

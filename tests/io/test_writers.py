@@ -279,5 +279,5 @@ def test_dictionaries_may_have_more_values_than_their_index_has_room_for(tmp_pat
 
 
 def test_a_value_that_the_column_cannot_hold_is_an_error(tmp_path):
-    with pytest.raises(OutputError, match=r"column 'a' is no list"):
+    with pytest.raises(OutputError, match=r"column 'a' does not fit type list"):
         written(tmp_path / "x.parquet", [{"a": 1}], pa.schema([("a", pa.list_(pa.string()))]))

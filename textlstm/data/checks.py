@@ -295,7 +295,7 @@ def control_characters(count: int, rows: int) -> str | None:
         return None
     return (
         f"texts in train with control characters or \ufffd, as a wrong decoding leaves: {count:,} "
-        f"of {rows:,}; their words do not count for clean texts: mend or remove them"
+        f"of {rows:,}; the model treats their words as different words: fix or remove them"
     )
 
 
@@ -305,7 +305,7 @@ def garbled_texts(count: int, rows: int) -> str | None:
         return None
     return (
         f"texts in train that look like UTF-8 read as Latin-1 ('Ã©' for 'é'): {count:,} of "
-        f"{rows:,}; their words do not count for clean texts: decode the data again as UTF-8"
+        f"{rows:,}; the model treats their words as different words: decode the data again as UTF-8"
     )
 
 

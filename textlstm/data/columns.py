@@ -66,7 +66,10 @@ class Table(TableColumns):
         class_names = class_names_of_file(first)
         for other in files[1:]:
             if class_names_of_file(other) != class_names:
-                raise DataError(f"{first} and {other} name their labels differently")
+                raise DataError(
+                    f"{first} and {other} name their labels differently: save them with one list "
+                    "of names"
+                )
         note_delimiter(first, delimiter)
         kinds = kinds_of_file(first, delimiter=delimiter)
         several = "label" in kinds and any(map(_has_several_labels, files))

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.arrow import cells_of
@@ -50,10 +51,12 @@ def label_name(value: Any) -> str | None:
         if value != value:
             return None
         if math.isinf(value):
-            raise DataError(f"label {value!r} is no label: a label is a string, number or boolean")
+            raise DataError(f"label {value} is not allowed: a label is a string, number or boolean")
         return str(int(value)) if value.is_integer() else repr(value)
     if is_list(value):
-        raise DataError("the label is a list, and in other rows it is none: write lists or none")
+        raise DataError(
+            "the label is a list, but other rows have a single label: use one kind throughout"
+        )
     kind = type(value).__name__
     raise DataError(f"the label is of type {kind}: a label is a string, number or boolean")
 
@@ -97,7 +100,7 @@ class LabelCells:
         if self.separator is None:
             if label_name(value) is None:
                 return None
-            raise DataError(f"the label is {value!r} and no list, as in other rows: write a list")
+            raise DataError(f"the label is {value!r}, but other rows have lists: write {[value]!r}")
         if isinstance(value, str) and not value.strip():
             return []
         names = label_name(value)
@@ -244,8 +247,6 @@ class LabelCodes:
         Raises:
             DataError: a value can't be a label.
         """
-        import pyarrow as pa
-
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         try:
@@ -276,7 +277,6 @@ class LabelCodes:
         Raises:
             DataError: a value can't be a label.
         """
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         if not is_list_type(array.type):

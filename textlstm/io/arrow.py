@@ -16,7 +16,7 @@ def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
 
     Args:
         batch: `pyarrow.Table` or `pyarrow.RecordBatch`; a column of strings may hold bytes that
-            are no UTF-8, which become lone surrogates.
+            are not valid UTF-8, which become lone surrogates.
 
     Yields:
         For each row its values by column and None, or {} and the reason why it can't be read.

@@ -34,6 +34,8 @@ COMPRESSIONS = (".gz", ".zst")
 _OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+MARKS = (";", "\t", "|", ",")  # that may stand between cells
+_HEAD = 2**16  # characters that are looked at
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
 _SIGNATURES = {
@@ -71,7 +73,7 @@ def file_format(path: str | os.PathLike[str]) -> str:
     if suffixes and suffixes[-1] in (*SUFFIXES, ".txt"):
         return SUFFIXES.get(suffixes[-1], "txt")
     raise DataError(
-        f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}, "
+        f"cannot tell the format of {path}: its name must end in {', '.join([*SUFFIXES, '.txt'])}, "
         f"each also with {' or '.join(COMPRESSIONS)}"
     )
 
@@ -115,6 +117,8 @@ def clear_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        if "Not a gzipped file" in str(error):
+            raise DataError(f"{path} is not gzip: remove .gz from its name") from error
         raise DataError(f"{path} is damaged or ends too early: {first_line(error)}") from error
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
@@ -130,7 +134,7 @@ def check_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
     """Check that a file exists; return its path and its format."""
     path = Path(path)
     if path.is_dir() and not is_label_folder(path):
-        raise DataError(f"{path} is a folder, not a file")
+        raise DataError(f"{path} is a folder: name a file in it")
     if not path.exists():
         raise DataError(f"no such file: {path}")
     return path, file_format(path)
@@ -227,15 +231,17 @@ def csv_delimiter(path: Path, kind: str) -> str:
     """
     expected = DELIMITERS[kind]
     with clear_errors(path), open_text(path) as text:
-        head = text.read(2**16)
+        head = text.read(_HEAD)
 
     def fields(mark: str) -> set[int]:
-        records = itertools.islice(csv_records(io.StringIO(head, newline=""), mark), 3)
-        return {len(record) if isinstance(record, list) else 0 for record in records}
+        records = list(itertools.islice(csv_records(io.StringIO(head, newline=""), mark), 4))
+        if len(head) == _HEAD and len(records) > 2:  # the last one may be cut off
+            records.pop()
+        return {len(record) if isinstance(record, list) else 0 for record in records[:3]}
 
     header = next(csv_records(io.StringIO(head, newline=""), expected), [])
     if len(header) == 1 and isinstance(header, list):
-        for mark in (";", "\t", "|", ","):
+        for mark in MARKS:
             counts = fields(mark) if mark in header[0] else {1}
             if len(counts) == 1 and min(counts) > 1:
                 return mark

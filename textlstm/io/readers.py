@@ -27,15 +27,12 @@ from textlstm.io.formats import (
     clear_errors,
     csv_delimiter,
     csv_records,
-    file_format,
     first_line,
     label_folders,
     open_lines,
     open_parquet,
     open_text,
 )
-
-__all__ = ["Row", "bad_text", "cell_of", "file_format", "read_columns", "read_rows", "row_text"]
 
 LABEL_MARK = "__label__"  # of fastText
 _LABEL = re.compile(rf"{LABEL_MARK}(\S*)\s*", re.ASCII)
@@ -161,7 +158,7 @@ def bad_text(value: Any) -> str | None:
             return None
         try:
             value.encode("utf-8")
-        except UnicodeEncodeError:  # bytes that were no UTF-8 came in as lone surrogates
+        except UnicodeEncodeError:  # bytes that are not valid UTF-8 came in as lone surrogates
             return "not UTF-8"
         return None
     if value is None or (isinstance(value, float) and value != value):
@@ -334,7 +331,7 @@ def _parse_json_line(number: int, line: bytes) -> Row:
 
 
 def _twice(pairs: list[tuple[str, Any]]) -> str:
-    """Name the first key that stands twice; U+FFFD is written for all that is no UTF-8."""
+    """Name the first key that stands twice; U+FFFD is written for all that is not valid UTF-8."""
     counts = Counter(_SURROGATE.sub("\ufffd", name) for name, _ in pairs)
     return f"two values for the key {counts.most_common(1)[0][0]!r:.60}"
 

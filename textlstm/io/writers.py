@@ -28,7 +28,9 @@ from textlstm.io.formats import DELIMITERS, first_line
 _log = logging.getLogger(__name__)
 
 _DEEPEST_COLUMN = 20  # lists count 3 of the 100 levels that readers of parquet allow
-_SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that were no UTF-8; no UTF-8 file can hold them
+_SURROGATE = re.compile(
+    "[\ud800-\udfff]"
+)  # bytes that are not valid UTF-8; no UTF-8 file holds them
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')  # the last two are no JSON
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(  # a pair of surrogates, another code, or any other escape
@@ -117,7 +119,7 @@ class CsvEncoder:
                 broken = any("\r" in cell for cell in cells)
                 parts.append(self._text([cells], quote_all=broken))
             text = "".join(parts)
-        # bytes that were no UTF-8 are written as they were read
+        # bytes that are not valid UTF-8 are written as they were read
         return _packed(text.encode("utf-8", "surrogateescape"), self.compression)
 
     def _text(self, records: Sequence[list[str]], *, quote_all: bool = False) -> str:
@@ -172,8 +174,8 @@ class ArrowEncoder:
                 columns.append(pa.array(values, field.type))
             except (pa.ArrowException, OverflowError) as error:
                 raise OutputError(
-                    f"a value of column {field.name!r} is no {field.type} ({first_line(error)}): "
-                    "write json lines or csv"
+                    f"a value of column {field.name!r} does not fit type {field.type} "
+                    f"({first_line(error)}): write json lines or csv"
                 ) from error
         return pa.Table.from_arrays(columns, schema=self.schema)
 
@@ -191,7 +193,7 @@ def _arrow_encoder(columns: pa.Schema) -> ArrowEncoder:
     texts = [name for name, kind in kinds.items() if kind is None]
     if texts:
         _log.warning(
-            "parquet can't hold the values of %s: written as text, with JSON for what is no text",
+            "parquet can't hold the values of %s: written as text, with JSON for other values",
             ", ".join(map(repr, texts)),
         )
     fields = [field.with_type(kinds[field.name] or pa.string()) for field in columns]
