@@ -129,10 +129,17 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     return cls(**values)
 
 
-def documents(*classes: type[Settings]) -> Callable[[F], F]:
-    """Return a decorator that lists the options of `classes` in a function's docstring."""
+def documents(
+    *classes: type[Settings], defaults: Mapping[str, Any] | None = None
+) -> Callable[[F], F]:
+    """Return a decorator that lists the options of `classes` in a function's docstring.
+
+    Args:
+        *classes: settings classes.
+        defaults: values that are shown instead of the defaults of the classes.
+    """
     lines = [
-        f"        {field.name}: {describe(field, field.default)}"
+        f"        {field.name}: {describe(field, (defaults or {}).get(field.name, field.default))}"
         for cls in classes
         for field in _fields(cls)
     ]

@@ -1,16 +1,18 @@
 """A small model learns from a larger one, with its data and settings unless told otherwise."""
 
 import pytest
-from tiny_corpus import OPTIONS, rows, write_splits
+from tiny_corpus import OPTIONS, rows, write_csv, write_splits
 
-from textlstm import TextClassifier, distill, train
+from textlstm import TextClassifier, distill, pretrain, train
 from textlstm.cli import main
+from textlstm.config import PRESETS
 from textlstm.errors import ConfigError
 from textlstm.training.distill import student_options
 
 pytestmark = pytest.mark.slow
 
-FAST = {"epochs": 2, "adversarial": 0.0, "threads": 1, "report": False}
+START = {"epochs": 1, "threads": 1}
+FAST = {**START, "epochs": 2, "adversarial": 0.0, "report": False}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,41 @@ def test_a_validation_file_that_is_gone_is_left_out(data, teacher, tmp_path):
     found = student_options(replace(settings, data=own))
     assert "validation" not in found
     assert found["test"] == str(data)
+    file = replace(settings.tokenizer, tokenizer=str(tmp_path / "tokenizer.json"))
+    assert "tokenizer" not in student_options(replace(settings, tokenizer=file))
+
+
+def test_a_preset_goes_before_what_the_teacher_has_and_a_teacher_is_a_model(data, teacher):
+    student = distill(teacher, preset="best", **FAST)
+    assert student.settings.tokenizer.max_length == PRESETS["best"]["max_length"]
+    with pytest.raises(ConfigError, match=r"teacher = .*: distill learns from its models: pass it"):
+        distill(teacher, data, teacher=str(teacher))
+
+
+def test_a_student_may_start_from_a_base(teacher, tmp_path):
+    base = tmp_path / "base"
+    shape = {"hidden_size": 5, "embedding_size": 4, "num_layers": 1}
+    pretrain((["a dull film"] * 9, ["x"] * 9), base, min_frequency=1, **shape, **START)
+    student = distill(teacher, init_from=base, **FAST)
+    assert (student.settings.model.hidden_size, student.settings.tokenizer.tokenizer) == (5, "word")
+
+
+def test_the_defaults_of_a_student_are_in_its_help():
+    assert "\n        num_layers: stacked LSTM layers (default: 1)\n" in distill.__doc__
+
+
+@pytest.mark.parametrize("kind", ["objects", "files", "gone"])
+def test_data_that_is_not_there_is_to_be_named(data, tmp_path, kind):
+    texts, labels = zip(*rows(40), strict=True)
+    named = write_csv(tmp_path / "x.csv", 40)
+    source = {"objects": (texts, labels), "files": [named, named], "gone": named}[kind]
+    model = train(source, tmp_path / "model", **OPTIONS)
+    named.unlink()
+    with pytest.raises(
+        ConfigError, match=r"learned from .*, which can.t be read again: pass the data .--data"
+    ):
+        distill(model, out=tmp_path / "small", **FAST)
+    assert not (tmp_path / "small").exists()
 
 
 def test_the_command_trains_a_student_that_can_be_resumed(data, teacher, tmp_path, capsys):

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.config import DISTILL_DEFAULTS, TRAIN_PARTS, TrainOptions, TrainSettings
+from textlstm.config import (
+    DISTILL_DEFAULTS,
+    TOKENIZERS,
+    TRAIN_PARTS,
+    TrainOptions,
+    TrainSettings,
+    with_preset,
+)
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError
 from textlstm.options import documents
 from textlstm.training.observer import Observer
+from textlstm.training.resolve import OF_A_BASE, SIZES
 from textlstm.training.train import train
 
 if TYPE_CHECKING:
@@ -31,7 +39,7 @@ _SHARED = (
 )
 
 
-@documents(*TRAIN_PARTS.values())
+@documents(*TRAIN_PARTS.values(), defaults=DISTILL_DEFAULTS)
 def distill(
     model: Model | Sequence[Model],
     source: Source | None = None,
@@ -62,12 +70,31 @@ def distill(
     models = [model] if isinstance(model, str | os.PathLike | TextClassifier) else list(model)
     if not models:
         raise ConfigError("distill needs a model to learn from: pass its folder")
+    if "teacher" in options:
+        raise ConfigError(
+            f"teacher = {options['teacher']!r}: distill learns from its models: pass it as one of "
+            "them"
+        )
     first = models[0]
     if not isinstance(first, TextClassifier):
         first = TextClassifier.from_pretrained(os.fspath(first), device="cpu")
-    asked: dict[str, Any] = {**student_options(first.settings), **options, "teacher": models}
-    source = source if source is not None else first.record.source or None
+    own = student_options(first.settings)
+    if options.get("init_from") is not None:  # which has them
+        own = {name: value for name, value in own.items() if name not in (*OF_A_BASE, *SIZES)}
+    asked: dict[str, Any] = {**own, **with_preset(options), "teacher": models}
+    source = _data_of(first) if source is None else source
     return train(source, out, overwrite=overwrite, observer=observer, **asked)
+
+
+def _data_of(model: TextClassifier) -> str:
+    """Return the name of the data of a model; raise a `ConfigError` if it can't be read again."""
+    record, name = model.record, model.record.source
+    named = record.dataset_id or name == "sample" or any(mark in name for mark in "*?[")
+    if not (named or (name and Path(name).expanduser().exists())):
+        raise ConfigError(
+            f"the data of the model, {name or 'unknown'}, can't be read again: pass data (--data)"
+        )
+    return name
 
 
 def student_options(settings: TrainSettings) -> dict[str, Any]:
@@ -81,7 +108,7 @@ def student_options(settings: TrainSettings) -> dict[str, Any]:
     """
     own = settings.to_options()
     shared = {name: own[name] for name in _SHARED}
-    for name in ("validation", "test"):
-        if shared[name] is not None and not Path(shared[name]).exists():
+    for name in ("validation", "test", "tokenizer"):
+        if shared[name] not in (None, *TOKENIZERS) and not Path(shared[name]).exists():
             del shared[name]
     return {**shared, **DISTILL_DEFAULTS}

@@ -16,8 +16,8 @@ from textlstm.text.vector_files import vector_size
 logger = logging.getLogger(__name__)
 
 EXTENSION = 50_000  # words of the vectors that become entries
-_OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
-_SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
+OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
+SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
 _EPOCHS = (2, 20)
 _FEW = 20  # labels, of which the n-gram table has the default size
 _MOST_NUMBERS = 3 * 2**20  # of the table for more labels,
@@ -72,14 +72,14 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
 
 def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -> TrainSettings:
     """Return the settings with the tokenizer and the sizes of a base."""
-    for other in _OF_A_BASE:
+    for other in OF_A_BASE:
         if options.get(other) is not None:
             raise ConfigError(
                 f"{other} = {options[other]} does not go with init_from = {name!r}, which has a "
                 "tokenizer and an embedding of its own: leave one of them out"
             )
     base = base_settings(name)
-    sizes = {size: getattr(base.model, size) for size in _SIZES}
+    sizes = {size: getattr(base.model, size) for size in SIZES}
     for size, value in sizes.items():
         if options.get(size, value) != value:
             raise ConfigError(
