@@ -138,8 +138,8 @@ def test_columns_of_mixed_values_are_texts_in_parquet(classifier, tmp_path, capl
     expected = classifier.predict([row["text"] for row in MIXED])
     assert [row["label"] for row in rows[:-1]] == [each.label for each in expected]
     assert [line for line in caplog.messages if "can't hold" in line] == [
-        "parquet can't hold the values of 'text', 'id', 'm': written as text, with JSON for what "
-        "is no text"
+        "parquet can't hold the values of 'text', 'id', 'm': written as text, with JSON for other "
+        "values"
     ]
 
 

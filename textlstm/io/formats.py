@@ -34,7 +34,6 @@ COMPRESSIONS = (".gz", ".zst")
 _OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-MARKS = (";", "\t", "|", ",")  # that may stand between cells
 _HEAD = 2**16  # characters that are looked at
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
@@ -241,7 +240,7 @@ def csv_delimiter(path: Path, kind: str) -> str:
 
     header = next(csv_records(io.StringIO(head, newline=""), expected), [])
     if len(header) == 1 and isinstance(header, list):
-        for mark in MARKS:
+        for mark in (";", "\t", "|", ","):
             counts = fields(mark) if mark in header[0] else {1}
             if len(counts) == 1 and min(counts) > 1:
                 return mark

@@ -13,14 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from textlstm.errors import DataError
-from textlstm.io.formats import (
-    DELIMITERS,
-    MARKS,
-    clear_errors,
-    csv_delimiter,
-    file_format,
-    open_parquet,
-)
+from textlstm.io.formats import DELIMITERS, clear_errors, csv_delimiter, file_format, open_parquet
 from textlstm.io.readers import bad_text, read_columns, read_rows
 
 logger = logging.getLogger(__name__)
@@ -211,7 +204,7 @@ def delimiter_hint(columns: Iterable[str]) -> str:
     """Return a remark for a csv that seems to be separated by something else than commas."""
     names = list(columns)
     if len(names) == 1:
-        for mark in MARKS:
+        for mark in (";", "\t", "|", ","):
             if mark in names[0]:
                 return f" (its columns seem to be separated by {mark!r}: pass it as --delimiter)"
     return ""

@@ -28,9 +28,7 @@ from textlstm.io.formats import DELIMITERS, first_line
 _log = logging.getLogger(__name__)
 
 _DEEPEST_COLUMN = 20  # lists count 3 of the 100 levels that readers of parquet allow
-_SURROGATE = re.compile(
-    "[\ud800-\udfff]"
-)  # bytes that are not valid UTF-8; no UTF-8 file holds them
+_SURROGATE = re.compile("[\ud800-\udfff]")  # bytes that are not valid UTF-8
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')  # the last two are no JSON
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(  # a pair of surrogates, another code, or any other escape
