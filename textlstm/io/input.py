@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,8 +115,11 @@ def _characters(value: Any) -> int:
     """Count the characters and bytes in a value, at any depth."""
     if isinstance(value, str | bytes):
         return len(value)
-    value = value.values() if isinstance(value, dict) else value
-    return 0 if not isinstance(value, Iterable) else sum(map(_characters, value))
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return 0
+    return sum(map(_characters, value))
 
 
 def find_input(source: Name, config: PredictionConfig, target_format: str) -> RowInput:
@@ -254,7 +257,7 @@ class FileRows:
 def _stamp(file: Path) -> str:
     if file.is_dir():
         stamps = "\n".join(f"{part} {_stamp(part)}" for part in parts_of(file))
-        return f"contents {hashlib.sha256(os.fsencode(stamps)).hexdigest()}"
+        return f"texts {hashlib.blake2b(os.fsencode(stamps), digest_size=8).hexdigest()}"
     status = file.stat()
     seconds, rest = divmod(status.st_mtime_ns, 10**9)
     changed = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
