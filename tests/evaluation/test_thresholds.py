@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textlstm.evaluation.thresholds import best_thresholds
+from textlstm.evaluation.thresholds import best_thresholds, between
 
 
 def one(labels, probabilities, weights=None):
@@ -63,3 +63,10 @@ def test_weights_count_as_repetitions():
     labels, probabilities = [1, 0, 1], [0.9, 0.6, 0.3]
     repeated = one([1, 0, 0, 0, 0, 1], [0.9, 0.6, 0.6, 0.6, 0.6, 0.3])
     assert one(labels, probabilities, [1, 4, 1]) == repeated != one(labels, probabilities)
+
+
+def test_a_number_between_two_is_short_where_that_is_exact_enough():
+    assert between(0.1, 0.20003) == 0.15
+    assert between(0.12341, 0.1235) == 0.1235
+    assert between(0.12345, 0.12347) == pytest.approx(0.12346, abs=1e-12)
+    assert between(0.1234, 0.12343) == pytest.approx(0.123415, abs=1e-12)
