@@ -91,11 +91,14 @@ def test_the_first_model_is_not_trained_anew_when_it_is_there(data, tmp_path, mo
 
 
 def test_when_the_time_is_over_in_the_first_model_it_is_the_result_and_can_be_resumed(
-    data, tmp_path
+    data, tmp_path, caplog
 ):
     source, more = data
     early = train(source, tmp_path / "m", unlabeled=more, max_minutes=0, **OPTIONS)
+    assert "the texts without labels are not learned from yet" in caplog.text
     assert "teacher" not in early.record.training
+    assert early.record.rows == {"train": 12, "validation": 16, "test": 16}
+    assert early.metrics["test"]["n"] == 16
     assert TextClassifier.load(tmp_path / "m").fingerprint() == early.fingerprint()
     train(out=tmp_path / "m", resume=True, max_minutes=10)
     train(source, tmp_path / "whole", unlabeled=more, **OPTIONS)
@@ -118,10 +121,15 @@ def test_the_second_model_has_the_minutes_that_the_first_left(data, monkeypatch)
 
 def test_a_run_that_is_finished_early_keeps_the_first_model(data, tmp_path):
     source, more = data
+    options = {**OPTIONS, "report": True}
     with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
-        train(source, tmp_path / "m", unlabeled=more, observer=StopAt(4), **OPTIONS)
+        train(source, tmp_path / "m", unlabeled=more, observer=StopAt(4), **options)
     finished = train(out=tmp_path / "m", finish=True)
     assert "teacher" not in finished.record.training
+    assert finished.settings.training.report
+    expected = finished.evaluate(source, split="test")
+    assert finished.metrics["test"]["accuracy"] == expected["accuracy"]
+    assert (tmp_path / "m" / "report.html").is_file()
     assert not (tmp_path / "m" / ".cache").exists()
     assert not (tmp_path / "m" / "run.json").exists()
 

@@ -21,7 +21,7 @@ from textlstm.errors import (
     OutputError,
     TrainingError,
 )
-from textlstm.training import trainer, tuning
+from textlstm.training import trainer, tuning, validation
 from textlstm.training.observer import Observer
 from textlstm.training.run import Run
 
@@ -265,7 +265,7 @@ def test_the_test_split_is_evaluated_once_by_the_best_model(data, tmp_path, monk
 
         return counted
 
-    for module in (trainer, tuning):
+    for module in (trainer, validation):
         monkeypatch.setattr(module, "evaluate_split", counting(module.evaluate_split))
     model = run(data, tmp_path / "model")
     assert seen.count(12) == 1

@@ -55,6 +55,7 @@ from textlstm.training.teacher import (
     teacher_fingerprint,
     write_probabilities,
 )
+from textlstm.training.validation import add_test
 
 logger = logging.getLogger(__name__)
 
@@ -170,6 +171,7 @@ class Run:
             first, ended = self._first()
             self._minutes = (time.monotonic() - began) / 60
             if self.finish or not ended:
+                self._complete_first(first)
                 return self._write(first, resumable=not ended)
             self.teachers = [first]
         with self.world.main_first():
@@ -206,6 +208,25 @@ class Run:
                 folder.write_request(RunRequest(None, settings, corpus.fingerprint))
             run.prepare(corpus, begun=begun)
         return run.complete(), run.fitted.result.reason != "max minutes"
+
+    def _complete_first(self, first: TextClassifier) -> None:
+        """Add to a first model that is the result what a run has: notes and test figures."""
+        if self._checks():
+            self._warn(["the texts without labels are not learned from yet"])
+        training = dataclasses.replace(
+            first.settings.training, report=self.settings.training.report
+        )
+        first.settings = dataclasses.replace(first.settings, training=training)
+        first.record = dataclasses.replace(first.record, notes=tuple(self.corpus.notes))
+        encode = first.tokenizer.encode_batch
+        self.texts = {
+            name: LabelledTexts(EncodedTexts.from_batches(map(encode, split.texts())), split.labels)
+            for name, split in self.corpus.splits.items()
+            if name != "train"
+        }
+        add_test(first, self.texts, self.world)
+        if self.reports:
+            log_metrics(first.metrics)
 
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""

@@ -41,7 +41,7 @@ from textlstm.training.distributed import ALONE
 from textlstm.training.observer import Observer, ProgressObserver, together
 from textlstm.training.resolve import for_texts, read_options
 from textlstm.training.run import Run, log_metrics
-from textlstm.training.validation import evaluate_split
+from textlstm.training.validation import add_test
 from textlstm.version import __version__
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Tuning:
         classifier = TextClassifier.load(
             self._model(best["trial"]), device=run.settings.training.device
         )
-        self._test(classifier, run)
+        add_test(classifier, run.texts, ALONE)
         stage = self._folder / "result" / out.resolve().name  # the card and the pages name it
         shutil.rmtree(stage.parent, ignore_errors=True)
         classifier.save(stage)
@@ -233,23 +233,6 @@ class Tuning:
             shutil.copytree(stage, new, dirs_exist_ok=True)
         log_metrics(classifier.metrics)
         return classifier
-
-    def _test(self, classifier: TextClassifier, run: Run) -> None:
-        """Evaluate the test split, if there is one, as a training does at its end."""
-        if "test" not in run.texts:
-            return
-        found = evaluate_split(
-            classifier.model,
-            run.texts["test"],
-            classifier.labels,
-            batch_size=run.settings.training.batch_size,
-            world=ALONE,
-            thresholds=classifier.thresholds,
-            cascade=classifier.cascade,
-        )
-        assert found is not None
-        metrics = {**classifier.record.metrics, "test": found}
-        classifier.record = dataclasses.replace(classifier.record, metrics=metrics)
 
     def _table(self) -> str:
         figures = ("minutes", "epochs", "epoch", *_FIGURES, "megabytes")

@@ -5,9 +5,10 @@ Shapes: N texts, B batch, T time (tokens), C classes, K branches of the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,9 +28,33 @@ from textlstm.nn.network import Branched, combine
 from textlstm.nn.probabilities import to_probabilities
 from textlstm.training.distributed import World
 
+if TYPE_CHECKING:
+    from textlstm.classifier.classifier import TextClassifier
+
 _FEW = 40  # logits of a text, from which on not all of those of a large split are kept
 _MOST_LOGITS = 2**22  # that are kept
 _LEAST_SAMPLE = 256  # texts
+
+
+def add_test(classifier: TextClassifier, texts: Mapping[str, LabelledTexts], world: World) -> None:
+    """Evaluate a classifier on the split 'test', if it is there, and record the figures in it."""
+    if "test" not in texts:
+        return
+    found = evaluate_split(
+        classifier.model,
+        texts["test"],
+        classifier.labels,
+        batch_size=classifier.settings.training.batch_size,
+        world=world,
+        thresholds=classifier.thresholds,
+        cascade=classifier.cascade,
+    )
+    assert found is not None
+    classifier.record = dataclasses.replace(
+        classifier.record,
+        rows={**classifier.record.rows, "test": len(texts["test"])},
+        metrics={**classifier.record.metrics, "test": found},
+    )
 
 
 def evaluate_split(
