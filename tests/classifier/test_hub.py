@@ -11,9 +11,11 @@ from huggingface_hub import constants
 from tiny_classifier import needs_bf16, texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
+from textlstm.classifier.base import PARTS, Base, base_settings, read_base, save_base
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.json_files import FILES
+from textlstm.classifier.model_folder import RunRecord
 from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.io import hub as progress
@@ -84,6 +86,22 @@ def test_a_model_of_the_hub_is_fetched(server, folder):
     assert found.name == commit
     assert {path.name for path in found.iterdir()} == OURS
     assert_same(found)
+
+
+def test_a_base_of_the_hub_is_one_to_start_from(server, tmp_path):
+    weights = {
+        name: tensor
+        for name, tensor in CLASSIFIER.model.state_dict().items()
+        if name.startswith(PARTS)
+    }
+    base = Base("films", CLASSIFIER.tokenizer, CLASSIFIER.settings, weights)
+    save_base(tmp_path, base, RunRecord())
+    upload_model(copy_of(tmp_path), "someone/base", token=TOKEN)
+    found = read_base("someone/base")
+    assert all(torch.equal(found.weights[name], tensor) for name, tensor in weights.items())
+    assert base_settings("someone/base") == CLASSIFIER.settings
+    with pytest.raises(ModelFolderError, match="is a base, which has no labels"):
+        TextClassifier.from_pretrained("someone/base")
 
 
 def test_only_the_files_of_a_model_folder_are_fetched(server, folder):

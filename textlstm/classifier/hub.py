@@ -81,7 +81,7 @@ def _fetch(name: str, revision: str | None, token: str | None, *, offline: bool)
     config = huggingface_hub.hf_hub_download(name, FILES.config, revision=revision, **options)
     folder = Path(config).parent
     try:
-        read_config(folder)  # before a large file of another library is fetched
+        read_config(folder, base=True)  # before a large file of another library is fetched
     except ModelFolderError as error:
         raise ModelFolderError(f"{name} on the Hub is not a usable model: {error}") from error
     # the folder is named for the commit: all files are of the same one
