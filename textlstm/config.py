@@ -390,17 +390,8 @@ PRETRAIN_OPTIONS = (
     *("tokenizer", "vocab", "vocab_size", "min_frequency", "extend_vocab", "max_length"),
     *("embedding_size", "hidden_size", "num_layers", "bidirectional"),
     *("epochs", "total_tokens", "batch_size", "batch_tokens", "learning_rate", "vectors"),
-    *(
-        "init_from",
-        "max_minutes",
-        "checkpoint_minutes",
-        "report",
-        "tensorboard",
-        "precision",
-        "seed",
-        "threads",
-        "device",
-    ),
+    *("init_from", "max_minutes", "checkpoint_minutes", "tensorboard", "precision", "seed"),
+    *("threads", "device"),
 )
 """The options that `pretrain` has; they mean what they do in `train`."""
 

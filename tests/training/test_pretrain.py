@@ -88,6 +88,16 @@ def test_data_is_named_and_not_copied_into_the_record(texts, tmp_path, kind):
     assert any("without a text" in note for note in data["notes"]) == (kind == "a pair")
 
 
+def test_a_run_with_options_of_its_own_has_nothing_to_resume(texts, tmp_path):
+    options = {name: value for name, value in TINY.items() if name != "epochs"}
+    pretrain(texts, tmp_path / "a b", **options, total_tokens=100, bidirectional=False)
+    again = pretrain(out=tmp_path / "a b", resume=True)
+    assert again.settings.training.total_tokens == 100
+    card = (tmp_path / "a b" / "README.md").read_text()
+    assert "textlstm train DATA --init-from 'a b' --out my-model" in card
+    assert "an embedding and a one-way LSTM" in card
+
+
 def test_it_learns_which_words_go_together(texts, tmp_path):
     pretrain(texts, tmp_path / "base", **{**TINY, "epochs": 12, "hidden_size": 16})
     losses = [
@@ -167,6 +177,8 @@ def test_a_base_is_no_classifier_and_says_what_to_do(base):
 def test_what_can_not_be_pretrained_is_refused(texts, base, tmp_path):
     with pytest.raises(ConfigError, match="unknown option 'adversarial'"):
         pretrain(texts, tmp_path / "x", adversarial=0.1)
+    with pytest.raises(ConfigError, match="unknown option 'report'"):
+        pretrain(texts, tmp_path / "x", report=False)
     with pytest.raises(ConfigError, match="out is missing"):
         pretrain(texts)
     with pytest.raises(OutputError, match="already holds a model"):

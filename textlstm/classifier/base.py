@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ def _card(name: str, base: Base, record: RunRecord) -> str:
     """Return the card of a base, with the metadata block that the Hub reads."""
     metadata = ModelCardData(library_name=LIBRARY, tags=["lstm", "pretraining", "masked-tokens"])
     model, figures = base.settings.model, record.metrics.get("validation", {})
+    direction = "bidirectional" if model.bidirectional else "one-way"
     facts = {
         "texts": f"{record.rows.get('train', 0):,}",
         "vocabulary": f"{len(base.tokenizer.vocabulary):,} entries",
@@ -113,9 +115,9 @@ def _card(name: str, base: Base, record: RunRecord) -> str:
     parts = [
         f"---\n{metadata.to_yaml()}\n---",
         f"# {line(name)}",
-        "A base for text classifiers: an embedding and a bidirectional LSTM that have learned to "
+        f"A base for text classifiers: an embedding and a {direction} LSTM that have learned to "
         f"predict hidden tokens of {line(record.source) or 'texts'}.",
-        f"```bash\ntextlstm train DATA --init-from {line(name)} --out my-model\n```",
+        f"```bash\ntextlstm train DATA --init-from {shlex.quote(line(name))} --out my-model\n```",
         bullets(facts.items()),
     ]
     return encodable("\n\n".join(parts) + "\n")

@@ -90,7 +90,7 @@ def pretrain(
         raise ConfigError("out is missing: name the folder of the base")
     reject_unknown(options, PRETRAIN_OPTIONS)
     world, folder, resume = join(), RunFolder(out), resume or finish
-    if not (resume and folder.is_unfinished()):
+    if not resume or folder.is_empty():
         options = {**PRETRAIN_DEFAULTS, **options}
     if finish and folder.is_empty():
         source = None  # there is nothing to finish, and no run is started
