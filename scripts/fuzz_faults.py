@@ -34,7 +34,7 @@ class Faults(Campaign):
     commands: ClassVar = {  # by name: the words, and the result's
         "train": (f"train train.csv {small} --no-report", "model"),
         "train-report": (f"train train.csv {small} --ngrams 0", "model"),
-        "pretrain": (f"pretrain train.csv {small} --no-report", "base"),
+        "pretrain": (f"pretrain train.csv {small}", "base"),
         "tune": (f"tune train.csv {small} --no-report --trials 3 --monitor loss", "tuned"),
         "predict": ("predict model new.csv --chunk-rows 7 --resume", "new.csv"),
         "predict-parquet": ("predict model new.csv --chunk-rows 7 --resume", "new.parquet"),

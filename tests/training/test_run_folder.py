@@ -1,18 +1,20 @@
 """A folder is never lost by accident, and a run in it is found again whenever it died."""
 
+import dataclasses
 import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from textlstm.classifier.json_files import write_config
+from textlstm.classifier.json_files import read_config, write_config
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder, RunRequest, resumed_settings
 
 SETTINGS = TrainSettings.from_options(epochs=3, text_column=["a", "b"])
 REQUEST = RunRequest("sample", SETTINGS, "f00d")
+NEW = {"resume": False, "overwrite": False}
 MODEL_FILES = ["README.md", "config.json", "history.jsonl", "model.safetensors"]
 
 
@@ -147,6 +149,28 @@ def test_a_finished_folder_tells_what_was_asked_for(tmp_path):
 def test_a_folder_without_a_run_says_how_to_begin_one(tmp_path):
     with pytest.raises(ModelFolderError, match=r"no run to resume: start one with textlstm train"):
         RunFolder(tmp_path).read_request()
+    with pytest.raises(ModelFolderError, match=r"start one with textlstm pretrain DATA --out"):
+        RunFolder(tmp_path, "pretrain").read_request()
+
+
+@pytest.mark.parametrize("commands", [("train", "pretrain"), ("pretrain", "train")])
+def test_a_run_is_resumed_by_the_command_that_began_it(tmp_path, commands):
+    began, other = commands
+    folder = RunFolder(tmp_path, began)
+    folder.claim(dataclasses.replace(folder.open("x", {}, **NEW), fingerprint="f00d"))
+    again = {"resume": True, "overwrite": False}
+    assert folder.open(None, {}, **again).command == began
+    with pytest.raises(ConfigError, match=f"with textlstm {began} --resume --out {tmp_path}"):
+        RunFolder(tmp_path, other).open(None, {}, **again)
+    with pytest.raises(ModelFolderError, match=f"with textlstm {began} --resume --out {tmp_path}"):
+        read_config(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    del record["command"]  # an older version wrote none
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert RunFolder(tmp_path, other).open(None, {}, **again).command is None
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ModelFolderError, match="with textlstm train --resume"):
+        read_config(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"source": null}', '{"settings": {"modle": {}}}'])

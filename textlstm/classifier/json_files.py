@@ -79,7 +79,8 @@ def read_config(folder: str | Path, *, base: bool = False) -> dict[str, Any]:
         if begun:
             raise ModelFolderError(
                 f"training of {folder} is unfinished (there is a {begun[0]} but no "
-                f"{FILES.config}): finish it with textlstm train --resume --out {folder}"
+                f"{FILES.config}): finish it with textlstm {_command(folder / RUN)} --resume "
+                f"--out {folder}"
             )
         raise ModelFolderError(
             f"{path} is missing, so {folder} is not a finished model folder: "
@@ -112,6 +113,14 @@ def read_config(folder: str | Path, *, base: bool = False) -> dict[str, Any]:
             "again"
         )
     return config
+
+
+def _command(run: Path) -> str:
+    """Return the command that resumes a run; 'train' where its record does not say."""
+    try:
+        return str(json.loads(run.read_bytes()).get("command", "train"))
+    except (OSError, ValueError, AttributeError):
+        return "train"
 
 
 def _config_fault(config: Mapping[str, Any], *, least: int) -> str:

@@ -89,7 +89,7 @@ def pretrain(
     if out is None:
         raise ConfigError("out is missing: name the folder of the base")
     reject_unknown(options, PRETRAIN_OPTIONS)
-    world, folder, resume = join(), RunFolder(out), resume or finish
+    world, folder, resume = join(), RunFolder(out, "pretrain"), resume or finish
     if not resume or folder.is_empty():
         options = {**PRETRAIN_DEFAULTS, **options}
     if finish and folder.is_empty():

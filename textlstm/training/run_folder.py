@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textlstm.classifier.json_files import FILES, REPORT, read_config
+from textlstm.classifier.json_files import FILES, REPORT, RUN, read_config
 from textlstm.config import TrainingConfig, TrainSettings, with_preset
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError, system_errors
@@ -34,7 +34,6 @@ from textlstm.training.resolve import read_options
 if sys.platform != "win32":  # a folder is not locked against a second process there
     import fcntl
 
-RUN = "run.json"
 WORK = ".cache"  # tokenizer and encoded texts; made again from the data where they are missing
 
 _MODEL = tuple(dataclasses.asdict(FILES).values())
@@ -55,11 +54,13 @@ class RunRequest:
         source: the data; None if it was passed as Python objects in an earlier process.
         settings: all settings.
         fingerprint: of the data; None before it was read.
+        command: that began the run, such as 'train'; None if an older version began it.
     """
 
     source: Source | None
     settings: TrainSettings
     fingerprint: str | None = None
+    command: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `run.json` holds; the source in a form that any process can read again."""
@@ -75,6 +76,7 @@ class RunRequest:
             "settings": self.settings.to_dict(),
             "fingerprint": self.fingerprint,
             **({} if self.settings.given is None else {"given": sorted(self.settings.given)}),
+            **({} if self.command is None else {"command": self.command}),
         }
 
 
@@ -83,13 +85,15 @@ class RunFolder:
 
     Args:
         path: the folder; it need not exist.
+        command: that trains into it.
 
     Raises:
         OutputError: there is a file of that name, or the folder can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], command: str = "train") -> None:
         self.path = Path(path)
+        self._command = command
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file: --out must be a folder, new or empty")
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]  # inmost first
@@ -169,6 +173,11 @@ class RunFolder:
             raise ConfigError("resume and overwrite exclude each other: pass one of them")
         if resume and not (self.is_empty() and source is not None):
             begun = self.read_request()
+            if begun.command not in (None, self._command):
+                raise ConfigError(
+                    f"textlstm {begun.command} began the run in {self.path}: resume it with "
+                    f"textlstm {begun.command} --resume --out {self.path}"
+                )
             source = begun.source if source is None else source
             settings = resumed_settings(self.path, begun.settings, options)
             if source is None and self.is_unfinished():
@@ -176,11 +185,11 @@ class RunFolder:
                     f"the data of the run in {self.path} was passed as Python objects: pass them "
                     "again"
                 )
-            return RunRequest(source, settings, begun.fingerprint)
+            return dataclasses.replace(begun, source=source, settings=settings)
         if source is None:
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
         self.require_free(overwrite=overwrite)
-        request = RunRequest(source, read_options(options))
+        request = RunRequest(source, read_options(options), command=self._command)
         if self.is_empty():
             self._provisional = True
             self.write_request(request)
@@ -229,13 +238,14 @@ class RunFolder:
             record = json.loads(path.read_text(encoding="utf-8"))
             given = frozenset(record["given"]) if "given" in record else None
             settings = TrainSettings.from_dict(record["settings"])
+            settings = dataclasses.replace(settings, given=given)
             return RunRequest(
-                record["source"], dataclasses.replace(settings, given=given), record["fingerprint"]
+                record["source"], settings, record["fingerprint"], record.get("command")
             )
         except FileNotFoundError:
             raise ModelFolderError(
                 f"{self.path} holds no run to resume: start one with "
-                f"textlstm train DATA --out {self.path}"
+                f"textlstm {self._command} DATA --out {self.path}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFolderError(
