@@ -259,7 +259,9 @@ class TrainingConfig(Settings):
         "auto", "number format of the LSTM; auto is bf16 where it is native", choices=PRECISIONS
     )
     seed: int = option(1, "random seed", low=0, high=2**31 - 1)
-    threads: int | None = option(None, "CPU threads (default: all cores)", low=1, resumable=True)
+    threads: int | None = option(
+        None, "CPU threads (default: all cores)", low=1, high=1024, resumable=True
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
 
@@ -329,7 +331,9 @@ class PredictionConfig(TableConfig):
         "number format of the LSTM; int8 needs the engine onnx",
         choices=(*PRECISIONS, "int8"),
     )
-    threads: int | None = option(None, "CPU threads (default: all cores)", low=1, resumable=True)
+    threads: int | None = option(
+        None, "CPU threads (default: all cores)", low=1, high=1024, resumable=True
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N", metavar="DEVICE", resumable=True)
 
     def __post_init__(self) -> None:

@@ -352,7 +352,7 @@ def test_ctrl_c_elsewhere_ends_with_130(monkeypatch, model, capsys):
 
     monkeypatch.setattr("textlstm.classifier.classifier.TextClassifier.load", interrupted)
     assert run("inspect", model) == 130
-    assert capsys.readouterr().err == "textlstm: error: interrupted\n"
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.slow

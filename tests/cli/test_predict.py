@@ -74,7 +74,7 @@ def test_a_label_with_a_low_score_is_left_out_and_counted(model, tmp_path, capsy
     (tmp_path / "in.csv").write_text("text\ndull\n")
     words = [model, tmp_path / "in.csv", "--out", tmp_path / "out.jsonl"]
     assert run(*words, "--min-score", 1, "--strict") == 2
-    assert "1 of 1 rows have no label: score below 1 (1)" in capsys.readouterr().err
+    assert "1 of 1 row has no label: score below 1 (1)" in capsys.readouterr().err
     assert json.loads((tmp_path / "out.jsonl").read_text())["label"] is None
     line = fails(capsys, *words, "--overwrite", "--min-score", 2)
     assert "min_score = 2" in line

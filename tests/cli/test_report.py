@@ -162,6 +162,14 @@ def test_a_browser_shows_it_without_complaint(which, request, tmp_path):
             assert browser.evaluate(boxes)
 
 
+def test_a_page_of_several_files_names_them(several, tmp_path):
+    files = [several / "test.jsonl", tmp_path / "other.jsonl"]
+    write(files[1], tagged_rows(5, seed=2))
+    words = ["evaluate", several / "model", *files, "--report", tmp_path / "page.html"]
+    assert main([*map(str, words)]) == 0
+    assert ", ".join(map(str, files)) in (tmp_path / "page.html").read_text()
+
+
 def test_what_can_not_be_reported_is_refused_before_the_work(folder, capsys):
     words = ["evaluate", str(folder / "model1"), str(folder / "test.jsonl")]
     assert main([*words, "--compare", str(folder / "model2")]) == 2

@@ -22,8 +22,15 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from textlstm.cli.console import is_verbose, set_verbosity
+from textlstm.cli.console import (
+    interrupt_code,
+    is_verbose,
+    say,
+    set_verbosity,
+    term_as_interrupt,
+)
 from textlstm.cli.parser import ERROR_CODE, complain, parse
 from textlstm.errors import PeerError, TextLSTMError
 from textlstm.training.launch import read_rank
@@ -46,12 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a letter of a label
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(arguments)
         set_verbosity(quiet=options.quiet, verbose=options.verbose)
-        code: int = options.run(options)
+        # one of several processes, which waits for the others, would ignore SIGTERM
+        with term_as_interrupt(wanted=read_rank().size == 1):
+            code: int = options.run(options)
         sys.stdout.flush()  # a closed pipe must show here, not when the interpreter exits
         return code
     except TextLSTMError as error:
@@ -64,12 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         complain(str(error))
         return ERROR_CODE
-    except KeyboardInterrupt:
-        complain("interrupted")
-        return 130
+    except KeyboardInterrupt as stop:
+        say("interrupted")
+        return interrupt_code(stop)
     except BrokenPipeError:
-        # whoever read our output has closed it (`| head`); there is nothing more to write
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()  # whoever read our output has closed it (`| head`)
         return 0
+    except OSError as error:
+        if error.filename is not None:  # what is written to a stream has no name
+            raise
+        complain(f"the output can't be written: {error.strerror}")
+        _close_stdout()
+        return ERROR_CODE
     finally:
         set_verbosity(quiet=False, verbose=False)
+
+
+def _close_stdout() -> None:
+    """Drop what is still to be written, which the interpreter would complain of when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.parser import add_data
-from textlstm.cli.paths import require_data
+from textlstm.cli.paths import list_names, require_data
 from textlstm.cli.tables import show
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.evaluation.tables import Table, shorten
-from textlstm.options import add_flags, build, names_of
+from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
     from textlstm.data.checks import DataCheck
@@ -40,9 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     require_data(arguments.data)
-    given = vars(arguments).items()
-    data = build(DataConfig, {k: v for k, v in given if k in names_of(DataConfig)})
-    tokenizer = build(TokenizerConfig, {k: v for k, v in given if k in names_of(TokenizerConfig)})
+    data = read_flags(arguments, DataConfig)
+    tokenizer = read_flags(arguments, TokenizerConfig)
     from textlstm.data.checks import check_corpus
     from textlstm.data.corpus import load_corpus
 
@@ -52,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
         show(*check_tables(found))
-    names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
-    say(f"next: textlstm train {shlex.join(names)} --out DIR")
+    say(f"next: textlstm train {shlex.join(list_names(arguments.data))} --out DIR")
     return 1 if found.warnings and arguments.strict else 0
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.parser import add_data
-from textlstm.cli.paths import require_data
+from textlstm.cli.paths import list_names, require_apart, require_data
 from textlstm.cli.tables import show
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     rank = read_rank()
     try:
         require_data(arguments.data)
+        require_apart(arguments.json or "-", arguments.data)
         options = read_train_options(arguments)
         folds = read_flags(arguments, CrossvalConfig).folds
         done = _read(arguments.json) if arguments.resume else None
@@ -87,8 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         if code:
             record.say_how_to_resume(arguments)
         else:
-            names = [arguments.data] if isinstance(arguments.data, str) else arguments.data
-            say(f"next: textlstm train {shlex.join(names)} --out DIR")
+            say(f"next: textlstm train {shlex.join(list_names(arguments.data))} --out DIR")
     return code
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import add_data
-from textlstm.cli.paths import require_data, require_model
+from textlstm.cli.paths import list_names, require_apart, require_data, require_model
 from textlstm.cli.tables import show, terminal
 from textlstm.config import DATA_OPTIONS, DataConfig, PredictionConfig
 from textlstm.errors import ConfigError
@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     require_model(arguments.model)
     require_data(arguments.data)
     _check_report(arguments, config)
+    if arguments.json:
+        require_apart(arguments.json, arguments.data)
     from textlstm.evaluation.metrics import metric_tables
 
     with messages():
@@ -103,6 +105,8 @@ def _check_report(arguments: argparse.Namespace, config: PredictionConfig) -> No
     from textlstm.classifier.report import require_page
 
     require_page(arguments.report)
+    for suffix in (".html", ".json"):
+        require_apart(Path(arguments.report).with_suffix(suffix), arguments.data)
 
 
 def _report(
@@ -124,7 +128,8 @@ def _report(
     name, second = Path(arguments.model).name, Path(arguments.compare or "").name
     if name == second:
         name, second = arguments.model, arguments.compare
-    data = f"{arguments.data} ({arguments.split})" if arguments.split else arguments.data
+    data = ", ".join(list_names(arguments.data))
+    data += f" ({arguments.split})" if arguments.split else ""
     found = write_report(
         arguments.report, classifier, some, evaluated, name=name, data=data + note, other=second
     )

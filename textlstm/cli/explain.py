@@ -17,13 +17,14 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.cli.console import messages, say
 from textlstm.cli.model import add_model, load_model
+from textlstm.cli.paths import exists, is_text, require_data
 from textlstm.cli.tables import terminal
 from textlstm.errors import ConfigError
+from textlstm.io.formats import expanded
 from textlstm.io.progress import Display, Screen
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ def _read_texts(arguments: list[str]) -> Iterator[str]:
     for argument in arguments:
         if argument == "-":
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        elif len(argument) < 4096 and Path(argument).is_file():
+        elif not argument.strip():
+            raise ConfigError(f"TEXT = {argument!r}: it is blank: pass a text with words")
+        elif exists(argument):
             try:
-                lines = Path(argument).read_text(encoding="utf-8").splitlines()
+                lines = expanded(argument).read_text(encoding="utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(
                     f"{argument} can't be read as UTF-8 text ({error}): pass a text file with a "
@@ -112,4 +115,6 @@ def _read_texts(arguments: list[str]) -> Iterator[str]:
                 ) from error
             yield from filter(str.strip, lines)
         else:
+            if not is_text(argument):
+                require_data(argument)
             yield argument

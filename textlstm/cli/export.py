@@ -21,7 +21,7 @@ from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.paths import require_data, require_free, require_model
 from textlstm.config import DATA_OPTIONS, DataConfig
-from textlstm.errors import ConfigError
+from textlstm.errors import ConfigError, OutputError, require_choice
 from textlstm.options import add_flags
 
 _NEXT = {
@@ -36,13 +36,18 @@ _NEXT = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_model(parser)
-    parser.add_argument("--format", required=True, help="what to write, see above")
+    parser.add_argument(
+        "--format",
+        required=True,
+        metavar="{" + ",".join(_NEXT) + "}",
+        help="what to write, see above",
+    )
     parser.add_argument("--out", required=True, metavar="PATH", help="the file or folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace PATH if it exists")
     onnx = parser.add_argument_group("onnx")
     onnx.add_argument(
         "--quantize",
-        metavar="KIND",
+        metavar="{int8}",
         help="int8: 8-bit weights and products; needs --data to measure the difference",
     )
     onnx.add_argument(
@@ -56,10 +61,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
+    require_choice("format", arguments.format, _NEXT)
+    if arguments.quantize is not None:
+        require_choice("quantize", arguments.quantize, ("int8",))
+        if arguments.data is None:
+            raise ConfigError(
+                "--quantize changes results slightly: pass --data to measure how much"
+            )
+    for name in ("split", *DATA_OPTIONS) if arguments.data is None else ():
+        if getattr(arguments, name, None) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')} is for --data: pass that, too")
     require_free(arguments.out, overwrite=arguments.overwrite)
-    if arguments.quantize is not None and arguments.data is None:
-        raise ConfigError("--quantize changes results slightly: pass --data to measure how much")
     require_model(arguments.model)
+    if Path(arguments.model).resolve() in (out := Path(arguments.out).resolve(), *out.parents):
+        raise OutputError(f"{out} is in the folder of the model: choose another name")
     if arguments.data is not None:
         require_data(arguments.data)
     from textlstm.export.formats import export_model

@@ -30,6 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
         from textlstm.classifier.model_card import description_table
 
         show(description_table(description))
-    if not arguments.json:
         say(f"next: textlstm evaluate {shlex.quote(arguments.model)} DATA")
     return 0

@@ -20,7 +20,13 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.parser import add_data, positive
-from textlstm.cli.paths import require_data, require_free, require_model
+from textlstm.cli.paths import (
+    list_names,
+    require_apart,
+    require_data,
+    require_free,
+    require_model,
+)
 from textlstm.cli.tables import show
 from textlstm.config import DATA_OPTIONS, CrossvalConfig, DataConfig
 from textlstm.errors import ConfigError
@@ -53,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write a csv, tsv, json lines or parquet file (default: a short table on stdout)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    add_flags(parser, CrossvalConfig, "folds")
+    add_flags(parser, CrossvalConfig, "folds", defaults={"folds": None})
     add_flags(parser, DataConfig, "data", only=DATA_OPTIONS)
 
 
@@ -61,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     if arguments.out:
         require_free(arguments.out, overwrite=arguments.overwrite)
+        require_apart(arguments.out, [*list_names(arguments.data), arguments.train or "-"])
     require_model(arguments.model)
     require_data(arguments.data)
     if arguments.train:
@@ -74,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.out:
         show(mistakes_table(found))
     say(
-        f"{found.mistakes:,} of {found.texts:,} texts are labelled otherwise; of these labels "
-        f"{found.likely:,} are likely wrong"
+        f"the model disagrees with {found.mistakes:,} of {found.texts:,} labels; {found.likely:,} "
+        "of them are likely wrong"
     )
     if arguments.out:
         say(f"wrote the {len(found.rows):,} most confident ones to {arguments.out}")

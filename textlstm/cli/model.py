@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textlstm.cli.paths import require_model
+from textlstm.errors import ModelFolderError
 
 if TYPE_CHECKING:
     from textlstm.classifier.classifier import TextClassifier
@@ -28,6 +29,11 @@ def load_model(
 ) -> TextClassifier:
     """Load MODEL, which is downloaded from the Hub if there is no such folder."""
     require_model(arguments.model)
+    if is_onnx_folder(arguments.model):
+        raise ModelFolderError(
+            f"{arguments.model} is an ONNX export, which predict and evaluate read: pass the model "
+            "folder that it was exported from"
+        )
     from textlstm.classifier.classifier import TextClassifier
 
     return TextClassifier.from_pretrained(

@@ -56,7 +56,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         width = os.environ.get("COLUMNS", "")
         if not width.isdecimal():
             width = "80"
-            with contextlib.suppress(OSError, ValueError):  # stdout is no terminal
+            with contextlib.suppress(OSError, ValueError):  # stdout is not a terminal
                 width = str(os.get_terminal_size(sys.stdout.fileno()).columns)
         super().__init__(prog, width=max(40, int(width) - 2))
 

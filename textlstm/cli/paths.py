@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Collection
@@ -14,7 +15,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 def require_data(names: str | list[str]) -> None:
     """Raise a `DataError` if a name is a path where nothing is, naming the closest file."""
-    for name in [names] if isinstance(names, str) else names:
+    for name in list_names(names):
         _require_data(name)
 
 
@@ -28,8 +29,20 @@ def _require_data(name: str) -> None:
         raise DataError(f"no such file or folder: {name}{hint}")
 
 
+def is_text(name: str) -> bool:
+    """Whether an argument is a text: of several words, and neither file nor pattern of files."""
+    from textlstm.io.formats import COMPRESSIONS, SUFFIXES
+
+    if exists(name) or name.lower().endswith((*SUFFIXES, *COMPRESSIONS)):
+        return False
+    found = glob.has_magic(name) and glob.glob(name, recursive=True)  # noqa: PTH207
+    return not found and len(name.split()) > 1
+
+
 def require_model(name: str) -> None:
     """Raise a `ModelFolderError` if `name` can be neither a folder nor a model on the Hub."""
+    if not name:
+        raise ModelFolderError("MODEL is empty: pass a model folder, or owner/name on the Hub")
     if exists(name):
         return
     hint = _near(name)
@@ -50,8 +63,25 @@ def require_file(name: str, known: Collection[str] = ()) -> None:
 
 def require_free(path: str, *, overwrite: bool) -> None:
     """Raise an `OutputError` if a file would be lost."""
+    if not path:
+        raise OutputError("--out is empty: pass the name to write")
     if exists(path) and not overwrite:
         raise OutputError(f"{path} exists: pass --overwrite to replace it, or choose another name")
+
+
+def require_apart(out: str | Path, data: str | list[str]) -> None:
+    """Raise an `OutputError` if a file would be replaced that is an input."""
+    from textlstm.io.formats import expanded
+
+    for name in list_names(data):
+        there = exists(str(out)) and exists(name)
+        if there and expanded(str(out)).samefile(expanded(name)):
+            raise OutputError(f"{out} is the input: choose another name for the output")
+
+
+def list_names(data: str | list[str]) -> list[str]:
+    """Return the names in DATA, which is a str if it is one."""
+    return [data] if isinstance(data, str) else data
 
 
 def exists(name: str) -> bool:

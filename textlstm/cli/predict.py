@@ -27,10 +27,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from textlstm.cli.console import interrupt_code, messages, say, term_as_interrupt
+from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import Names
-from textlstm.cli.paths import exists, require_data, require_model
+from textlstm.cli.paths import exists, is_text, list_names, require_data, require_model
 from textlstm.cli.progress import progress
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
@@ -72,8 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     streamed = text is not None or arguments.input == "-"
     out = arguments.out or ("-" if streamed else None)
     if out is None:
-        word = arguments.input if isinstance(arguments.input, str) else None
-        hint = "" if word is None or exists(word) else f"; --text {word} labels that word"
+        words = list_names(arguments.input)
+        hint = ""
+        if not any(map(exists, words)):
+            shown = shlex.quote(" ".join(words))
+            hint = f"; --text {shown} labels {'that word' if len(words) == 1 else 'that text'}"
         raise ConfigError(f"--out is missing: pass the file to write, or - for stdout{hint}")
     if arguments.resume and (streamed or out == "-"):
         raise ConfigError("--resume needs files: pass a file as INPUT and as --out")
@@ -84,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from textlstm.prediction.files import unfinished
 
     try:
-        with messages(), term_as_interrupt():
+        with messages():
             summary = _classify(arguments, out, config, text)
     except KeyboardInterrupt as stop:
         if out != "-" and not streamed and unfinished(out):
@@ -97,11 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
     if failed:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in summary.failed.most_common(3))
         more = ", ..." if len(summary.failed) > 3 else ""
-        say(f"{failed:,} of {summary.rows:,} rows have no label: {reasons}{more}; see column error")
+        rows = f"{summary.rows:,} " + ("row has" if summary.rows == 1 else "rows have")
+        say(f"{failed:,} of {rows} no label: {reasons}{more}; see column error")
     if out != "-":
         say(f"wrote {summary.rows:,} row{'s' * (summary.rows != 1)} to {out}")
     shown = shlex.quote(arguments.model)
-    if text is not None and not is_onnx_folder(arguments.model):
+    if text and text.strip() and not is_onnx_folder(arguments.model):
         say(f"next: textlstm explain {shown} {shlex.quote(text)}")
     else:
         say(f"next: textlstm evaluate {shown} DATA, on texts with labels")
@@ -116,13 +120,10 @@ def _literal_text(arguments: argparse.Namespace) -> str | None:
         return str(arguments.text)
     name = arguments.input
     if isinstance(name, list):
+        if "-" in name:
+            raise ConfigError("- is stdin, which goes with no other INPUT: pass it alone")
         return None
-    from textlstm.io.formats import COMPRESSIONS, SUFFIXES
-
-    if not name.strip():
-        return str(name)
-    is_file = exists(name) or name.lower().endswith((*SUFFIXES, *COMPRESSIONS))
-    return None if is_file or len(name.split()) < 2 else name
+    return name if not name.strip() or is_text(name) else None
 
 
 def _classify(

@@ -19,10 +19,9 @@ from textlstm.config import PRETRAIN_DEFAULTS, PRETRAIN_OPTIONS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command, and its function."""
+    """Add the arguments of the command."""
     add_run(parser, "base", "texts to learn from, with or without labels")
     add_train_options(parser, only=PRETRAIN_OPTIONS, defaults=PRETRAIN_DEFAULTS)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

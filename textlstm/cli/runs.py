@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from textlstm.cli.console import interrupt_code, messages, say, term_as_interrupt
+from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import require_data
 from textlstm.cli.train_options import read_train_options
@@ -86,8 +86,7 @@ def run_command(
     unfinished = is_unfinished or (lambda: _is_unfinished(arguments))
     keep_freed_memory()
     try:
-        # one of several processes, which waits for the others, would ignore SIGTERM
-        with messages(shown=rank.is_main), term_as_interrupt(wanted=rank.size == 1):
+        with messages(shown=rank.is_main):
             begin(observer=Progress() if rank.is_main else None, **options)
     except KeyboardInterrupt as stop:
         if rank.is_main:
@@ -99,7 +98,7 @@ def run_command(
         return 0
     say(f"the {result} is in {Path(arguments.out)}")
     if unfinished():
-        say(f"--max-minutes are over; the {result} is of the best epoch so far")
+        say(f"--max-minutes has elapsed; the {result} is of the best epoch so far")
         say(f"to end the run with it: {command} --finish --out {out}")
         say(resume)
     else:

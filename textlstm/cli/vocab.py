@@ -22,7 +22,9 @@ _TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    actions = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, prog="textlstm vocab"
+    )
     maker = actions.add_parser(
         "build",
         help="count the tokens of texts",

@@ -61,7 +61,7 @@ def compare(
     """Compare an exported network with the network on random batches, always the same ones.
 
     Args:
-        model: the network, as `plain_copy` gives it.
+        model: the network, as returned by `plain_copy`.
         exported: returns logits and probabilities, [B, C] each, for ids [B, T] and lengths [B].
         tokens: about how many are read, padding included; lengths are from 1 to 600.
         part: returns the logits to compare with, [B, C]; the whole network if not given.

@@ -158,6 +158,10 @@ def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
     from textlstm.export.onnx_model import OnnxModel, cpu_count
     from textlstm.export.onnx_session import OnnxSession
 
+    if config.device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"device = {config.device!r}: the engine onnx computes on the CPU: choose auto or cpu"
+        )
     ngrams = model.settings.model.ngrams
     shortcut = find_shortcut(config.cascade, model.cascade, model.thresholds, ngrams=ngrams)
     if isinstance(model, OnnxModel):

@@ -38,7 +38,7 @@ class FinishedChunk:
         data: the bytes.
         rows: how many rows they are.
         failed: reason -> rows without a label.
-        end: the place behind its last row.
+        end: the position after its last row.
         share: how much of the input lies before that place, from 0 to 1.
     """
 
