@@ -271,6 +271,11 @@ REFUSED = {
         ConfigError,
         "freeze_vectors = -1 needs a file of word vectors: pass vectors",
     ),
+    "no vectors with a rate": (
+        {"vector_rate": 0.5, "vectors": None},
+        ConfigError,
+        "vector_rate = 0.5 needs a file of word vectors: pass vectors",
+    ),
     "no file": ({"vectors": "none.txt"}, DataError, "no such file of word vectors: .*none.txt"),
     "nothing that fits": (
         {"tokenizer": "char", "vocab_size": 6},

@@ -78,6 +78,16 @@ def test_before_the_texts_are_encoded_their_options_stay_open():
     assert settings.tokenizer.extend_vocab == 0
 
 
+@pytest.mark.parametrize("options", [{"teacher_weight": 0.5}, {"teacher_temperature": 2.0}])
+def test_options_of_a_teacher_need_one(options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"{name} = .* needs a teacher: pass teacher, teacher_"):
+        read_options(options)
+    for source in ({"teacher": "m"}, {"teacher_columns": "p"}, {"unlabeled": "x.csv"}):
+        assert read_options({**options, **source}).to_options()[name] == options[name]
+    read_options(TrainSettings().to_options())
+
+
 def small(settings):
     """Which options have the value of the preset 'small'."""
     found = settings.to_options()

@@ -139,6 +139,7 @@ def test_the_second_trial_has_the_preset_for_few_texts(tmp_path):
 def test_margins_are_tried_where_texts_are_few():
     assert "ngram_fit" in search_space(settings(), {}, 20_000)
     assert "ngram_fit" not in search_space(settings(), {}, 20_001)
+    assert "ngram_fit" not in search_space(settings(teacher="m"), {}, 100)  # which has no margins
 
 
 def test_the_file_holds_no_pickles_and_the_minutes_spent(tmp_path):

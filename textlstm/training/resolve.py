@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,14 +45,17 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
     settings = resolve(TrainSettings.from_options(**options))
     if settings.training.tensorboard is not None:
         from textlstm.training import tensorboard  # noqa: F401 - raises if it is not installed
+    default, data = TrainSettings().to_options(), settings.data
+    asked = {name: value for name, value in options.items() if value != default.get(name)}
+    if not (settings.training.teacher or data.teacher_columns or data.unlabeled):
+        names: Sequence[str] = ("teacher_weight", "teacher_temperature")
+        _require(names, asked, "a teacher: pass teacher, teacher_columns or unlabeled")
     if settings.training.init_from is not None:
         return _from_base(settings.training.init_from, options, settings)
     path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
     if path is None:
-        frozen = settings.training.freeze_vectors
-        for name, value in (("extend_vocab", extend), ("freeze_vectors", frozen)):
-            if value:
-                raise ConfigError(f"{name} = {value} needs a file of word vectors: pass vectors")
+        names = ("extend_vocab", "freeze_vectors", "vector_rate")
+        _require(names, asked, "a file of word vectors: pass vectors")
         return settings
     kind = settings.tokenizer.tokenizer
     if extend and kind not in WHOLE_WORDS:
@@ -68,6 +71,13 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
             "embedding_size out, or use other vectors"
         )
     return replace(settings, model=replace(settings.model, embedding_size=size))
+
+
+def _require(names: Sequence[str], asked: Mapping[str, Any], need: str) -> None:
+    """Raise a `ConfigError` if one of some options is asked for, which needs something else."""
+    for name in names:
+        if value := asked.get(name):
+            raise ConfigError(f"{name} = {value} needs {need}")
 
 
 def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -> TrainSettings:

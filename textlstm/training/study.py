@@ -86,7 +86,8 @@ def search_space(settings: TrainSettings, fixed: Mapping[str, Any], texts: int) 
         "label_smoothing": FloatDistribution(0.0, 0.2),
         "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
     }
-    if texts <= _MOST_MARGINS:
+    taught = settings.training.teacher or settings.data.teacher_columns
+    if texts <= _MOST_MARGINS and not taught:
         values["ngram_fit"] = CategoricalDistribution(NGRAM_FITS)
     left_out = {*fixed, *(_OF_A_BASE if settings.training.init_from else ())}
     left_out |= {"embedding_size"} if settings.training.vectors else set()
