@@ -1,12 +1,15 @@
 """Safetensors files: equal bytes for equal tensors, and what can't be a model is refused."""
 
+import errno
+
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
-from textlstm.classifier import weights
 from textlstm.classifier.weights import load_weights, save_weights
 from textlstm.errors import ModelFolderError, OutputError
+from textlstm.io import atomic
 
 
 def metadata_of(path):
@@ -41,6 +44,14 @@ def test_equal_weights_are_equal_bytes(tmp_path):
         assert torch.equal(file.get_tensor("b"), torch.ones(3))
 
 
+def test_the_file_is_what_the_library_writes(tmp_path):
+    tensors = {name: torch.rand(2, 3) for name in ("b", "a.1", "é")}
+    tensors |= {"half": torch.rand(3).bfloat16(), "id": torch.tensor(7), "no": torch.zeros(0)}
+    save_weights(tmp_path / "ours", tensors, {"format": "pt"})
+    save_file(tensors, tmp_path / "theirs", {"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
 @pytest.mark.parametrize("data", [b"", b"short", b"\xff" * 100, b"\2\0\0\0\0\0\0\0{}trailing"])
 def test_what_is_no_safetensors_file_is_named(tmp_path, data):
     (tmp_path / "w.safetensors").write_bytes(data)
@@ -50,9 +61,9 @@ def test_what_is_no_safetensors_file_is_named(tmp_path, data):
 
 def test_a_disk_that_is_full_is_an_output_error(tmp_path, monkeypatch):
     def fail(*_):
-        raise weights.SafetensorError("No space left on device (os error 28)")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(weights, "save_file", fail)
+    monkeypatch.setattr(atomic, "sync", fail)
     with pytest.raises(OutputError, match=r"cannot write .*w\.safetensors.*No space left"):
         save_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, {})
     assert list(tmp_path.iterdir()) == []

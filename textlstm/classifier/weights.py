@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from textlstm.errors import ModelFolderError, OutputError
+from textlstm.errors import ModelFolderError
 from textlstm.io.atomic import atomic_path
 
 Shapes = Iterable[tuple[str, tuple[int, ...]]]
 """Names and shapes of tensors."""
+
+_KINDS = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def save_weights(
@@ -31,12 +43,21 @@ def save_weights(
         OutputError: the file can't be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(plain, temporary, dict(metadata))
-        except SafetensorError as error:  # a full disk, among others
-            raise OutputError(f"cannot write {path}: {error}") from error
-        _sort_metadata(temporary)
+    # not save, which needs the memory of all tensors twice, nor save_file, which leaves a file of
+    # its own when it is killed and the order of the metadata to chance
+    names = sorted(plain, key=lambda name: (-plain[name].element_size(), name))  # all are aligned
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name in names:
+        start, end = end, end + plain[name].nbytes
+        kind, shape = _KINDS[plain[name].dtype], list(plain[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(plain[name].reshape(-1).view(torch.uint8).numpy().data)
 
 
 def load_weights(path: str | Path, shapes: Shapes | None = None) -> dict[str, Tensor]:
@@ -92,20 +113,3 @@ def _require_shapes(path: str | Path, found: Mapping[str, tuple[int, ...]], shap
         expected[name] = shape
     for name in sorted(found.keys() - expected.keys()):
         fail(name, list(found[name]), "no such tensor")
-
-
-def _sort_metadata(path: Path) -> None:
-    """Sort the metadata of a safetensors file, whose order its writer leaves to chance.
-
-    The file opens with the header's length (8 bytes, little endian) and the header, JSON that
-    spaces may follow.
-    """
-    with path.open("r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        metadata = header.get("__metadata__", {})
-        header["__metadata__"] = {name: metadata[name] for name in sorted(metadata)}
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(text) <= size:  # always so, as the same strings only change places
-            file.seek(8)
-            file.write(text.ljust(size))

@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from textlstm.classifier.weights import save_weights
 from textlstm.config import TrainingConfig
 from textlstm.data.encoded import LabelledTexts
 from textlstm.errors import ModelFolderError
-from textlstm.io.atomic import atomic_path
 from textlstm.options import resumable_names
 from textlstm.training.distributed import World
 
@@ -31,16 +31,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "textlstm checkpoint 1"
 _CHUNK = 2**16  # rows
-_KINDS = {
-    torch.float32: "F32",
-    torch.float64: "F64",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int32: "I32",
-    torch.int64: "I64",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
 _GROUPS = ("model", "best", "optimizer", "random")
 
 
@@ -69,26 +59,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         OutputError: the file can't be written.
     """
     flat = {
-        f"{group}/{name}": tensor.detach().cpu().contiguous()
+        f"{group}/{name}": tensor
         for group, tensors in checkpoint.tensors.items()
         for name, tensor in tensors.items()
     }
-    metadata = {"format": FORMAT, "state": json.dumps(checkpoint.state)}
-    # not save, which needs the memory of all tensors twice, nor save_file, which leaves a file of
-    # its own when it is killed
-    names = sorted(flat, key=lambda name: -flat[name].element_size())  # each where it is aligned
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name in names:
-        start, end = end, end + flat[name].nbytes
-        kind, shape = _KINDS[flat[name].dtype], list(flat[name].shape)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            file.write(flat[name].reshape(-1).view(torch.uint8).numpy().data)
+    save_weights(path, flat, {"format": FORMAT, "state": json.dumps(checkpoint.state)})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
