@@ -219,9 +219,9 @@ def worker(action: str, *words: object) -> list[str]:
     return [sys.executable, __file__, "--worker", action, *map(str, words)]
 
 
-def run(command: list[str], threads: int) -> tuple[float, float]:
-    """Run a command; return its seconds and its peak memory in MB."""
-    count = str(threads)
+def run(command: list[str], threads: int | None) -> tuple[float, float]:
+    """Run a command, by default with all threads; return its seconds and its peak memory in MB."""
+    count = str(threads or os.cpu_count() or 1)
     environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
     began = time.perf_counter()
     process = subprocess.Popen(

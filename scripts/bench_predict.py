@@ -39,7 +39,6 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,6 +46,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_accuracy import run
 from predict_peers import (
     BATCH,
     packed,
@@ -131,7 +131,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             if part and part < rows[kind]:
                 result = run_part(command, source, out, part, rows[kind], arguments.threads)
             else:
-                result = run(command(source, out), arguments.threads)
+                result = measured(command(source, out), arguments.threads)
             found.setdefault((kind, name), []).append(result)
             print(f"round {turn + 1}: {kind}, {name}: {result['seconds']:.1f} s", file=sys.stderr)
     report: dict[str, Any] = {"rows": rows, "contenders": [], "stages": {}}
@@ -153,8 +153,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         options = json.dumps(our_options(arguments, name))
         stage = [*worker("stages", model, source, figures), "--options", options]
         run(stage, arguments.threads)
-        start = run(commands[name](first_rows(source, 1), folder / "start.out"), arguments.threads)
-        spent = {"start": start["seconds"]}
+        first = commands[name](first_rows(source, 1), folder / "start.out")
+        spent = {"start": run(first, arguments.threads)[0]}
         for one, per_row in json.loads(figures.read_text()).items():
             spent[one] = rows[kind] * per_row
         report["stages"].setdefault(kind, {})[name] = spent
@@ -199,7 +199,7 @@ def run_part(
     """Run a command on the first rows of a file; return the estimate for all rows."""
     seconds = []
     for rows in (BATCH, count):
-        result = run(command(first_rows(source, rows), out), threads)
+        result = measured(command(first_rows(source, rows), out), threads)
         seconds.append(result["seconds"])
     rate = (seconds[1] - seconds[0]) / (count - BATCH)
     whole = seconds[0] + rate * (total - BATCH)
@@ -313,22 +313,10 @@ def worker(name: str, *paths: Path) -> list[str]:
     return [sys.executable, __file__, "--worker", name, *map(str, paths)]
 
 
-def run(command: list[str], threads: int | None) -> dict[str, float]:
-    """Run a command; return its seconds and its peak memory."""
-    environment = dict(os.environ)
-    if threads:
-        environment |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status:
-        sys.exit(f"{' '.join(command)} failed: {said[-2000:]}")
-    return {"seconds": seconds, "peak_mb": usage.ru_maxrss / 1024}
+def measured(command: list[str], threads: int | None) -> dict[str, float]:
+    """Run a command; return its seconds and its peak memory in MB."""
+    seconds, peak = run(command, threads)
+    return {"seconds": seconds, "peak_mb": peak}
 
 
 def stages(model: Path, source: Path, out: Path, **options: Any) -> None:
