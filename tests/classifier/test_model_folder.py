@@ -402,7 +402,7 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_at_once(folder, mon
     settings = json.loads((folder / FILES.config).read_text())["settings"]
     settings["model"] |= sizes
     change_config(folder, settings=settings)
-    monkeypatch.setattr(model_folder, "BiLSTMClassifier", refuse)
+    monkeypatch.setattr(model_folder, "network_of", refuse)
     with pytest.raises(ModelFolderError, match=r"model\.safetensors: .*config\.json .* ask for"):
         TextClassifier.load(folder)
 
@@ -436,7 +436,7 @@ def test_a_folder_says_whether_a_text_may_have_several_labels(folder, tmp_path):
     tiny_tagger().save(tmp_path / "tagger")
     config = json.loads((tmp_path / "tagger" / FILES.config).read_text())
     assert (config["multi_label"], config["thresholds"]) == (True, [0.4, 0.5, 0.6])
-    assert read_folder(tmp_path / "tagger").thresholds == (0.4, 0.5, 0.6)
+    assert read_folder(tmp_path / "tagger")["thresholds"] == [0.4, 0.5, 0.6]
 
 
 def test_a_folder_from_before_there_were_several_labels_is_read(folder):
@@ -444,7 +444,7 @@ def test_a_folder_from_before_there_were_several_labels_is_read(folder):
     config = json.loads(path.read_text())
     del config["multi_label"], config["thresholds"]
     path.write_text(json.dumps(config))
-    assert read_folder(folder).thresholds is None
+    assert read_folder(folder)["thresholds"] is None
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError, ModelFolderError, VocabularyError
 from textlstm.evaluation.cascade import Cascade
 from textlstm.io.atomic import atomic_folder, atomic_path, file_hash, write_text
-from textlstm.nn.network import BiLSTMClassifier, network_of, parameter_shapes
+from textlstm.nn.network import network_of, parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 from textlstm.version import __version__
@@ -96,31 +96,6 @@ class RunRecord:
             "rows": dict(self.rows),
             "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """The contents of a model folder.
-
-    Args:
-        labels: label names, index = id.
-        settings: everything the model was trained with.
-        tokenizer: text to ids.
-        model: the network.
-        record: the facts of the run.
-        thresholds: the decision threshold of each label, where a text may have several; None
-            where it has one.
-        cascade: when the n-grams alone label a text; None without n-grams, or where it was never
-            fitted.
-    """
-
-    labels: tuple[str, ...]
-    settings: TrainSettings
-    tokenizer: TextTokenizer
-    model: BiLSTMClassifier
-    record: RunRecord
-    thresholds: tuple[float, ...] | None = None
-    cascade: Cascade | None = None
 
 
 def check_compatible(contents: SavedModel) -> None:
@@ -296,14 +271,14 @@ def read_tokenizer(
         ) from error
 
 
-def read_folder(folder: str | Path) -> ModelFolder:
+def read_folder(folder: str | Path) -> dict[str, Any]:
     """Read and check a model folder.
 
     Args:
         folder: the folder.
 
     Returns:
-        Its contents, the network on the CPU.
+        Its contents as arguments of `TextClassifier`, the network on the CPU.
 
     Raises:
         ModelFolderError: the folder or a file is missing, unfinished, damaged, foreign or from
@@ -335,10 +310,15 @@ def read_folder(folder: str | Path) -> ModelFolder:
         metrics=read_metrics(folder / FILES.metrics),
         history=tuple(read_json_lines(folder / FILES.history)),
     )
-    thresholds = tuple(config["thresholds"]) if multi_label else None
-    cascade = Cascade.from_dict(config.get("cascade"))  # folders of version 0.1.0 have none
-    labels = tuple(config["labels"])
-    return ModelFolder(labels, settings, tokenizer, model, record, thresholds, cascade)
+    return {
+        "labels": config["labels"],
+        "settings": settings,
+        "tokenizer": tokenizer,
+        "model": model,
+        "record": record,
+        "thresholds": config["thresholds"] if multi_label else None,
+        "cascade": Cascade.from_dict(config.get("cascade")),  # folders of version 0.1.0 have none
+    }
 
 
 def _labels_hash(labels: Sequence[str]) -> str:

@@ -90,7 +90,7 @@ class SavedModel:
                 raise ConfigError(f"threads = {threads}: must be at least 1")
             torch.set_num_threads(threads)
         pick_device(device)  # a wrong name is refused before the model is loaded
-        return cls(**vars(read_folder(folder)), device=device, precision=precision)
+        return cls(**read_folder(folder), device=device, precision=precision)
 
     @classmethod
     def from_pretrained(
