@@ -188,6 +188,12 @@ class LabelledTexts:
         """Whether a text may have any number of labels."""
         return self.labels.ndim == 2
 
+    @cached_property
+    def even_weights(self) -> np.ndarray | None:
+        """`weights` with a mean of 1, so that rates mean what they do without, float32 [N]."""
+        weights = self.weights
+        return None if weights is None else (weights / weights.mean()).astype(np.float32)
+
 
 def _offsets(lengths: list[np.ndarray], total: int) -> np.ndarray:
     """Return where texts begin and the last one ends, int64 [N + 1]; the first length is 0."""

@@ -153,7 +153,7 @@ class _Chunk:
 
 def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[_Chunk]:
     """Read all texts, some at a time."""
-    weights = None if texts.weights is None else texts.weights / texts.weights.mean()
+    weights = texts.even_weights
     size = _CHUNK * _FEW // max(classes, _FEW)
     start = 0
     while start < len(texts):
@@ -165,7 +165,7 @@ def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[
             torch.from_numpy(offsets[:-1] - offsets[0]),
             torch.from_numpy(np.diff(offsets)),
             torch.from_numpy(texts.labels[start:stop]),
-            None if weights is None else torch.from_numpy(weights[start:stop]).float(),
+            None if weights is None else torch.from_numpy(weights[start:stop]),
             taught_of(texts, slice(start, stop)),
         )
         start = stop
@@ -360,9 +360,7 @@ def _fit_factors(
         labels.weight.zero_()
         labels.bias.zero_()
     optimizer = make_optimizer(nn.ModuleList([table, labels]), TrainingConfig(weight_decay=0.0))
-    weights = None
-    if texts.weights is not None:
-        weights = torch.from_numpy(texts.weights / texts.weights.mean()).float()
+    weights = texts.even_weights
     least, most = _EPOCHS
     epochs = max(least, min(most, _READ // len(texts)))
     seen, every = 0, epochs * len(texts)
@@ -378,7 +376,7 @@ def _fit_factors(
             with torch.enable_grad():
                 total = table(ids).sum(dim=1)  # [B, K]
                 logits = labels(total * counts.clamp(min=1).float().rsqrt()[:, None])  # [B, C]
-                weight = None if weights is None else weights[batch]
+                weight = None if weights is None else torch.from_numpy(weights[batch])
                 targets = torch.from_numpy(texts.labels[batch])
                 loss(logits, targets, weight, taught_of(texts, batch)).backward()
             optimizer.step()

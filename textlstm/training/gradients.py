@@ -166,10 +166,6 @@ class BatchGradients:
         self._loss = loss
         self._world = world
         self._adversarial = adversarial
-        self.weights: Tensor | None = None  # of the texts, [N]
-        if texts.weights is not None:
-            # with a mean of 1, so that the learning rate means what it does without them
-            self.weights = torch.from_numpy(texts.weights / texts.weights.mean()).float()
 
     def of(self, rows: np.ndarray) -> Tensor:
         """Add the gradients of a batch to those of the model.
@@ -191,7 +187,8 @@ class BatchGradients:
             return torch.zeros((), device=device)
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
         targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
-        weights = None if self.weights is None else self.weights[part].to(device)  # [B]
+        even = self._texts.even_weights
+        weights = None if even is None else torch.from_numpy(even[part]).to(device)  # [B]
         taught = taught_of(self._texts, part, device)
         ids = ids.to(device)
         share: Tensor | float = 1.0
