@@ -261,18 +261,17 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, str):
             value = (value,)
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{name} = {value!r}: must be a list of {_words(kind)}s")
+            raise ConfigError(f"{name} = {value!r}: must be a list of {_WORDS[kind][2:]}s")
         return tuple(_coerce(name, item, kind) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{name} = {value!r}: must be a {_words(kind)}")
+        raise ConfigError(f"{name} = {value!r}: must be {_WORDS[kind]}")
     return value
 
 
-def _words(kind: type) -> str:
-    return {int: "whole number", float: "number", str: "string", bool: "true or false"}[kind]
+_WORDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
 def _check_range(field: dataclasses.Field[Any], value: Any) -> None:

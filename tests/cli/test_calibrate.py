@@ -77,7 +77,10 @@ def test_without_labels_only_the_certainties_change(folder, labelled, tmp_path, 
     lines = tmp_path / "more.csv"
     lines.write_text("text\n" + "".join(f'"{text}"\n' for text in TEXTS), encoding="utf-8")
     assert run("calibrate", folder, lines, "--unlabeled") == 2
-    assert "pass labelled texts first" in capsys.readouterr().err
+    assert (
+        "the model has no cascade, and without labels none can be fitted: pass labelled"
+        in capsys.readouterr().err
+    )
     assert run("calibrate", folder, labelled) == 0
     first = TextClassifier.load(folder, device="cpu")
     assert first.cascade.scale != 1.0  # it was fitted

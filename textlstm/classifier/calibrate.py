@@ -32,7 +32,7 @@ def fit_cascade_of(
     *,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, Any]:
-    """Find anew when the n-grams alone label a text, and keep it in the classifier.
+    """Refit the cascade of a classifier: when the n-grams alone label a text.
 
     Args:
         classifier: its cascade and its results are replaced; weights stay.
@@ -52,12 +52,11 @@ def fit_cascade_of(
     before, model = classifier.cascade, classifier.model
     if model.ngrams is None:
         raise ConfigError(
-            "the model has no n-grams, which would label texts alone: train again with n-grams"
+            "the model has no n-grams, which a cascade needs: train again with --ngrams 1 or more"
         )
     if labels is None and before is None:
         raise ConfigError(
-            "without labels only a cascade that was fitted before can be fitted anew: pass "
-            "labelled texts first"
+            "the model has no cascade, and without labels none can be fitted: pass labelled texts"
         )
     encoded = EncodedTexts.from_batches(map(classifier.tokenizer.encode_batch, texts))
     if not len(encoded):

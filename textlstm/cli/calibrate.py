@@ -1,8 +1,8 @@
 """textlstm calibrate MODEL DATA [DATA ...] [OPTION ...]
 
-Find on DATA when the n-grams alone may label a text (predict --cascade), and keep it in MODEL.
+Refit the cascade of MODEL on DATA: when the n-grams alone may label a text (predict --cascade).
 
-Training does this on validation. Do it afterwards for a model of an earlier textlstm, or with
+Training fits it on validation. Do it afterwards for a model of an earlier textlstm, or with
 more texts: to promise that at most 1 label in 1,000 differs takes 3,000 texts or more. DATA must
 be texts like those to be predicted, which training did not learn from. The table on stdout has
 for each share of labels that may differ how many texts skip the LSTM and what that changes.
