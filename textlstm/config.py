@@ -413,6 +413,16 @@ PRETRAIN_DEFAULTS: dict[str, Any] = {
 DISTILL_DEFAULTS = {"hidden_size": 64, "num_layers": 1}
 """What a student has, whatever its teacher has."""
 
+DISTILL_SHARED = (
+    *("text_column", "label_column", "label_separator", "delimiter", "numeric_labels"),
+    *("dataset_config", "dataset_revision", "validation", "test"),
+    *("test_fraction", "validation_fraction", "seed"),
+    *("tokenizer", "vocab_size", "min_frequency", "max_length", "truncation"),
+    *("bidirectional", "pooling", "ngrams", "ngram_buckets", "ngram_rank"),
+)
+"""What a student shares with its teacher. The same rows are held out, since the teacher has learned
+the others by heart."""
+
 
 def with_preset(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the option 'preset' by its options; other options override them.

@@ -3,8 +3,8 @@
 Train a small classifier that learns from the probabilities of MODEL, or the mean of several, and
 from the labels of its data. Texts without labels (--unlabeled) make it learn more from MODEL.
 
-Data, tokenizer, pooling, n-grams and seed are those of MODEL unless options say otherwise. Like any
-training it is continued by textlstm train --resume --out DIR.
+Data, tokenizer, pooling, n-grams and seed are those of MODEL unless options say otherwise. Resume
+an interrupted run with textlstm train --resume --out DIR.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from textlstm.cli.paths import require_data, require_model
 from textlstm.cli.runs import run_command
 from textlstm.cli.train_options import add_train_options, read_train_options
-from textlstm.config import DISTILL_DEFAULTS
+from textlstm.config import DISTILL_DEFAULTS, DISTILL_SHARED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
     )
-    add_train_options(parser, defaults=DISTILL_DEFAULTS)
+    # None shows no default: it is what MODEL has
+    add_train_options(parser, defaults={**dict.fromkeys(DISTILL_SHARED), **DISTILL_DEFAULTS})
 
 
 def run(arguments: argparse.Namespace) -> int:

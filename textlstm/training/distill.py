@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.config import (
     DISTILL_DEFAULTS,
+    DISTILL_SHARED,
     TOKENIZERS,
     TRAIN_PARTS,
     TrainOptions,
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Model = str | os.PathLike[str] | TextClassifier
-
-# What a student shares with its teacher. The same rows are held out, since the teacher has
-# learned the others by heart.
-_SHARED = (
-    *("text_column", "label_column", "label_separator", "delimiter", "numeric_labels"),
-    *("dataset_config", "dataset_revision", "validation", "test"),
-    *("test_fraction", "validation_fraction", "seed"),
-    *("tokenizer", "vocab_size", "min_frequency", "max_length", "truncation"),
-    *("bidirectional", "pooling", "ngrams", "ngram_buckets", "ngram_rank"),
-)
 
 
 @documents(*TRAIN_PARTS.values(), defaults=DISTILL_DEFAULTS)
@@ -107,7 +98,7 @@ def student_options(settings: TrainSettings) -> dict[str, Any]:
         Settings by name. A file that is no longer there is left out.
     """
     own = settings.to_options()
-    shared = {name: own[name] for name in _SHARED}
+    shared = {name: own[name] for name in DISTILL_SHARED}
     for name in ("validation", "test", "tokenizer"):
         if shared[name] not in (None, *TOKENIZERS) and not Path(shared[name]).exists():
             del shared[name]
