@@ -175,7 +175,7 @@ class TrainingConfig(Settings):
     """How the weights are trained."""
 
     epochs: int | None = option(
-        None, "maximum number of epochs (default: 2 to 20, fewer for larger data)", low=1
+        None, "maximum number of epochs (default: 1 to 20, fewer for larger data)", low=1
     )
     total_tokens: int = option(20_000_000, "without --epochs: tokens in all epochs together", low=1)
     batch_size: int = option(64, "maximum number of texts per step", low=1)

@@ -27,10 +27,14 @@ def test_a_large_corpus_is_read_fewer_times(tokens, epochs):
     assert epochs_for(tokens, 20_000_000) == epochs
 
 
+@pytest.mark.parametrize(("tokens", "epochs"), [(60_000, 8), (300_000, 2), (850_000, 1)])
+def test_few_long_texts_may_be_read_once(tokens, epochs):
+    assert epochs_for(tokens, PRESETS["small"]["total_tokens"]) == epochs
+
+
 def test_the_more_tokens_in_all_the_more_epochs():
-    assert [epochs_for(5_800_000, total) for total in (1, 20_000_000, 45_000_000, 10**9)] == [
-        *(2, 3, 8, 20)
-    ]
+    totals = (1, 10**6, 2 * 10**6, 20_000_000, 45_000_000, 10**9)
+    assert [epochs_for(5_800_000, total) for total in totals] == [1, 1, 2, 3, 8, 20]
 
 
 @pytest.mark.parametrize(
@@ -158,4 +162,4 @@ def test_the_estimator_saves_the_values_used():
     estimator = TextLSTMClassifier(**options, total_tokens=1, min_frequency=1)
     estimator.fit(["a dull film", "a bright film"] * 3, ["bad", "good"] * 3)
     training = estimator.classifier_.settings.training
-    assert (training.epochs, training.adversarial) == (2, 0.05)
+    assert (training.epochs, training.adversarial) == (1, 0.05)
