@@ -57,7 +57,7 @@ def test_the_mistakes_are_those_labels_that_were_flipped(folder, tmp_path, capsy
         assert row["likely_label_error"] == "true"
         assert (row["nearest_text"], row["prediction"]) in learned
     err = capsys.readouterr().err
-    assert "5 of 100 texts are labelled otherwise; of these labels 5 are likely wrong" in err
+    assert "the model disagrees with 5 of 100 labels; 5 of them are likely wrong" in err
     assert err.splitlines()[-1].startswith(f"next: textlstm explain {folder / 'model'} '")
     assert main(command) == 2
     assert "pass --overwrite" in capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_folds_predict_each_text_by_a_model_that_has_not_seen_it(folder, tmp_pat
     for row in found:
         assert (row["text"], row["label"]) == learned[row["row"] - 1]
         assert (row["nearest_text"], row["prediction"]) in learned
-    assert "of 120 texts are labelled otherwise" in capsys.readouterr().err
+    assert "of 120 labels; " in capsys.readouterr().err
     assert main([*words, "--split", "test"]) == 2
     assert "--folds predicts the train split" in capsys.readouterr().err
 
