@@ -80,18 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted")
         return interrupt_code(stop)
     except BrokenPipeError:
-        _close_stdout()  # whoever read our output has closed it (`| head`)
+        # whoever read our output has closed it (`| head`); there is nothing more to write
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         if error.filename is not None:  # what is written to a stream has no name
             raise
         complain(f"the output can't be written: {error.strerror}")
-        _close_stdout()
         return ERROR_CODE
     finally:
         set_verbosity(quiet=False, verbose=False)
-
-
-def _close_stdout() -> None:
-    """Drop what is still to be written, which the interpreter would complain of when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
