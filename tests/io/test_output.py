@@ -1,6 +1,7 @@
 """Outputs grow chunk by chunk, appear whole, and are the same however often they were resumed."""
 
 import gzip
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -211,6 +212,15 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     with pytest.raises(OutputError, match=r"holds other files \(thesis\.tex\)"):
         write(tmp_path / "out", overwrite=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here"])
+def test_the_folder_that_the_shell_is_in_is_never_replaced(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match="is or holds the current folder: choose another"):
+        write(Path(name))
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_an_empty_folder_may_be_filled(tmp_path):

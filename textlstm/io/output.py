@@ -77,6 +77,9 @@ class Target:
     def require_free(self, *, overwrite: bool) -> None:
         """Raise an `OutputError` if the path holds something that must not be replaced."""
         if self.path.is_dir():
+            here = Path.cwd()
+            if self.path.resolve() in (here, *here.parents):
+                raise OutputError(f"{self.path} is or holds the current folder: choose another")
             require_replaceable(self.path, _PART.fullmatch)
             if not any(self.path.iterdir()):
                 return
