@@ -30,7 +30,7 @@ _RUN = ("batch_size", "threads", "device")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_model(parser)
+    add_model(parser, local=True)
     add_data(parser, "as for evaluate")
     parser.add_argument("--split", help="split of DATA (default: validation)")
     parser.add_argument(

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from textlstm.classifier.classifier import TextClassifier
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL and --revision to a command."""
+def add_model(parser: argparse.ArgumentParser, *, local: bool = False) -> None:
+    """Add MODEL to a command, and --revision unless it must be `local`."""
+    if local:
+        parser.add_argument("model", metavar="MODEL", help="a model folder on this machine")
+        parser.set_defaults(revision=None)
+        return
     parser.add_argument("model", metavar="MODEL", help="a model folder, or owner/name on the Hub")
     parser.add_argument("--revision", help="branch, tag or commit of a MODEL on the Hub")
 
