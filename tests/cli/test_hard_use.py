@@ -1,5 +1,6 @@
 """Streams closed or full, outputs that are inputs, and arguments that were meant otherwise."""
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -56,6 +57,15 @@ def test_a_full_disk_behind_stdout_is_one_line():
     result = shell("config > /dev/full")
     expected = "textlstm: error: the output can't be written: No space left on device\n"
     assert (result.returncode, result.stderr) == (2, expected)
+
+
+def test_an_error_of_the_system_that_is_no_full_disk_is_not_taken_for_one(model, monkeypatch):
+    def fork(*_, **__):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("textlstm.classifier.classifier.TextClassifier.load", fork)
+    with pytest.raises(OSError, match="temporarily"):
+        main(["inspect", str(model)])
 
 
 def test_any_command_ends_in_order_at_sigterm(model, capsys, monkeypatch):

@@ -17,6 +17,7 @@ Results go to stdout, everything else to stderr. May import: every folder.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -36,6 +37,7 @@ from textlstm.errors import PeerError, TextLSTMError
 from textlstm.training.launch import read_rank
 
 _WAIT = 5.0  # seconds
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 makes it
 # hold a core that another process waits for: two trainings on two cores then run at a tenth of
@@ -84,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is not None:  # what is written to a stream has no name
+        # what is written to a stream has no name; other errors without one say something else
+        if error.filename is not None or error.errno not in _FULL:
             raise
         complain(f"the output can't be written: {error.strerror}")
         return ERROR_CODE
