@@ -13,7 +13,7 @@ from, a tenth of it being validation, and validation becomes test: how models do
                  With --unlabeled also from a base that `textlstm pretrain` has learned from these
                  texts and those of train, and with --teachers N a student of N models of other
                  seeds, which learns from --unlabeled texts too; the time to pretrain, or to train
-                 the teachers, is that of tuning
+                 the teachers, is that of tuning. A row of its own has what the N reach together
     fastText     1-grams and 1-2-grams, with --vectors also starting from these; learning rate,
                  epochs and size selected on validation. Runs the command `fasttext` or, if there
                  is none, the Python package
@@ -44,6 +44,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accuracy_peers import PEERS, Peer, Rows, has_fasttext, peer_named, write_vectors
 
 FAMILIES = ("ours", *PEERS)
@@ -132,7 +133,7 @@ def measure(data: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
             marks = ["", UNLABELED_MARK if arguments.unlabeled else ""]
             marks.append(TEACHER_MARK if arguments.teachers else "")
             for mark in dict.fromkeys(marks):
-                yield measure_ours(data, folder, preset, evaluated_on, arguments, mark)
+                yield from measure_ours(data, folder, preset, evaluated_on, arguments, mark)
     for family in PEERS:
         for name in PEERS[family] if family in arguments.only else ():
             seeds = arguments.seeds if family == "fasttext" else arguments.seeds[:1]  # not random
@@ -149,7 +150,7 @@ def measure_ours(
     evaluated_on: str,
     arguments: argparse.Namespace,
     mark: str,
-) -> Result:
+) -> Iterator[Result]:
     """Train with a preset and each seed; after a pretraining or the teachers, as the mark says."""
     options = [] if preset == "default" else ["--preset", preset]
     vectors = ["--vectors", str(arguments.vectors)] if arguments.vectors else []
@@ -173,8 +174,10 @@ def measure_ours(
         more = ["--init-from", str(base)]
     if mark == TEACHER_MARK:
         teachers = [folder / f"teacher-{number}" for number in range(arguments.teachers)]
-        for seed, teacher in enumerate(teachers, FIRST_TEACHER):
-            result.tuning_seconds += train(teacher, seed, [])[0]
+        costs = [train(model, seed, []) for seed, model in enumerate(teachers, FIRST_TEACHER)]
+        result.tuning_seconds = sum(seconds for seconds, _ in costs)
+        together = f"{name.removesuffix(TEACHER_MARK)}, mean of {len(teachers)}"
+        yield measure_together(Result(data, together, evaluated_on, {}), folder, teachers, costs)
         more = ["--teacher", *map(str, teachers)]
         more += ["--unlabeled", *arguments.unlabeled] if arguments.unlabeled else []
     for seed in arguments.seeds:
@@ -184,6 +187,21 @@ def measure_ours(
         note(result, metrics, seconds, peak, model)
     for made in (base, *teachers):
         shutil.rmtree(made, ignore_errors=True)
+    yield result
+
+
+def measure_together(
+    result: Result, folder: Path, models: Sequence[Path], costs: Sequence[tuple[float, float]]
+) -> Result:
+    """Evaluate the mean of the probabilities of several models, and each of them alone."""
+    figures, copies = folder / "figures.json", folder / "together"
+    run(worker("together", folder, result.evaluated_on, figures, *models), None)
+    together, *alone = json.loads(figures.read_text())
+    result.settings["alone"] = spread([metrics["accuracy"] for metrics in alone])
+    for model in models:
+        shutil.copytree(model, copies / model.name)
+    seconds, peaks = zip(*costs, strict=True)
+    note(result, together, sum(seconds), max(peaks), copies)
     return result
 
 
@@ -291,18 +309,40 @@ def fit(name: str, folder: str, model: str, chosen: str, threads: str) -> None:
 
 def evaluate(name: str, folder: str, model: str, split: str, out: str) -> None:
     """Write a trained peer's figures on a split."""
+    texts, labels = read(folder, split)
+    Path(out).write_text(json.dumps(compare(labels, peer_named(name).predict(Path(model), texts))))
+
+
+def compare(labels: Sequence[str], found: Sequence[str]) -> dict[str, float]:
+    """Return the figures of labels that were found for texts whose true labels are known."""
     from sklearn.metrics import accuracy_score, f1_score
 
-    texts, labels = read(folder, split)
-    found = peer_named(name).predict(Path(model), texts)
-    figures = {
+    return {
         "accuracy": float(accuracy_score(labels, found)),
         "macro_f1": float(f1_score(labels, found, average="macro", zero_division=0)),
     }
+
+
+def together(folder: str, split: str, out: str, *models: str) -> None:
+    """Write the figures of the mean of several models' probabilities, then those of each."""
+    from textlstm import TextClassifier
+
+    texts, labels = read(folder, split)
+    classifiers = [TextClassifier.load(model) for model in models]
+    each = [classifier.predict_proba(texts) for classifier in classifiers]  # [N, C]
+    names = classifiers[0].labels
+    answers = [found.argmax(axis=1) for found in (np.mean(each, axis=0), *each)]
+    figures = [compare(labels, [names[label] for label in found]) for found in answers]
     Path(out).write_text(json.dumps(figures))
 
 
-WORKERS: dict[str, Any] = {"prepare": prepare, "tune": tune, "fit": fit, "evaluate": evaluate}
+WORKERS: dict[str, Any] = {
+    "prepare": prepare,
+    "tune": tune,
+    "fit": fit,
+    "evaluate": evaluate,
+    "together": together,
+}
 
 
 def line(result: Result) -> str:

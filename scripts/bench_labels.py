@@ -78,7 +78,7 @@ def main() -> None:
 def measure(data: str, count: int, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
     """Train and evaluate each contender on the rows in a folder."""
     if "ours" in arguments.only:
-        yield measure_ours(data, folder, "default", "test", arguments, "")
+        yield from measure_ours(data, folder, "default", "test", arguments, "")
     for family in arguments.only:
         if family == "ours" or (family == "logistic" and count > MOST_OF_LOGISTIC):
             continue

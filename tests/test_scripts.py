@@ -95,6 +95,7 @@ def test_the_benchmarks_measure_a_small_case(forks, tmp_path):
             assert done.stdout.count("TF-IDF + logistic") == 2
         if script == "bench_accuracy.py":
             assert "textlstm default + teacher" in done.stdout
+            assert re.search(r"textlstm default, mean of 2 .* alone [\d.]+ ± [\d.]+\n", done.stdout)
             assert "textlstm default + unlabeled" in done.stdout
         if script == "bench_predict.py":
             assert re.search(r"(?m)^cascade +\d+\.\d .*[-\d.]+ +\d+$", done.stdout)  # differ
