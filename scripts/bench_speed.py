@@ -168,14 +168,14 @@ class Ours:
 
     def predictor(self, batches: list[Any]) -> Callable[[], Any]:
         """Return a function that predicts all batches; it sorts the texts by length again."""
-        from textlstm.classifier.predictor import predict_probabilities
+        from textlstm.classifier.predictor import predict_texts
         from textlstm.data.encoded import EncodedTexts
 
         texts = EncodedTexts.from_batches(
             (ids[ids > 0].numpy(), lengths.numpy()) for ids, lengths in batches
         )
         self.model.eval()
-        return functools.partial(predict_probabilities, self.model, texts, batch_size=BATCH)
+        return functools.partial(predict_texts, self.model, texts, batch_size=BATCH)
 
 
 class Plain:

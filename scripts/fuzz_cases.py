@@ -32,7 +32,7 @@ from fuzz_inputs import (
 from textlstm import TextClassifier
 from textlstm.classifier.base import PARTS as PARTS_OF_BASE
 from textlstm.classifier.base import Base, read_base, save_base
-from textlstm.classifier.model_card import format_description
+from textlstm.classifier.model_card import description_table
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import PredictionConfig
 from textlstm.export.formats import export_model
@@ -96,7 +96,7 @@ class Folders(Campaign):
             save_base(folder / "again", base, RunRecord())
             return 1
         classifier = TextClassifier.load(model)
-        format_description(classifier.describe())
+        str(description_table(classifier.describe()))
         texts = [make_text(rng) for _ in range(3)]
         for text, found in zip(texts, classifier.predict(texts), strict=True):
             score = found.score

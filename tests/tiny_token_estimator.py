@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from textlstm import TextLSTMClassifier
 from textlstm.classifier.fingerprint import pack, unpack
-from textlstm.classifier.predictor import predict_probabilities
+from textlstm.classifier.predictor import predict_texts
 from textlstm.data.encoded import EncodedTexts
 from textlstm.estimator import read_targets
 from textlstm.text.vocabulary import PAD_ID, UNK_ID
@@ -37,7 +37,8 @@ class TokenIdClassifier(TextLSTMClassifier):
 
     def predict_proba(self, X):  # noqa: N803
         check_is_fitted(self)
-        return predict_probabilities(self.model_, self._encode(validate_data(self, X, reset=False)))
+        encoded = self._encode(validate_data(self, X, reset=False))
+        return predict_texts(self.model_, encoded)[0]
 
     def _encode(self, rows):
         places = np.searchsorted(self.tokens_, rows)  # [N, T]

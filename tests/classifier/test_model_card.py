@@ -6,7 +6,7 @@ import yaml
 from huggingface_hub import ModelCard
 from tiny_classifier import CASCADE, CASCADED, LABELS, METRICS, RECORD, tiny_classifier
 
-from textlstm.classifier.model_card import format_description, model_card
+from textlstm.classifier.model_card import description_table, model_card
 from textlstm.classifier.model_folder import RunRecord
 
 
@@ -152,7 +152,7 @@ def test_the_python_example_runs_as_printed(forks, tmp_path):
 
 
 def test_a_terminal_gets_one_line_per_fact(description):
-    lines = format_description(description).splitlines()
+    lines = str(description_table(description)).splitlines()
     text = "\n".join(lines)
     assert lines[0].split() == ["labels", "3:", *", ".join(LABELS).split()]
     assert "2 bidirectional LSTM layers of 6 units per direction, final pooling" in text
@@ -165,7 +165,7 @@ def test_a_terminal_gets_one_line_per_fact(description):
 
 def test_many_labels_are_cut_on_a_terminal(description):
     many = {**description, "labels": [f"label{i}" for i in range(150)]}
-    first = format_description(many).splitlines()[0]
+    first = str(description_table(many)).splitlines()[0]
     assert "150: label0" in first
     assert "and 130 more" in first
 
@@ -222,7 +222,7 @@ def test_what_a_cascade_skips_and_changes_is_in_the_card_and_on_a_terminal(descr
     assert "| share | least certainty | skipped | labels differ | accuracy |" in text
     assert "| 0.0005 | too few texts | 0.0% | 0 | 0.7500 |" in text
     assert "| 0.01 | 0.75 | 75.0% | 1 | 0.5000 |" in text
-    lines = format_description(cascaded).splitlines()
+    lines = str(description_table(cascaded)).splitlines()
     (line,) = [line for line in lines if line.startswith("cascade 0.01: validation")]
     assert line.endswith("75.0% skip the LSTM, labels that differ: 1, accuracy 0.5000")
     cascaded["metrics"]["validation"]["cascade"] |= {"accuracy": {}}  # of unlabelled texts

@@ -6,7 +6,7 @@ import torch
 from tiny_classifier import texts, tiny_classifier
 
 from textlstm.classifier import predictor
-from textlstm.classifier.predictor import predict_probabilities, stream_probabilities
+from textlstm.classifier.predictor import predict_texts, stream_predictions
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ModelFolderError
 from textlstm.nn.probabilities import to_probabilities
@@ -21,6 +21,10 @@ def classifier():
 def batches(classifier):
     some = texts(50)
     return [classifier.tokenizer.encode_batch(some[i : i + 7]) for i in range(0, 50, 7)]
+
+
+def stream_probabilities(model, batches, **options):
+    return (found for found, _ in stream_predictions(model, batches, **options))
 
 
 def alone(model, batches):
@@ -42,7 +46,7 @@ def test_each_text_gets_what_it_gets_alone(classifier, batches, batch_size, wind
     expected = alone(classifier.model, batches)
     assert np.ptp(expected, axis=0).min() > 0.1  # else this test could not see a wrong order
     encoded = EncodedTexts.from_batches(batches)
-    found = predict_probabilities(classifier.model, encoded, batch_size=batch_size)
+    found, _ = predict_texts(classifier.model, encoded, batch_size=batch_size)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -78,16 +82,16 @@ def test_a_stream_of_nothing_gives_nothing(classifier):
 
 
 def test_no_texts_give_no_rows_but_all_columns(classifier):
-    assert predict_probabilities(classifier.model, EncodedTexts.from_batches([])).shape == (0, 3)
+    assert predict_texts(classifier.model, EncodedTexts.from_batches([]))[0].shape == (0, 3)
 
 
 def test_dropout_is_off_and_the_training_mode_is_as_before(classifier, batches):
     model, encoded = classifier.model, EncodedTexts.from_batches(batches)
-    expected = predict_probabilities(model, encoded)
+    expected, _ = predict_texts(model, encoded)
     assert not model.training
     model.train()
     try:
-        np.testing.assert_array_equal(predict_probabilities(model, encoded), expected)
+        np.testing.assert_array_equal(predict_texts(model, encoded)[0], expected)
         assert model.training
         assert model.lstm.training
     finally:

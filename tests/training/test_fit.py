@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_training import NAMES, TRAIN, VALIDATION, equal, texts, weights
 
-from textlstm.classifier.predictor import predict_probabilities
+from textlstm.classifier.predictor import predict_texts
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts, collate
 from textlstm.evaluation.cascade import Cascade, Shortcut
@@ -93,7 +93,7 @@ def test_several_labels_are_learned_with_the_thresholds_that_were_best_on_valida
     fitted = fit_model(splits, ["low", "high", "long"], settings, vocab_size=20, work=tmp_path)
     assert fitted.model.multi_label
     for name, split in (("validation", splits["validation"]), ("test", splits["test"])):
-        found = predict_probabilities(fitted.model, split.texts)
+        found, _ = predict_texts(fitted.model, split.texts)
         if name == "validation":
             assert fitted.thresholds == pytest.approx(
                 best_thresholds(split.labels, found), abs=0.02
@@ -156,7 +156,7 @@ def test_the_cascade_is_fitted_on_validation_and_measured_on_test(tmp_path):
             continue
         figures = fitted.metrics[name]["cascade"]
         assert Cascade.from_dict(figures) == fitted.cascade
-        whole = predict_probabilities(fitted.model, split.texts)
+        whole, _ = predict_texts(fitted.model, split.texts)
         with torch.no_grad():
             logits = fitted.model.ngrams(*collate(split.texts, np.arange(len(split))))
         ngrams = to_probabilities(logits * fitted.cascade.scale, multi_label=False)

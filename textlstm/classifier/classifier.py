@@ -6,9 +6,8 @@ Shapes: N texts, C classes (labels).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,7 @@ from textlstm.classifier.explain import Explanation, explain_text
 from textlstm.classifier.labelled import LabelledSplit, evaluate_model
 from textlstm.classifier.labelling import ENGINES
 from textlstm.classifier.notebook import Metrics, Predictions, prediction_html
-from textlstm.classifier.predictor import (
-    BATCH_SIZE,
-    Predicted,
-    stream_predictions,
-    stream_probabilities,
-)
+from textlstm.classifier.predictor import BATCH_SIZE, stream_predictions
 from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.errors import ConfigError
@@ -32,6 +26,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from textlstm.data.corpus import Source
+    from textlstm.evaluation.cascade import Shortcut
 
 Ids = tuple[np.ndarray, np.ndarray]
 """What `TextTokenizer.encode_batch` returns."""
@@ -156,20 +151,16 @@ class TextClassifier(SavedModel):
                 f"cascade = {cascade:g} and threshold = {threshold:g}: the cascade was fitted with "
                 "the model's own thresholds; leave one of them out"
             )
-        predict = partial(
-            stream_predictions,
-            self.model,
-            batch_size=batch_size,
-            shortcut=self.shortcut(cascade),
-        )
-        return self._predict_batches(in_batches(texts, blanks=True), top_k, threshold, predict)
+        shortcut, batches = self.shortcut(cascade), in_batches(texts, blanks=True)
+        return self._predict_batches(batches, top_k, threshold, batch_size, shortcut)
 
     def _predict_batches(
         self,
         batches: Iterable[list[str]],
         top_k: int | None,
         threshold: float | None,
-        predict: Callable[[Iterable[Ids]], Iterator[Predicted]],
+        batch_size: int,
+        shortcut: Shortcut | None,
     ) -> Iterator[Prediction]:
         read: deque[tuple[list[str], list[str]]] = deque()  # all texts of a batch, those not blank
 
@@ -179,7 +170,8 @@ class TextClassifier(SavedModel):
                 yield self.tokenizer.encode_batch(read[-1][1])
 
         rows = blank = 0
-        for predicted in predict(usable()):
+        options: dict[str, Any] = {"batch_size": batch_size, "shortcut": shortcut}
+        for predicted in stream_predictions(self.model, usable(), **options):
             every, texts = read.popleft()
             rows, blank = rows + len(every), blank + len(every) - len(texts)
             predictions = self._predictions(texts, *predicted, top_k, threshold)
@@ -338,9 +330,9 @@ class TextClassifier(SavedModel):
     def _probability_batches(
         self, batches: Iterable[Sequence[str]], batch_size: int, cascade: float | None = None
     ) -> Iterator[np.ndarray]:
-        encoded = (self.tokenizer.encode_batch(batch) for batch in batches)
-        shortcut = self.shortcut(cascade)
-        return stream_probabilities(self.model, encoded, batch_size=batch_size, shortcut=shortcut)
+        encoded = map(self.tokenizer.encode_batch, batches)
+        options: dict[str, Any] = {"batch_size": batch_size, "shortcut": self.shortcut(cascade)}
+        return (found for found, _ in stream_predictions(self.model, encoded, **options))
 
     def _predictions(
         self,

@@ -8,7 +8,6 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -60,10 +59,7 @@ def evaluate_model(
 ) -> Metrics:
     """Compare predictions with known labels; see `TextClassifier.evaluate`."""
     if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
-        source = model.record.source
-        data, notes = load_labelled(data, model, source, split=split, options=options)
-        for note in notes:
-            logger.info("%s", note)
+        data = load_labelled(data, model, split=split, options=options)
     elif split is not None or options:
         name = "split" if split is not None else next(iter(options))
         raise ConfigError(f"{name}: not with texts or a split, which are evaluated as they are")
@@ -105,24 +101,24 @@ def is_source(data: Any) -> bool:
 def load_labelled(
     source: Source,
     model: Trained,
-    trained_source: str = "",
     *,
     split: str | None = None,
     default: str = "test",
     options: Mapping[str, Any],
-) -> tuple[Split, list[str]]:
+) -> Split:
     """Load a split, from the columns passed, else those of training, else detected.
+
+    The log has notes on what was detected and left out.
 
     Args:
         source: as for `textlstm.load_corpus`; of a single file, all rows.
         model: its training found texts and labels in `settings.data`.
-        trained_source: the data of that training.
         split: its name; None for
         default: the split of data with several.
         options: any of `config.DATA_OPTIONS`.
 
     Returns:
-        The split, and notes on what was detected and left out.
+        The split.
 
     Raises:
         ConfigError: an option is unknown, or a split is named and the source is a single file.
@@ -137,18 +133,17 @@ def load_labelled(
             f"split = {split!r}: {source} is a single file, which has no splits: leave split out "
             "to evaluate all its rows"
         )
-    trained = model.settings.data
-    if str(source) != trained_source:  # the same columns in another place
+    trained, record = model.settings.data, getattr(model, "record", None)
+    if record is None or str(source) != record.source:  # the same columns in another place
         trained = dataclasses.replace(trained, dataset_config=None, dataset_revision=None)
-    several = model.thresholds is not None
-    load = partial(
-        load_split,
-        source,
-        split or default,
-        labels=model.labels,
-        multi_label=several,
-        default=default,
-    )
+
+    def load(config: DataConfig) -> Split:
+        kind: dict[str, Any] = {"multi_label": model.thresholds is not None, "default": default}
+        found, notes = load_split(source, split or default, config, model.labels, **kind)
+        for note in notes:
+            logger.info("%s", note)
+        return found
+
     config = dataclasses.replace(trained, **options)
     detected = dataclasses.replace(DataConfig(), **options)
     try:

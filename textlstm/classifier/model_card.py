@@ -55,13 +55,7 @@ def model_card(name: str, description: Description, *, on_hub: bool = False) -> 
         "## Made with",
         bullets(description["versions"].items()),
     ]
-    text = "\n\n".join(part for part in parts if part) + "\n"
-    return encodable(text)
-
-
-def format_description(description: Description) -> str:
-    """Return the facts of a model as lines of plain text."""
-    return str(description_table(description))
+    return encodable("\n\n".join(filter(None, parts)) + "\n")
 
 
 def description_table(description: Description) -> Table:
@@ -69,10 +63,7 @@ def description_table(description: Description) -> Table:
     settings, several = description["settings"], description["multi_label"]
     rows = [
         ("labels", _label_list(description["labels"])),
-        (
-            "kind",
-            f"{'any number of labels' if several else 'one label'} per text",
-        ),
+        ("kind", f"{'any number of labels' if several else 'one label'} per text"),
         ("network", _network(description)),
         ("tokenizer", _tokenizer(description)),
         *(("data: " + name, value) for name, value in _data(description)),

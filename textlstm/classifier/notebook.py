@@ -146,10 +146,9 @@ def prediction_html(prediction: Prediction) -> str:
 
 def facts_table(description: Mapping[str, Any]) -> str:
     """Return the facts of a model, the result of `TextClassifier.describe`, as a table."""
-    from textlstm.classifier.model_card import format_description  # loads the Hub client
+    from textlstm.classifier.model_card import description_table  # loads the Hub client
 
-    lines = (line.partition("  ") for line in format_description(description).splitlines())
-    return _table((), [[name, value.strip()] for name, _, value in lines], words=(0, 1))
+    return _table((), description_table(description).rows, words=(0, 1))
 
 
 class _Markup(str):

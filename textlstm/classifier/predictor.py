@@ -193,22 +193,6 @@ def start_threads(workers: int, threads: int | None) -> ThreadPoolExecutor:
     return pool
 
 
-def predict_probabilities(
-    model: BiLSTMClassifier, texts: EncodedTexts, *, batch_size: int = BATCH_SIZE
-) -> np.ndarray:
-    """Return the probabilities of texts, without dropout and without gradients.
-
-    Args:
-        model: the classifier; computes on its device. Its training mode is restored.
-        texts: N encoded texts.
-        batch_size: texts per step.
-
-    Returns:
-        Probabilities, float32 [N, C]; of one label a text, each row sums to 1.
-    """
-    return predict_texts(model, texts, batch_size=batch_size)[0]
-
-
 def predict_texts(
     model: BiLSTMClassifier,
     texts: EncodedTexts,
@@ -216,16 +200,17 @@ def predict_texts(
     batch_size: int = BATCH_SIZE,
     shortcut: Shortcut | None = None,
 ) -> Predicted:
-    """Predict texts as `predict_probabilities` does, but for those that a cascade skips.
+    """Predict texts, without dropout and without gradients.
 
     Args:
-        model: as for `predict_probabilities`.
-        texts: as for `predict_probabilities`.
-        batch_size: as for `predict_probabilities`.
+        model: the classifier; computes on its device. Its training mode is restored.
+        texts: N encoded texts.
+        batch_size: texts per step.
         shortcut: which texts the n-grams alone predict; None for none.
 
     Returns:
-        Probabilities, and which texts the n-grams alone predicted.
+        Probabilities (of one label a text, each row sums to 1), and which texts the n-grams alone
+        predicted.
     """
 
     def predict(size: int, logits_of: Callable[..., Tensor], texts: EncodedTexts) -> np.ndarray:
@@ -288,16 +273,6 @@ def _compute(
     options["parallel"] = device.type == "cpu"
     with _evaluating(model):
         return predict_in_batches(forward, texts, size, **options)
-
-
-def stream_probabilities(
-    model: BiLSTMClassifier,
-    batches: Iterable[tuple[np.ndarray, np.ndarray]],
-    **options: Any,
-) -> Iterator[np.ndarray]:
-    """Yield the probabilities of a stream of texts; arguments as for `stream_predictions`."""
-    for probabilities, _ in stream_predictions(model, batches, **options):
-        yield probabilities
 
 
 def stream_predictions(

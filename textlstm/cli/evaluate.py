@@ -154,18 +154,9 @@ def _evaluate_onnx(arguments: argparse.Namespace, config: PredictionConfig) -> d
 
 
 def load_split(arguments: argparse.Namespace, model: Model, default: str = "test") -> Split:
-    """Read the split to evaluate, and show what was detected in it."""
+    """Read the split to evaluate."""
     from textlstm.classifier.labelled import load_labelled
 
-    record = getattr(model, "record", None)  # an ONNX folder has none
-    split, notes = load_labelled(
-        arguments.data,
-        model,
-        record.source if record else "",
-        split=arguments.split,
-        default=default,
-        options={name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS},
-    )
-    for note in notes:
-        say(note)
-    return split
+    options = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
+    named: Any = {"split": arguments.split, "default": default}
+    return load_labelled(arguments.data, model, **named, options=options)
