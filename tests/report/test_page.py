@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -10,6 +11,7 @@ pytest.importorskip("jinja2")
 
 from textlstm.report import pictures
 from textlstm.report.page import shaded, strongest
+from textlstm.report.pictures import to_svg
 
 pytestmark = pytest.mark.slow
 
@@ -88,14 +90,14 @@ def drawn():
     epoch = {"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0}
     many = [f"label {i}" for i in range(40)]
     return {
-        "scores": pictures.scores(SCORES, {"model": names[0]}),
-        "learning_curves": pictures.learning_curves([epoch], 1),
-        "confusion": pictures.confusion([[3, 1, 0], [0, 2, 0], [0, 0, 0]], names),
-        "many labels": pictures.confusion([[i == j for i in range(40)] for j in range(40)], many),
-        "counts_by_label": pictures.counts_by_label(dict.fromkeys(names, ROW)),
-        "reliability": pictures.reliability([{"confidence": 0.5, **part}]),
-        "by_length": pictures.by_length([{"from": 1, "to": 9, **part}]),
-        "by_unknown": pictures.by_unknown([{"from": 0.0, "to": 0.0, **part}]),
+        "scores": to_svg(pictures.scores, SCORES, {"model": names[0]}),
+        "learning_curves": to_svg(pictures.learning_curves, [epoch], 1),
+        "confusion": to_svg(pictures.confusion, [[3, 1, 0], [0, 2, 0], [0, 0, 0]], names),
+        "many labels": to_svg(pictures.confusion, np.eye(40, dtype=int), many),
+        "counts_by_label": to_svg(pictures.counts_by_label, dict.fromkeys(names, ROW)),
+        "reliability": to_svg(pictures.reliability, [{"confidence": 0.5, **part}]),
+        "by_length": to_svg(pictures.by_length, [{"from": 1, "to": 9, **part}]),
+        "by_unknown": to_svg(pictures.by_unknown, [{"from": 0.0, "to": 0.0, **part}]),
     }
 
 
@@ -119,11 +121,11 @@ def test_pictures_are_well_formed_named_and_in_the_colours_of_the_page():
 
 def test_a_label_is_drawn_as_it_is_written():
     names = ['a "#1" url(#2)', "font: 9px x", "#1d2229"]
-    svg = pictures.counts_by_label(dict.fromkeys(names, ROW))
+    svg = to_svg(pictures.counts_by_label, dict.fromkeys(names, ROW))
     assert set(names) <= {*ElementTree.fromstring(svg).itertext()}
 
 
 def test_the_slices_of_a_tuning_have_a_plot_for_each_option_alone():
     rows = [{"macro_f1": 0.5 + n / 10, "settings": dict.fromkeys("abcd", n)} for n in range(8)]
-    drawn = pictures.slices(rows, "macro_f1", "macro F1", list("abcd"))
+    drawn = to_svg(pictures.slices, rows, "macro_f1", "macro F1", list("abcd"))
     assert len(re.findall(r'id="slices-axes_\d+"', drawn)) == 4

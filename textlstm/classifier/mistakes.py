@@ -105,17 +105,25 @@ def describe_texts(
             "label": _joined(names, label),
             "prediction": "; ".join(prediction),
             "score": float(score),
-            "label_score": _score(label, row_scores),
+            "label_score": float(label_score),
         }
-        for number, place, label, (prediction, score), row_scores in zip(
+        for number, place, label, (prediction, score), label_score in zip(
             split.numbers()[chosen],
             np.searchsorted(ordered, chosen),
             split.labels[chosen],
             predicted_labels(scores, names, thresholds),
-            scores,
+            label_scores(split.labels[chosen], scores),
             strict=True,
         )
     ]
+
+
+def label_scores(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability of the label that each text has, or of exactly its labels, [N]."""
+    if labels.ndim == 1:
+        found: np.ndarray = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
+        return found
+    return np.asarray(np.where(labels, probabilities, 1 - probabilities).prod(axis=1))
 
 
 def _nearest(
@@ -162,10 +170,3 @@ def _joined(names: Sequence[str], label: Any) -> str:
     if np.ndim(label):
         return "; ".join(name for name, has in zip(names, label, strict=True) if has)
     return names[int(label)]
-
-
-def _score(label: Any, probabilities: np.ndarray) -> float:
-    """Return the probability of the label that a text has, or of exactly its labels."""
-    if np.ndim(label):
-        return float(np.where(label, probabilities, 1 - probabilities).prod())
-    return float(probabilities[int(label)])

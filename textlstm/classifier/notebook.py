@@ -234,7 +234,7 @@ def _draw(name: str, figures: Callable[[], tuple[Any, ...]]) -> Figure:
     from textlstm.report import pictures  # needs an extra
 
     try:
-        found: Figure = getattr(pictures, name).figure(*figures())
+        found: Figure = pictures.to_figure(getattr(pictures, name), *figures())
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"the figures for a picture ({name.replace('_', ' ')}) are missing or damaged "

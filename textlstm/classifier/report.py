@@ -15,7 +15,7 @@ import torch
 
 from textlstm.classifier.explain import explain_text
 from textlstm.classifier.json_files import REPORT, json_text
-from textlstm.classifier.mistakes import describe_texts, list_mistakes
+from textlstm.classifier.mistakes import describe_texts, label_scores, list_mistakes
 from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.data.split import Split
@@ -261,7 +261,8 @@ def _comparison(split: Split, evaluated: EvaluatedTexts, other: str) -> dict[str
     """Return the texts that one model gets right and the other wrong, the clearest first."""
     assert evaluated.other is not None
     first, second = evaluated.right(evaluated.whole), evaluated.right(evaluated.other)
-    gap = _true_scores(evaluated, evaluated.whole) - _true_scores(evaluated, evaluated.other)
+    labels = evaluated.labels
+    gap = label_scores(labels, evaluated.whole) - label_scores(labels, evaluated.other)
     lists: dict[str, Sequence[Any]] = {}
     alone = {"only_first": (first & ~second, -gap), "only_second": (second & ~first, gap)}
     for key, (differ, gaps) in alone.items():
@@ -276,11 +277,3 @@ def _comparison(split: Split, evaluated: EvaluatedTexts, other: str) -> dict[str
             for row, also in zip(ours, theirs, strict=True)
         ]
     return {"model": other, **lists}
-
-
-def _true_scores(evaluated: EvaluatedTexts, probabilities: np.ndarray) -> np.ndarray:
-    """Return the probability of the true label, or of exactly the true labels, [N]."""
-    if evaluated.labels.ndim == 1:
-        found: np.ndarray = np.take_along_axis(probabilities, evaluated.labels[:, None], 1)[:, 0]
-        return found
-    return np.asarray(np.where(evaluated.labels, probabilities, 1 - probabilities).prod(axis=1))

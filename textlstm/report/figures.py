@@ -75,14 +75,13 @@ def report_figures(evaluated: EvaluatedTexts) -> dict[str, Any]:
         'other'), confused (pairs of labels), by_length and by_unknown.
     """
     several = evaluated.labels.ndim == 2
-    majority = majority_answer(evaluated.labels, len(evaluated.names))
     systems, tests = {"model": evaluated.predicted(evaluated.whole)}, {}
     right = evaluated.right(evaluated.whole)
     for name, probabilities in (("other", evaluated.other), ("ngrams", evaluated.ngrams)):
         if probabilities is not None:
             systems[name] = evaluated.predicted(probabilities)
             tests[name] = mcnemar(right, evaluated.right(probabilities))
-    systems["majority"] = majority
+    systems["majority"] = majority_answer(evaluated.labels, len(evaluated.names))
     return {
         "scores": {
             name: bootstrap(evaluated.labels, predicted, len(evaluated.names))
@@ -106,7 +105,7 @@ def majority_answer(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def bootstrap(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, *, seed: int = 1
+    labels: np.ndarray, predicted: np.ndarray, classes: int
 ) -> dict[str, dict[str, float]]:
     """Return accuracy and macro F1 with 95% bootstrap intervals (Efron 1979, percentiles).
 
@@ -114,7 +113,6 @@ def bootstrap(
         labels: as in `EvaluatedTexts`.
         predicted: the answers, of the same shape.
         classes: C.
-        seed: of the resamples.
 
     Returns:
         accuracy and macro_f1, of each `value`, `low` and `high`. Texts are resampled as counts of
@@ -135,7 +133,7 @@ def bootstrap(
     total = int(counts.sum())
     draws = max(100, min(_RESAMPLES, _MOST_DRAWN // len(counts)))
     size = max(1, _AT_ONCE // max(hit.shape))
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1)
     chosen = (
         random.multinomial(total, counts / total, min(size, draws - start))
         for start in range(0, draws, size)

@@ -14,6 +14,7 @@ from typing import Any
 
 from textlstm.errors import MissingDependencyError
 from textlstm.report import pictures
+from textlstm.report.pictures import to_svg
 from textlstm.text.rules import CONTINUATION, FROM_FILE
 
 try:
@@ -62,11 +63,12 @@ def render_tuning(found: Mapping[str, Any]) -> str:
     """
     figure, rows = found["figure"], [row for row in found["rows"] if found["figure"] in row]
     done = [row for row in rows if row["ended"] not in ("pruned", "diverged")]
-    drawn = {"trials": pictures.trials(rows, figure, found["words"], found["minimize"])}
+    named = figure, found["words"]
+    drawn = {"trials": to_svg(pictures.trials, rows, *named, found["minimize"])}
     if found["importances"]:
-        drawn["importances"] = pictures.importances(found["importances"])
+        drawn["importances"] = to_svg(pictures.importances, found["importances"])
     if len(done) > 1:
-        drawn["slices"] = pictures.slices(done, figure, found["words"], list(found["defaults"]))
+        drawn["slices"] = to_svg(pictures.slices, done, *named, list(found["defaults"]))
     return _render("tuning.html", **found, pictures=drawn)
 
 
@@ -89,17 +91,18 @@ def _pictures(found: Mapping[str, Any]) -> dict[str, str]:
     """Return the pictures by name; those without figures are left out."""
     metrics, history = found["metrics"], found["history"]
     drawn = {
-        "scores": pictures.scores(found["scores"], SYSTEMS),
-        "reliability": pictures.reliability(metrics["reliability"]),
-        "by_length": pictures.by_length(found["by_length"]),
-        "by_unknown": pictures.by_unknown(found["by_unknown"]),
+        "scores": to_svg(pictures.scores, found["scores"], SYSTEMS),
+        "reliability": to_svg(pictures.reliability, metrics["reliability"]),
+        "by_length": to_svg(pictures.by_length, found["by_length"]),
+        "by_unknown": to_svg(pictures.by_unknown, found["by_unknown"]),
     }
     if history:
-        drawn["learning"] = pictures.learning_curves(history, found["best_epoch"])
+        drawn["learning"] = to_svg(pictures.learning_curves, history, found["best_epoch"])
     if found["several"]:
-        drawn["confusion"] = pictures.counts_by_label(metrics["per_label"])
+        drawn["confusion"] = to_svg(pictures.counts_by_label, metrics["per_label"])
     elif "confusion_matrix" in metrics:  # of very many labels there is none
-        drawn["confusion"] = pictures.confusion(metrics["confusion_matrix"], metrics["labels"])
+        shown = metrics["confusion_matrix"], metrics["labels"]
+        drawn["confusion"] = to_svg(pictures.confusion, *shown)
     return drawn
 
 

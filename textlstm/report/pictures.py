@@ -11,7 +11,6 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import update_wrapper
 from typing import Any
 
 import numpy as np
@@ -78,30 +77,24 @@ class NotebookFigure(Figure):
         return _svg(self)
 
 
-class Picture:
-    """A picture of figures.
+def to_svg(draw: Callable[..., tuple[Figure, str]], *arguments: Any) -> str:
+    """Return a picture as SVG for a page, with its text alternative.
 
     Args:
-        draw: returns a figure of matplotlib and its text alternative.
+        draw: a function below; it returns a figure of matplotlib and its text alternative.
+        *arguments: what is drawn.
     """
+    with _styled():
+        figure, description = draw(*arguments)
+    return _inline(_svg(figure, transparent=True), draw.__name__, description)
 
-    def __init__(self, draw: Callable[..., tuple[Figure, str]]) -> None:
-        self._draw = draw
-        update_wrapper(self, draw)
 
-    def __call__(self, *arguments: Any) -> str:
-        """Return SVG for a page, with its text alternative."""
-        with _styled():
-            figure, description = self._draw(*arguments)
-        svg = _svg(figure, transparent=True)
-        return _inline(svg, self._draw.__name__, description)
-
-    def figure(self, *arguments: Any) -> Figure:
-        """Return a figure of matplotlib, on white."""
-        with _styled():
-            figure, _ = self._draw(*arguments)
-            figure.draw_without_rendering()  # so that ticks get our style, too
-        return figure
+def to_figure(draw: Callable[..., tuple[Figure, str]], *arguments: Any) -> Figure:
+    """Return a picture as a figure of matplotlib, on white; arguments as for `to_svg`."""
+    with _styled():
+        figure, _ = draw(*arguments)
+        figure.draw_without_rendering()  # so that ticks get our style, too
+    return figure
 
 
 def _inline(svg: str, name: str, description: str) -> str:
@@ -139,7 +132,6 @@ def _errors(rows: Sequence[Mapping[str, Any]], values: np.ndarray) -> np.ndarray
     return reach
 
 
-@Picture
 def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, str]:
     """Draw accuracy and macro F1 of several systems with their intervals."""
     figure, axes = _axes(_WIDTH, 0.9 + 0.55 * len(found))
@@ -171,7 +163,6 @@ def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, 
     return figure, "Scores with 95% intervals: " + "; ".join(said)
 
 
-@Picture
 def learning_curves(history: Sequence[Mapping[str, Any]], best: int) -> tuple[Figure, str]:
     """Draw the losses and the validation scores over epochs, one above the other."""
     figure = NotebookFigure((_WIDTH, 4.2), layout="constrained")
@@ -203,7 +194,6 @@ def learning_curves(history: Sequence[Mapping[str, Any]], best: int) -> tuple[Fi
     return figure, f"Learning curves of {kept}: {'; '.join(said)}"
 
 
-@Picture
 def confusion(
     matrix: Sequence[Sequence[int]], names: Sequence[str], total: int = 0
 ) -> tuple[Figure, str]:
@@ -211,8 +201,8 @@ def confusion(
     counts = np.array(matrix)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))  # [C, C]
     few = len(names) <= _MOST_NAMED
-    size = 2.2 + 0.42 * len(names) if len(names) <= _MOST_COUNTED else 6.2
-    figure, axes = _axes(min(size, 6.2), min(size, 6.2))
+    size = min(2.2 + 0.42 * len(names), 6.2)
+    figure, axes = _axes(size, size)
     axes.set_aspect("equal")
     axes.spines[["top", "right"]].set_visible(True)
     if few:
@@ -235,8 +225,7 @@ def confusion(
         axes.set_xticks(range(len(names)), shown, rotation=90 if wide else 0)
         axes.set_yticks(range(len(names)), shown)
     else:
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[])
     axes.tick_params(length=0)
     note = f" (of {total:,} labels the {len(names)} most confused)" if total else ""
     axes.set(xlabel=f"predicted{note}", ylabel="label")
@@ -247,7 +236,6 @@ def confusion(
     )
 
 
-@Picture
 def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw for each label how often it is found, missed and wrongly assigned."""
     rows = sorted(per_label.items(), key=lambda item: -item[1]["support"])[:_MOST_NAMED]
@@ -271,7 +259,6 @@ def counts_by_label(per_label: Mapping[str, Mapping[str, Any]]) -> tuple[Figure,
     return figure, f"For {len(rows)} labels: {', '.join(said)}; see the table below"
 
 
-@Picture
 def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     """Draw how often answers are right beside how sure the model is, and how many they are."""
     figure = NotebookFigure((_WIDTH, 4.2), layout="constrained")
@@ -290,13 +277,11 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> tuple[Figure, str]:
     return figure, "Reliability, probability beside share that is right: " + ", ".join(said)
 
 
-@Picture
 def by_length(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw the accuracy of short and long texts."""
     return _by_groups(groups, "tokens", 1, "")
 
 
-@Picture
 def by_unknown(groups: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """Draw the accuracy by the share of unknown words."""
     return _by_groups(groups, "share of unknown words", 100, "%")
@@ -320,18 +305,17 @@ def _by_groups(
     return figure, f"Accuracy by {words}: " + ", ".join(said)
 
 
-@Picture
 def trials(
     rows: Sequence[Mapping[str, Any]], figure: str, words: str, minimize: bool
 ) -> tuple[Figure, str]:
     """Draw the figure of each trial of a tuning, and the best until then."""
     image, axes = _axes()
-    kinds = {False: ("trained to its end", _FIRST, "o"), True: ("stopped early", _SECOND, "x")}
-    for early, (name, color, marker) in kinds.items():
-        kind = [row for row in rows if (row["ended"] in ("pruned", "diverged")) is early]
+    done = [row for row in rows if row["ended"] not in ("pruned", "diverged")]
+    early = [row for row in rows if row["ended"] in ("pruned", "diverged")]
+    kinds = {"trained to its end": (done, _FIRST, "o"), "stopped early": (early, _SECOND, "x")}
+    for name, (kind, color, marker) in kinds.items():
         values = [row[figure] for row in kind]
         axes.plot([row["trial"] for row in kind], values, marker, color=color, label=name)
-    done = [row for row in rows if row["ended"] not in ("pruned", "diverged")]
     best = np.minimum if minimize else np.maximum
     reached = best.accumulate([row[figure] for row in done]) if done else np.zeros(0)
     axes.step([row["trial"] for row in done], reached, where="post", color=_TEXT, alpha=0.5)
@@ -343,7 +327,6 @@ def trials(
     return image, f"{words} of {len(rows)} trials{said}; the table below has each"
 
 
-@Picture
 def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
     """Draw the share of each option in the differences between trials."""
     image, axes = _axes(_WIDTH, 0.8 + 0.25 * len(shares))
@@ -356,7 +339,6 @@ def importances(shares: Mapping[str, float]) -> tuple[Figure, str]:
     return image, f"Importance of each option: {said}"
 
 
-@Picture
 def slices(
     rows: Sequence[Mapping[str, Any]], figure: str, words: str, names: Sequence[str]
 ) -> tuple[Figure, str]:
