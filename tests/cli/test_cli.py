@@ -118,6 +118,8 @@ def test_the_help_of_export_names_every_format(capsys):
         (["train", "sample", "--out", "m", "-q", "-v"], "not allowed with argument"),
         (["export", "no-model", "--format", "vocab", "--out", "v.txt"], "no-model"),
         (["vocab"], "COMMAND"),
+        (["vocab", "shw", "v.txt"], "'shw' (did you mean 'show'?) (see textlstm vocab --help)"),
+        (["vocab", "xyzzy"], "unknown command 'xyzzy' (see textlstm vocab --help)"),
         (["vocab", "show", "no-such.txt"], "no such file: no-such.txt"),
         (["vocab", "build", "no-such.txt", "--out", "v"], "no such file or folder: no-such.txt"),
         (["completion", "tcsh"], "invalid choice: 'tcsh'"),

@@ -43,10 +43,10 @@ def list_mistakes(
     split: Split,
     probabilities: np.ndarray,
     names: Sequence[str],
+    thresholds: Sequence[float] | None,
+    training: Split | None,
     *,
-    thresholds: Sequence[float] | None = None,
-    training: Split | None = None,
-    top: int = 50,
+    top: int,
 ) -> Mistakes:
     """List the most confident mistakes.
 
@@ -56,7 +56,7 @@ def list_mistakes(
         probabilities: of them, float32 [N, C].
         names: label names [C].
         thresholds: the decision thresholds, where a text may have several labels.
-        training: the texts to find similar ones in; may be `split` itself.
+        training: the texts to find similar ones in; may be `split` itself. None for none.
         top: most rows of the table.
 
     Returns:

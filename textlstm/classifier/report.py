@@ -218,9 +218,7 @@ def report_of(
     metrics = evaluate_probabilities(
         evaluated.labels, evaluated.whole, names, thresholds=evaluated.thresholds
     )
-    mistakes = list_mistakes(
-        classifier.tokenizer, split, *shown[:2], thresholds=evaluated.thresholds, top=_TOP
-    )
+    mistakes = list_mistakes(classifier.tokenizer, split, *shown, None, top=_TOP)
     uncertain = describe_texts(split, *shown, uncertain_texts(evaluated)[:_TOP])
     for row in (*mistakes.rows, *uncertain):
         row["explanation"] = _explanation(classifier, row["text"])

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.parser import add_data
 from textlstm.cli.paths import list_names, require_apart, require_data
+from textlstm.cli.runs import errors_of_all
 from textlstm.cli.tables import show
 from textlstm.cli.train_options import add_train_options, read_train_options
 from textlstm.config import CrossvalConfig
-from textlstm.errors import ConfigError, PeerError, TextLSTMError
+from textlstm.errors import ConfigError
 from textlstm.io.atomic import write_text
 from textlstm.options import add_flags, read_flags
 from textlstm.training.launch import read_rank
@@ -54,21 +55,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     rank = read_rank()
-    try:
+    with errors_of_all():
         require_data(arguments.data)
         require_apart(arguments.json or "-", arguments.data)
         options = read_train_options(arguments)
         folds = read_flags(arguments, CrossvalConfig).folds
         done = _read(arguments.json) if arguments.resume else None
-    except TextLSTMError as error:
-        if rank.is_main:
-            raise
-        raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
-    from textlstm.training.crossval import cross_validate
+    from textlstm.training.crossval import cross_validate, crossval_tables
 
-    record = _Record(arguments.json)
+    file = None if arguments.json == "-" else arguments.json
+    result: CrossValidation | None = None  # the folds that are done
+
+    def keep(found: CrossValidation) -> None:
+        nonlocal result
+        if result is None and found.results:
+            say(f"{len(found.results)} of {found.folds} folds are already done")
+        result = found
+        if file:
+            write_text(file, _json(found))
+
     code = 0
     keep_freed_memory()
     try:
@@ -77,19 +84,30 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.data,
                 folds=folds,
                 done=done,
-                on_fold=record.keep if rank.is_main else None,
+                on_fold=keep if rank.is_main else None,
                 observer=Progress() if rank.is_main else None,
                 **options,
             )
     except KeyboardInterrupt as stop:
         code = interrupt_code(stop)
-    if rank.is_main:
-        record.show()
-        if code:
-            record.say_how_to_resume(arguments)
+    if not rank.is_main:
+        return code
+    if result and result.results:
+        if arguments.json == "-":
+            sys.stdout.write(_json(result))
         else:
-            say(f"next: textlstm train {shlex.join(list_names(arguments.data))} --out DIR")
+            show(*crossval_tables(result))
+    if code:
+        say(_how_to_resume(arguments) if result and file else "interrupted")
+    else:
+        say(f"next: textlstm train {shlex.join(list_names(arguments.data))} --out DIR")
     return code
+
+
+def _how_to_resume(arguments: argparse.Namespace) -> str:
+    words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
+    command = "textlstm" if read_rank().size == 1 else "torchrun ... -m textlstm"
+    return f"to resume: {command} {shlex.join(words)}"
 
 
 def _read(path: str | None) -> CrossValidation | None:
@@ -107,45 +125,5 @@ def _read(path: str | None) -> CrossValidation | None:
         raise ConfigError(f"cannot resume from {path}: {reason}") from error
 
 
-class _Record:
-    """The folds that are done: saved after each, shown at the end.
-
-    Args:
-        path: file for the figures, - for stdout, None for nowhere.
-    """
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._result: CrossValidation | None = None
-
-    def keep(self, result: CrossValidation) -> None:
-        """Save what is done."""
-        first, self._result = self._result is None, result
-        if self._path not in (None, "-"):
-            write_text(str(self._path), self._json())
-        if first and result.results:
-            say(f"{len(result.results)} of {result.folds} folds are already done")
-
-    def show(self) -> None:
-        """Write the table, or with --json - the JSON, to stdout."""
-        if self._result is None or not self._result.results:
-            return
-        from textlstm.training.crossval import crossval_tables
-
-        if self._path == "-":
-            sys.stdout.write(self._json())
-        else:
-            show(*crossval_tables(self._result))
-
-    def say_how_to_resume(self, arguments: argparse.Namespace) -> None:
-        """Show how to continue after an interruption."""
-        if self._result is None or self._path in (None, "-"):
-            say("interrupted")
-            return
-        words = arguments.words if arguments.resume else [*arguments.words, "--resume"]
-        command = "textlstm" if read_rank().size == 1 else "torchrun ... -m textlstm"
-        say(f"to resume: {command} {shlex.join(words)}")
-
-    def _json(self) -> str:
-        assert self._result is not None
-        return json.dumps(self._result.to_dict(), indent=2, ensure_ascii=False) + "\n"
+def _json(result: CrossValidation) -> str:
+    return json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n"

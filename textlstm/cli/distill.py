@@ -10,7 +10,9 @@ an interrupted run with textlstm train --resume --out DIR.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+import textlstm
 from textlstm.cli.paths import require_data, require_model
 from textlstm.cli.runs import run_command
 from textlstm.cli.train_options import add_train_options, read_train_options
@@ -41,22 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
 
-    def options() -> dict[str, object]:
+    def options() -> dict[str, Any]:
         for name in arguments.model:
             require_model(name)
         require_data(arguments.data or [])
         return read_train_options(arguments)
 
-    def begin(**given: object) -> None:
-        from textlstm.training.distill import distill
-
+    def begin(**given: Any) -> None:
         data = arguments.data
-        distill(
-            arguments.model,
-            data[0] if data and len(data) == 1 else data,
-            arguments.out,
-            overwrite=arguments.overwrite,
-            **given,  # type: ignore[arg-type]
-        )
+        data = data[0] if data and len(data) == 1 else data
+        given["overwrite"] = arguments.overwrite
+        textlstm.distill(arguments.model, data, arguments.out, **given)
 
     return run_command(arguments, begin, read_options=options)

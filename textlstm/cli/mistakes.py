@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textlstm.cli.console import messages, say
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from textlstm.classifier.mistakes import Mistakes
     from textlstm.data.corpus import Whole
     from textlstm.data.split import Split
+
+    Predicted = tuple[Split, np.ndarray, Sequence[str], Sequence[float] | None, Split | None]
+    """Texts, their probabilities, labels, thresholds, and training texts: for `list_mistakes`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     require_data(arguments.data)
     if arguments.train:
         require_data(arguments.train)
+    from textlstm.classifier.mistakes import list_mistakes
+
     with messages():
         classifier = load_model(arguments)
-        find = _cross_validated if "folds" in arguments else _predicted
-        found = find(arguments, classifier)
+        predict = _cross_validate if "folds" in arguments else _predict
+        predicted = predict(arguments, classifier)
+        found = list_mistakes(classifier.tokenizer, *predicted, top=arguments.top)
         if arguments.out:
             _write(found, arguments.out, overwrite=arguments.overwrite)
     if not arguments.out:
@@ -110,10 +117,8 @@ def mistakes_table(found: Mistakes) -> Table:
     return Table(rows, left=(0, 2, 4, 6), styles=colors)
 
 
-def _predicted(arguments: argparse.Namespace, classifier: TextClassifier) -> Mistakes:
-    """Find mistakes in the predictions of the model itself."""
-    from textlstm.classifier.mistakes import list_mistakes
-
+def _predict(arguments: argparse.Namespace, classifier: TextClassifier) -> Predicted:
+    """Predict by the model itself."""
     split = load_split(arguments, classifier)
     training = _training(arguments, classifier)
     if training is not None:
@@ -127,15 +132,7 @@ def _predicted(arguments: argparse.Namespace, classifier: TextClassifier) -> Mis
     else:
         say("training texts to compare with: none; pass --train DATA")
     probabilities = classifier.predict_proba(itertools.chain.from_iterable(split.texts()))
-    return list_mistakes(
-        classifier.tokenizer,
-        split,
-        probabilities,
-        classifier.labels,
-        thresholds=classifier.thresholds,
-        training=training,
-        top=arguments.top,
-    )
+    return split, probabilities, classifier.labels, classifier.thresholds, training
 
 
 def _training(arguments: argparse.Namespace, classifier: TextClassifier) -> Split | None:
@@ -152,11 +149,10 @@ def _training(arguments: argparse.Namespace, classifier: TextClassifier) -> Spli
     return load_split(options, classifier, "train")
 
 
-def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) -> Mistakes:
-    """Find mistakes in the predictions of models that have not seen the texts."""
+def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -> Predicted:
+    """Predict by models that have not seen the texts."""
     import numpy as np
 
-    from textlstm.classifier.mistakes import list_mistakes
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
@@ -190,15 +186,8 @@ def _cross_validated(arguments: argparse.Namespace, classifier: TextClassifier) 
     whole = wholes[0]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     probabilities = np.concatenate([found for _, found in parts])[order]  # [N, C]
-    return list_mistakes(
-        classifier.tokenizer,
-        whole.rows,
-        probabilities,
-        whole.labels,
-        thresholds=np.mean(thresholds, axis=0).tolist() if thresholds else None,
-        training=whole.rows,
-        top=arguments.top,
-    )
+    mean = np.mean(thresholds, axis=0).tolist() if thresholds else None
+    return whole.rows, probabilities, whole.labels, mean, whole.rows
 
 
 def _write(found: Mistakes, out: str, *, overwrite: bool) -> None:

@@ -69,6 +69,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
         self.set_defaults(parser=self)  # the innermost one wins: that of the command
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise an error for a value that is none of the choices (argparse calls this)."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(f"unknown command {value!r}{did_you_mean(value, action.choices)}")
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         """Write the error and end the process."""
         if not read_rank().is_main:
@@ -167,8 +173,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not words:
         parser.print_help(sys.stderr)
         parser.error("the command is missing")
-    if command and command not in COMMANDS:
-        parser.error(f"unknown command {command!r}{did_you_mean(command, COMMANDS)}")
     values, unknown = parser.parse_known_args(words)
     parser = values.parser
     if several := [action for action in parser._actions if isinstance(action, Names)]:

@@ -15,18 +15,13 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 
 def require_data(names: str | list[str]) -> None:
     """Raise a `DataError` if a name is a path where nothing is, naming the closest file."""
-    for name in list_names(names):
-        _require_data(name)
-
-
-def _require_data(name: str) -> None:
-    if name in ("-", "sample") or any(mark in name for mark in "*?[") or exists(name):
-        return
     from textlstm.io.formats import looks_local
 
-    hint = _near(name)
-    if looks_local(name) or ("." in name and hint):  # a dot is rare in names of the Hub
-        raise DataError(f"no such file or folder: {name}{hint}")
+    for name in list_names(names):
+        if name not in ("-", "sample") and not glob.has_magic(name) and not exists(name):
+            hint = _near(name)
+            if looks_local(name) or ("." in name and hint):  # a dot is rare in names of the Hub
+                raise DataError(f"no such file or folder: {name}{hint}")
 
 
 def is_text(name: str) -> bool:

@@ -11,8 +11,8 @@ better. Ctrl-C and SIGTERM stop it after the current step; --resume continues fr
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+import textlstm
 from textlstm.cli.runs import add_run, run_command
 from textlstm.cli.train_options import add_train_options
 from textlstm.config import PRETRAIN_DEFAULTS, PRETRAIN_OPTIONS
@@ -26,15 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-
-    def begin(**options: Any) -> None:
-        from textlstm.training.pretrain import pretrain
-
-        pretrain(**options)
-
     return run_command(
         arguments,
-        begin,
+        lambda **options: textlstm.pretrain(**options),
         command="pretrain",
         result="base",
         following="textlstm train DATA --init-from DIR --out MODEL",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def add_run(
     )
 
 
+@contextlib.contextmanager
+def errors_of_all() -> Iterator[None]:
+    """Let only the first of several processes show an error in the block, which all of them meet.
+
+    Raises:
+        PeerError: in the other processes.
+    """
+    try:
+        yield
+    except TextLSTMError as error:
+        if read_rank().is_main:
+            raise
+        raise PeerError(str(error)) from error
+
+
 def run_command(
     arguments: argparse.Namespace,
     begin: Callable[..., object],
@@ -71,12 +87,8 @@ def run_command(
         is_unfinished: whether there is a run to resume; that of a training if not given.
     """
     rank = read_rank()
-    try:
+    with errors_of_all():
         options = read_options() if read_options else _read(arguments)
-    except TextLSTMError as error:
-        if rank.is_main:
-            raise
-        raise PeerError(str(error)) from error  # all processes meet it
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
 
@@ -115,14 +127,8 @@ def _read(arguments: argparse.Namespace) -> dict[str, Any]:
             "DATA is missing: pass a file, a folder or a Hub dataset, or `sample` for the bundled "
             "reviews"
         )
-    names = ("resume", "overwrite", "finish")
-    given = {name: getattr(arguments, name) for name in names}
-    return {
-        "source": arguments.data,
-        "out": arguments.out,
-        **given,
-        **read_train_options(arguments),
-    }
+    given = {name: getattr(arguments, name) for name in ("out", "resume", "overwrite", "finish")}
+    return {"source": arguments.data, **given, **read_train_options(arguments)}
 
 
 def _is_unfinished(arguments: argparse.Namespace) -> bool:

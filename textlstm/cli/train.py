@@ -16,8 +16,8 @@ as it does after a crash, and --finish makes a model of the best epoch so far.
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+import textlstm
 from textlstm.cli.runs import add_run, run_command
 from textlstm.cli.train_options import add_train_options
 
@@ -30,10 +30,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-
-    def begin(**options: Any) -> None:
-        from textlstm.training.train import train
-
-        train(**options)
-
-    return run_command(arguments, begin)
+    return run_command(arguments, lambda **options: textlstm.train(**options))
