@@ -153,10 +153,7 @@ def _nearest(
     own = EncodedTexts.from_batches([tokenizer.encode_batch(texts)])
     others = EncodedTexts.from_batches(map(tokenizer.encode_batch, training.texts()))
     rows = nearest_texts(
-        (own.ids, own.offsets),
-        (others.ids, others.offsets),
-        allowed,
-        len(tokenizer.vocabulary),
+        (own.ids, own.offsets), (others.ids, others.offsets), allowed, len(tokenizer.vocabulary)
     )
     found = sorted({row for row in rows if row is not None})
     if not found:

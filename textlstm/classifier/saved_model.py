@@ -11,12 +11,7 @@ import torch
 from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.model_card import model_card
-from textlstm.classifier.model_folder import (
-    RunRecord,
-    check_compatible,
-    read_folder,
-    write_folder,
-)
+from textlstm.classifier.model_folder import RunRecord, check_compatible, read_folder, write_folder
 from textlstm.classifier.notebook import History, Metrics, facts_table
 from textlstm.config import TrainSettings
 from textlstm.errors import ConfigError

@@ -25,13 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from textlstm.cli.console import (
-    interrupt_code,
-    is_verbose,
-    say,
-    set_verbosity,
-    term_as_interrupt,
-)
+from textlstm.cli.console import interrupt_code, is_verbose, say, set_verbosity, term_as_interrupt
 from textlstm.cli.parser import ERROR_CODE, complain, parse
 from textlstm.errors import PeerError, TextLSTMError
 from textlstm.training.launch import read_rank

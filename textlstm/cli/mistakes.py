@@ -21,13 +21,7 @@ from textlstm.cli.console import messages, say
 from textlstm.cli.evaluate import load_split
 from textlstm.cli.model import add_model, load_model
 from textlstm.cli.parser import add_data, positive
-from textlstm.cli.paths import (
-    list_names,
-    require_apart,
-    require_data,
-    require_free,
-    require_model,
-)
+from textlstm.cli.paths import list_names, require_apart, require_data, require_free, require_model
 from textlstm.cli.tables import show
 from textlstm.config import DATA_OPTIONS, CrossvalConfig, DataConfig
 from textlstm.errors import ConfigError
@@ -177,11 +171,7 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     cut: Any = {"validation": None, "test": None, "test_fraction": 0.0}
     options: Any = {**classifier.settings.to_options(), **given, **cut}
     cross_validate(
-        arguments.data,
-        folds=arguments.folds,
-        on_model=collect,
-        observer=Progress(),
-        **options,
+        arguments.data, folds=arguments.folds, on_model=collect, observer=Progress(), **options
     )
     whole = wholes[0]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))

@@ -73,12 +73,7 @@ def export_model(
         if Path(path).suffix == ".onnx":
             raise ConfigError(f"{path}: the onnx export is a folder: pass a name without .onnx")
         export_onnx(
-            classifier,
-            path,
-            quantize=quantize,
-            data=data,
-            data_name=data_name,
-            overwrite=overwrite,
+            classifier, path, quantize=quantize, data=data, data_name=data_name, overwrite=overwrite
         )
         return
     if quantize is not None or data is not None:
