@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 
 from textlstm import TextLSTMError, TextTokenizer
 from textlstm.config import DataConfig, TokenizerConfig
 from textlstm.data.corpus import load_texts
-from textlstm.options import add_flags, build, names_of
+from textlstm.options import add_flags, read_flags
 from textlstm.text.vocabulary import UNK_ID
+
+_TOKENIZER = ("tokenizer", "vocab_size", "min_frequency")
 
 
 def main() -> None:
@@ -26,28 +27,20 @@ def main() -> None:
         "--out", required=True, help="the file to write: text, or JSON with the suffix .json"
     )
     parser.add_argument("--text-column", nargs="+", default=(), help="(default: detected)")
-    add_flags(
-        parser, TokenizerConfig, "tokenizer", only=("tokenizer", "vocab_size", "min_frequency")
-    )
-    arguments = vars(parser.parse_args())
-    known = names_of(TokenizerConfig)
+    add_flags(parser, TokenizerConfig, "tokenizer", only=_TOKENIZER)
+    arguments = parser.parse_args()
     try:
-        config = build(TokenizerConfig, {k: v for k, v in arguments.items() if k in known})
-        columns = DataConfig(text_column=tuple(arguments["text_column"]))
-        sources = [load_texts(source, columns) for source in arguments["data"]]
-        for note in [note for _, notes, _ in sources for note in notes]:
+        config = read_flags(arguments, TokenizerConfig, _TOKENIZER)
+        columns = DataConfig(text_column=tuple(arguments.text_column))
+        texts, notes, _ = load_texts(arguments.data, columns)
+        for note in notes:
             print(note, file=sys.stderr)
-
-        def batches() -> Iterator[list[str]]:
-            for texts, _, _ in sources:
-                yield from texts()
-
-        vocabulary = TextTokenizer.train(batches, config).vocabulary
-        vocabulary.save(arguments["out"])
+        vocabulary = TextTokenizer.train(texts, config).vocabulary
+        vocabulary.save(arguments.out)
     except TextLSTMError as error:
         sys.exit(f"error: {error}")
     read, unknown = sum(vocabulary.counts), vocabulary.counts[UNK_ID]
-    print(f"{len(vocabulary):,} entries in {arguments['out']}")
+    print(f"{len(vocabulary):,} entries in {arguments.out}")
     print(f"{read:,} tokens read, {unknown:,} of them ({unknown / max(1, read):.2%}) left out")
 
 

@@ -134,9 +134,8 @@ def explain_text(
     ids = [number for _, number in pairs]
     lstm, ngrams, logit, baseline = explain_tokens(model, ids, index, method, steps)
     both = lstm + ngrams
-    error = None
-    if baseline is not None:
-        error = completeness_error(float(both.sum()), logit - baseline)
+    total = float(both.sum())
+    error = None if baseline is None else completeness_error(total, logit - baseline)
     words = tuple(
         Word(token, number != UNK_ID, *map(float, parts))
         for (token, number), *parts in zip(pairs, both, lstm, ngrams, strict=True)

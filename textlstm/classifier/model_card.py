@@ -143,26 +143,22 @@ def _tokenizer(description: Description) -> str:
 def _use(name: str, *, multi_label: bool, on_hub: bool) -> str:
     folder = line(name)
     load = "from_pretrained" if on_hub else "load"
-    return "\n".join(
-        [
-            "In Python:" if on_hub else "In Python, from the parent folder:",
-            "",
-            "```python",
-            "from textlstm import TextClassifier",
-            "",
-            f"classifier = TextClassifier.{load}({json.dumps(folder, ensure_ascii=False)})",
-            'for prediction in classifier.predict(["first text", "second text"]):',
-            f"    print(prediction.{'labels' if multi_label else 'label'}, prediction.score)",
-            "```",
-            "",
-            "On the command line:",
-            "",
-            "```bash",
-            f"textlstm predict {shlex.quote(folder)} texts.csv --out labelled.csv",
-            f"textlstm evaluate {shlex.quote(folder)} labelled-texts.csv",
-            "```",
-        ]
-    )
+    return f"""In Python{"" if on_hub else ", from the parent folder"}:
+
+```python
+from textlstm import TextClassifier
+
+classifier = TextClassifier.{load}({json.dumps(folder, ensure_ascii=False)})
+for prediction in classifier.predict(["first text", "second text"]):
+    print(prediction.{"labels" if multi_label else "label"}, prediction.score)
+```
+
+On the command line:
+
+```bash
+textlstm predict {shlex.quote(folder)} texts.csv --out labelled.csv
+textlstm evaluate {shlex.quote(folder)} labelled-texts.csv
+```"""
 
 
 def _data(description: Description) -> Iterator[tuple[str, str]]:
@@ -198,8 +194,8 @@ def _results(description: Description) -> Iterator[str]:
 
 
 def _cascades(description: Description) -> Iterator[str]:
-    tables = [(split, list(cascade_rows(m))) for split, m in description["metrics"].items()]
-    if not any(rows for _, rows in tables):
+    tables = {split: list(cascade_rows(m)) for split, m in description["metrics"].items()}
+    if not any(tables.values()):
         return
     yield "## Cascade"
     yield (
@@ -208,7 +204,7 @@ def _cascades(description: Description) -> Iterator[str]:
         "than from the\nwhole model, with a confidence of 95% for texts like those that the "
         "certainty was fitted on;\nwhere they were too few to tell, no text is skipped."
     )
-    for split, rows in tables:
+    for split, rows in tables.items():
         if rows:
             yield f"On {line(split)}:"
             yield table(["share", "least certainty", "skipped", "labels differ", "accuracy"], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textlstm.errors import DataError
@@ -102,13 +102,13 @@ class History(tuple[Mapping[str, Any], ...]):
 
     def _repr_html_(self) -> str:
         names = list(dict.fromkeys(name for epoch in self for name in epoch))
-        rows = [
-            None if place is None else [self._cell(self[place], name) for name in names]
-            for place in _places(len(self))
-        ]
+        rows = [[self._cell(place, name) for name in names] for place in _places(len(self))]
         return _table(names, rows, words=()) + f"<p>{_counted(len(self), 'epoch')}</p>"
 
-    def _cell(self, epoch: Mapping[str, Any], name: str) -> str:
+    def _cell(self, place: int | None, name: str) -> str:
+        if place is None:
+            return "…"
+        epoch = self[place]
         value = epoch.get(name, "")
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         kept = self.best_epoch and epoch.get("epoch") == self.best_epoch
@@ -158,9 +158,9 @@ class _Markup(str):
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str] | None], words: Collection[int] = (0,)
+    head: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,)
 ) -> str:
-    """Return a table; None is a row that stands for those left out, `words` are no numbers."""
+    """Return a table, in which the columns `words` are no numbers."""
 
     def line(row: Sequence[str], tag: str) -> str:
         cells = []
@@ -170,8 +170,7 @@ def _table(
             cells.append(f'<{tag} style="text-align:{side}">{inner}</{tag}>')
         return f"<tr>{''.join(cells)}</tr>"
 
-    width = max((len(row) for row in rows if row is not None), default=0)
-    body = "".join(line(["…"] * width if row is None else row, "td") for row in rows)
+    body = "".join(line(row, "td") for row in rows)
     top = f"<thead>{line(head, 'th')}</thead>" if head else ""
     return f'<div style="overflow-x:auto"><table>{top}<tbody>{body}</tbody></table></div>'
 

@@ -159,8 +159,7 @@ def for_each(
         return
     with start_threads(workers, shared) as pool:
         try:
-            for _ in pool.map(work, items):
-                pass
+            list(pool.map(work, items))  # raises what `work` raises
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -137,17 +137,15 @@ def evaluate_texts(
         scale = classifier.cascade.scale if classifier.cascade else float(model.scales[1])
         ngrams = to_probabilities(logits[1] * scale, multi_label=several)
     unknown = np.add.reduceat(encoded.ids == UNK_ID, encoded.offsets[:-1])  # [N]
-    second, thresholds = None, None
-    if other is not None:
-        second, thresholds = _of_other(classifier, other, split, batch_size)
+    compared = _of_other(classifier, other, split, batch_size) if other else (None, None)
     return EvaluatedTexts(
         names=classifier.labels,
         labels=split.labels,
         whole=to_probabilities(combine(logits, model.scales.cpu()), multi_label=several),
         ngrams=ngrams,
-        other=second,
+        other=compared[0],
         thresholds=classifier.thresholds,
-        other_thresholds=thresholds,
+        other_thresholds=compared[1],
         lengths=np.array(encoded.lengths),
         unknown=unknown / encoded.lengths,
     )

@@ -99,10 +99,8 @@ def _read(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str) -> t
     output = graph.add("Gather", table, tokens, axis=0)  # [T, B, E]
     for layer in range(model.lstm.num_layers):
         weights = _layer(model, layer)
-        flat = {"W": weights.inputs, "R": weights.states, "B": weights.biases}
-        names = [
-            graph.weight(f"lstm.{name}{layer}", _flat(value, name)) for name, value in flat.items()
-        ]
+        flat = {"W": _flat(weights.inputs), "R": _flat(weights.states), "B": weights.bias}
+        names = [graph.weight(f"lstm.{name}{layer}", value) for name, value in flat.items()]
         states, ends = graph.add_many(
             "LSTM",
             (output, *names, lengths),
@@ -137,7 +135,7 @@ def _read_int8(graph: Graph, model: BiLSTMClassifier, tokens: str, lengths: str)
         weights.guard(own)
         w, w_scale, w_zero = _int8_weights(graph, f"lstm.W{layer}", weights.inputs)
         r, r_scale, r_zero = _int8_weights(graph, f"lstm.R{layer}", weights.states)
-        bias = graph.weight(f"lstm.B{layer}", _flat(weights.biases, "B"))
+        bias = graph.weight(f"lstm.B{layer}", weights.bias)
         states, ends = graph.add_many(
             "DynamicQuantizeLSTM",
             (output, w, r, bias, lengths, "", start, "", w_scale, w_zero, r_scale, r_zero),
@@ -174,6 +172,11 @@ class _LayerWeights:
         """Numbers that the layer gives per token."""
         return int(self.states.shape[0] * self.states.shape[2])
 
+    @property
+    def bias(self) -> Array:
+        """The biases as ONNX wants them, [D, 8H]."""
+        return self.biases.reshape(len(self.biases), -1)
+
     def guard(self, inputs: list[int]) -> None:
         """Add two units that hold 1 and -1, and inputs without effect.
 
@@ -204,13 +207,9 @@ def _layer(model: BiLSTMClassifier, layer: int) -> _LayerWeights:
     return _LayerWeights(stacked("weight_ih"), stacked("weight_hh"), biases)
 
 
-def _flat(value: Array, name: str) -> Array:
-    """Reshape weights as ONNX wants them: W [D, 4H, I], R [D, 4H, H], B [D, 8H]."""
-    return (
-        value.reshape(len(value), -1)
-        if name == "B"
-        else value.reshape(len(value), -1, value.shape[-1])
-    )
+def _flat(weights: Array) -> Array:
+    """Reshape weights [D, 4, H, I] as ONNX wants them, [D, 4H, I]."""
+    return weights.reshape(len(weights), -1, weights.shape[-1])
 
 
 def _int8_table(table: Array) -> tuple[Array, float]:
@@ -227,7 +226,7 @@ def _int8_table(table: Array) -> tuple[Array, float]:
 
 def _int8_weights(graph: Graph, name: str, weights: Array) -> tuple[str, str, str]:
     """Store weights [D, 4, H, I] as int8 with a scale for each gate of a unit."""
-    flat = weights.reshape(len(weights), -1, weights.shape[-1])  # [D, 4H, I]
+    flat = _flat(weights)  # [D, 4H, I]
     scale = np.abs(flat).max(axis=2) / _LARGEST_WEIGHT  # [D, 4H]
     scale[scale == 0] = 1.0
     whole = np.rint(flat / scale[:, :, None]).astype(np.int8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +40,16 @@ class OnnxModel:
                 f"{path} has no {SETTINGS}: it was exported by an earlier textlstm; export the "
                 "model again"
             )
-        labels = _read(path / LABELS)
-        _require(isinstance(labels, list) and are_strings(labels), path / LABELS)
+        labels = _read(path / LABELS, lambda value: isinstance(value, list) and are_strings(value))
         self.labels: tuple[str, ...] = tuple(labels)
         self.settings = _settings(path / SETTINGS)
         self.thresholds: tuple[float, ...] | None = None
         if (path / THRESHOLDS).is_file():
-            found = _read(path / THRESHOLDS)
-            _require(are_thresholds(found, len(labels)), path / THRESHOLDS)
+            found = _read(path / THRESHOLDS, lambda value: are_thresholds(value, len(labels)))
             self.thresholds = tuple(found)
         self.cascade: Cascade | None = None
         if (path / CASCADE).is_file():
-            found = _read(path / CASCADE)
-            _require(Cascade.is_valid(found), path / CASCADE)
-            self.cascade = Cascade.from_dict(found)
+            self.cascade = Cascade.from_dict(_read(path / CASCADE, Cascade.is_valid))
         self.tokenizer = TextTokenizer.load(
             path / TOKENIZER,
             max_length=self.settings.tokenizer.max_length,
@@ -98,11 +94,11 @@ def _settings(path: Path) -> TrainSettings:
         raise ModelFolderError(f"{path} is damaged ({error}): export the model again") from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, is_valid: Callable[[Any], bool] = lambda value: True) -> Any:
     try:
-        value: Sequence[Any] | dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} cannot be read ({error}): export the model again") from (
-            error
-        )
+        fault = f"{path} cannot be read ({error})"
+        raise ModelFolderError(f"{fault}: export the model again") from error
+    _require(is_valid(value), path)
     return value

@@ -42,14 +42,13 @@ class Graph:
 
     def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
         """Add an operator with one output; return the output's name."""
-        return self.add_many(kind, inputs, [to_name or f"{kind}_{len(self.nodes)}"], **attributes)[
-            0
-        ]
+        output = to_name or f"{kind}_{len(self.nodes)}"
+        return self.add_many(kind, inputs, [output], **attributes)[0]
 
     def add_many(
         self, kind: str, inputs: tuple[str, ...], outputs: list[str], **attributes: Any
     ) -> list[str]:
-        """Add an operator; a name '' among its outputs leaves that one out."""
+        """Add an operator; return the names of its outputs."""
         name = f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=name, **attributes))
         return outputs
