@@ -30,9 +30,9 @@ from fuzz_inputs import (
 )
 
 from textlstm import TextClassifier
-from textlstm.classifier.base import PARTS as PARTS_OF_BASE
 from textlstm.classifier.base import Base, read_base, save_base
 from textlstm.classifier.model_card import description_table
+from textlstm.classifier.model_folder import PARTS as PARTS_OF_BASE
 from textlstm.classifier.model_folder import RunRecord
 from textlstm.config import PredictionConfig
 from textlstm.export.formats import export_model

@@ -11,11 +11,11 @@ from huggingface_hub import constants
 from tiny_classifier import needs_bf16, texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
-from textlstm.classifier.base import PARTS, Base, base_settings, read_base, save_base
+from textlstm.classifier.base import Base, base_settings, read_base, save_base
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.json_files import FILES
-from textlstm.classifier.model_folder import RunRecord
+from textlstm.classifier.model_folder import PARTS, RunRecord
 from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.io import hub as progress

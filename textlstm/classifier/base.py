@@ -15,15 +15,11 @@ from huggingface_hub import ModelCardData
 from torch import Tensor
 
 from textlstm.classifier.hub import find_model
-from textlstm.classifier.json_files import FILES, LIBRARY, read_config
+from textlstm.classifier.json_files import LIBRARY, read_config
 from textlstm.classifier.markdown import bullets, encodable, line
-from textlstm.classifier.model_folder import RunRecord, read_tokenizer, write_files
-from textlstm.classifier.weights import load_weights
+from textlstm.classifier.model_folder import PARTS, RunRecord, read_parts, write_files
 from textlstm.config import TrainSettings
-from textlstm.nn.network import parameter_shapes
 from textlstm.text.tokenizer import TextTokenizer
-
-PARTS = ("embedding.", "lstm.")  # of a network that a training takes over
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +63,7 @@ def read_base(name: str | os.PathLike[str]) -> Base:
     folder = find_model(name)
     config = read_config(folder, base=True)
     settings = TrainSettings.from_dict(config["settings"])
-    tokenizer = read_tokenizer(folder, config, settings)
-    sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
-    shapes = parameter_shapes(settings.model, **sizes)
-    if config.get("base"):
-        shapes = ((name, shape) for name, shape in shapes if name.startswith(PARTS))
-    found = load_weights(folder / FILES.weights, shapes)
+    tokenizer, found = read_parts(folder, config, settings)
     weights = {name: tensor for name, tensor in found.items() if name.startswith(PARTS)}
     return Base(os.fspath(name), tokenizer, settings, weights)
 

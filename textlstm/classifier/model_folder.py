@@ -48,6 +48,7 @@ from textlstm.version import __version__
 if TYPE_CHECKING:
     from textlstm.classifier.saved_model import SavedModel
 
+PARTS = ("embedding.", "lstm.")  # of a network: all that a base has
 _SEALED = (FILES.weights, FILES.tokenizer, FILES.vocabulary)
 _WRITTEN = (FILES.config, FILES.card, FILES.history, FILES.metrics, *_SEALED)
 
@@ -237,10 +238,10 @@ def write_files(
         write_config(paths[FILES.config], {**config, **rest})
 
 
-def read_tokenizer(
+def read_parts(
     folder: Path, config: Mapping[str, Any], settings: TrainSettings
-) -> TextTokenizer:
-    """Read the tokenizer of a folder, whose files are compared with their checksums first.
+) -> tuple[TextTokenizer, dict[str, Tensor]]:
+    """Read tokenizer and weights of a folder, whose files are compared with their checksums first.
 
     Args:
         folder: of a model or a base.
@@ -248,7 +249,7 @@ def read_tokenizer(
         settings: those in it.
 
     Raises:
-        ModelFolderError: a file is missing or is not the one that was saved.
+        ModelFolderError: a file is missing, damaged or not the one that was saved.
     """
     for name in _SEALED:
         path = require_file(folder / name)
@@ -258,7 +259,7 @@ def read_tokenizer(
                 "from another model): copy the whole model folder again, or train it again"
             )
     try:
-        return TextTokenizer.load(
+        tokenizer = TextTokenizer.load(
             folder / FILES.tokenizer,
             max_length=settings.tokenizer.max_length,
             truncation=settings.tokenizer.truncation,
@@ -269,6 +270,11 @@ def read_tokenizer(
             f"{FILES.tokenizer} and {FILES.vocabulary} of the model folder {folder} do not fit or "
             f"can't be read ({error}): copy the whole folder again, or train it again"
         ) from error
+    sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
+    shapes = parameter_shapes(settings.model, **sizes)
+    if config.get("base"):
+        shapes = ((name, shape) for name, shape in shapes if name.startswith(PARTS))
+    return tokenizer, load_weights(folder / FILES.weights, shapes)
 
 
 def read_folder(folder: str | Path) -> dict[str, Any]:
@@ -292,11 +298,8 @@ def read_folder(folder: str | Path) -> dict[str, Any]:
             f"the labels in {folder / FILES.config} were edited after the model was saved: restore "
             "the file; to rename labels, set `labels` of the loaded classifier and save it"
         )
-    tokenizer = read_tokenizer(folder, config, settings)
+    tokenizer, weights = read_parts(folder, config, settings)
     multi_label = config.get("multi_label", False)
-    sizes = {"vocab_size": len(tokenizer.vocabulary), "num_classes": len(config["labels"])}
-    shapes = parameter_shapes(settings.model, **sizes)
-    weights = load_weights(folder / FILES.weights, shapes)
     model = network_of(weights, settings.model, multi_label=multi_label)
     data = config["data"]
     record = RunRecord(

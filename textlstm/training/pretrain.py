@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textlstm.classifier.base import PARTS, Base, read_base, save_base
+from textlstm.classifier.base import Base, read_base, save_base
 from textlstm.classifier.json_files import FILES
-from textlstm.classifier.model_folder import RunRecord
+from textlstm.classifier.model_folder import PARTS, RunRecord
 from textlstm.config import PRETRAIN_DEFAULTS, PRETRAIN_OPTIONS, TrainSettings
 from textlstm.data.corpus import Source, load_texts
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
