@@ -16,7 +16,7 @@
 - `mistakes`: a table of the most confident mistakes
 - `report`: a page of figures, pictures and explained mistakes
 - `notebook`: what notebooks and terminals show of predictions, figures, epochs, models
-- `labelled`: labelled data, and the evaluation on it
+- `labelled`: labelled data to evaluate on
 - `texts`: texts as callers pass them: checked, in batches
 - `labelling`: which column is read, what is added, why a row has no label
 - `datasets`: labels as new columns of a dataset

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textlstm.classifier.explain import Explanation, explain_text
-from textlstm.classifier.labelled import LabelledSplit, evaluate_model
+from textlstm.classifier.labelled import LabelledSplit, labelled_texts
 from textlstm.classifier.labelling import ENGINES
 from textlstm.classifier.notebook import Metrics, Predictions, prediction_html
 from textlstm.classifier.predictor import BATCH_SIZE, stream_predictions
 from textlstm.classifier.saved_model import SavedModel
 from textlstm.classifier.texts import checked_texts, in_batches, iterate, warn_of_blanks
 from textlstm.errors import ConfigError
+from textlstm.evaluation.metrics import evaluate_parts
 from textlstm.nn.probabilities import best_labels, predicted_labels
 
 if TYPE_CHECKING:
@@ -256,11 +257,9 @@ class TextClassifier(SavedModel):
             ConfigError: a label or option is unknown, or there are not as many labels as texts.
             DataError: there are no texts, or the data can't be read.
         """
-
-        def predict(texts: Iterable[str]) -> Iterator[np.ndarray]:
-            return self._probability_batches(in_batches(texts), batch_size, cascade)
-
-        return evaluate_model(self, data, labels, split=split, predict=predict, options=options)
+        ids, texts = labelled_texts(self, data, labels, split=split, options=options)
+        parts = self._probability_batches(in_batches(texts), batch_size, cascade)
+        return Metrics(evaluate_parts(ids, parts, self.labels, thresholds=self.thresholds))
 
     def explain(
         self, text: str, *, label: str | None = None, method: str = "gradients"

@@ -7,18 +7,16 @@ import dataclasses
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from textlstm.classifier.notebook import Metrics
 from textlstm.classifier.texts import checked_texts, warn_of_blanks
 from textlstm.config import DATA_OPTIONS, DataConfig, TrainSettings
 from textlstm.data.labels import label_ids, label_matrix
 from textlstm.errors import ConfigError, DataError
-from textlstm.evaluation.metrics import evaluate_parts
 from textlstm.options import reject_unknown
 
 if TYPE_CHECKING:
@@ -48,22 +46,20 @@ class LabelledSplit(Protocol):
         """Return the texts in order, in lists."""
 
 
-def evaluate_model(
+def labelled_texts(
     model: TextClassifier,
     data: Source | Iterable[str] | LabelledSplit,
     labels: Sequence[Any] | np.ndarray | None,
     *,
     split: str | None,
-    predict: Callable[[Iterable[str]], Iterable[np.ndarray]],
     options: Mapping[str, Any],
-) -> Metrics:
-    """Compare predictions with known labels; see `TextClassifier.evaluate`."""
+) -> tuple[np.ndarray, Iterable[str]]:
+    """Return label ids, as in `LabelledSplit`, and texts; see `TextClassifier.evaluate`."""
     if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
         data = load_labelled(data, model, split=split, options=options)
     elif split is not None or options:
         name = "split" if split is not None else next(iter(options))
         raise ConfigError(f"{name}: not with texts or a split, which are evaluated as they are")
-    texts: Iterable[str]
     if isinstance(data, LabelledSplit):
         if labels is not None:
             raise ConfigError("evaluate: a split has its labels with it: pass no labels")
@@ -74,17 +70,16 @@ def evaluate_model(
                 f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
                 f"{kinds[model.multi_label]}: load it with multi_label={model.multi_label}"
             )
-        texts = itertools.chain.from_iterable(data.texts())
-    elif labels is None:
+        return ids, itertools.chain.from_iterable(data.texts())
+    if labels is None:
         raise ConfigError("evaluate: labels are missing: pass one label for each text")
-    else:
-        ids = (label_matrix if model.multi_label else label_ids)(labels, model.labels)
-        texts = checked_texts(data, blanks=True)  # type: ignore[arg-type]
-        if len(ids) == len(texts):
-            usable = [place for place, text in enumerate(texts) if text.strip()]
-            warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
-            ids, texts = ids[usable], [texts[place] for place in usable]
-    return Metrics(evaluate_parts(ids, predict(texts), model.labels, thresholds=model.thresholds))
+    ids = (label_matrix if model.multi_label else label_ids)(labels, model.labels)
+    texts = checked_texts(data, blanks=True)  # type: ignore[arg-type]
+    if len(ids) == len(texts):
+        usable = [place for place, text in enumerate(texts) if text.strip()]
+        warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
+        ids, texts = ids[usable], [texts[place] for place in usable]
+    return ids, texts
 
 
 def is_source(data: Any) -> bool:

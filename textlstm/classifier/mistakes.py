@@ -14,7 +14,7 @@ import numpy as np
 from textlstm.data.encoded import EncodedTexts
 from textlstm.data.split import Split
 from textlstm.evaluation.mistakes import find_mistakes, likely_label_errors, nearest_texts
-from textlstm.nn.probabilities import predicted_labels
+from textlstm.nn.probabilities import answers, predicted_labels
 from textlstm.text.tokenizer import TextTokenizer
 
 
@@ -68,9 +68,9 @@ def list_mistakes(
     rows = describe_texts(split, probabilities, names, thresholds, chosen)
     nearest: list[str | None] = [None] * len(rows)
     if training is not None and rows:
-        predicted = predicted_labels(probabilities[chosen], names, thresholds)
+        predicted = answers(probabilities[chosen], thresholds)
         texts = [row["text"] for row in rows]
-        nearest = _nearest(tokenizer, texts, chosen, predicted, names, training, split)
+        nearest = _nearest(tokenizer, texts, chosen, predicted, training, split)
     for row, place, near in zip(rows, chosen, nearest, strict=True):
         row |= {"likely_label_error": bool(likely[place]), "nearest_text": near}
     return Mistakes(len(split), len(found), int(likely[found].sum()), rows)
@@ -130,20 +130,17 @@ def _nearest(
     tokenizer: TextTokenizer,
     texts: list[str],
     chosen: np.ndarray,
-    predicted: list[tuple[tuple[str, ...], float]],
-    names: Sequence[str],
+    predicted: np.ndarray,
     training: Split,
     split: Split,
 ) -> list[str | None]:
     """Return the most similar training text of the label predicted for each text."""
-    places = {name: place for place, name in enumerate(names)}
 
     def allowed(row: int) -> Any:
-        wanted = [places[name] for name in predicted[row][0]]
         if training.labels.ndim == 1:
-            same: Any = training.labels == wanted[0]
-        elif wanted:
-            same = training.labels[:, wanted].any(axis=1)
+            same: Any = training.labels == predicted[row]
+        elif predicted[row].any():
+            same = training.labels[:, predicted[row]].any(axis=1)
         else:
             same = ~training.labels.any(axis=1)
         if training is split:

@@ -66,7 +66,7 @@ def format_settings() -> str:
                 value = 1 if field.type.startswith("int") else str(field.metadata["metavar"])
             lines += [
                 "",
-                *textwrap.wrap(help_text, 96, initial_indent="# ", subsequent_indent="# "),
+                *textwrap.wrap(f"# {help_text}", 96, subsequent_indent="# "),
             ]
             lines.append(f"#{field.name} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"

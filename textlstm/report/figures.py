@@ -225,8 +225,6 @@ def uncertain_texts(evaluated: EvaluatedTexts) -> np.ndarray:
     """Return the texts, the least certain first, int64 [N]."""
     if evaluated.labels.ndim == 2:
         gaps = certainty(evaluated.whole, evaluated.thresholds)
-    elif evaluated.whole.shape[1] == 1:
-        gaps = np.zeros(len(evaluated.whole))
     else:
         best = np.partition(evaluated.whole, -2, axis=1)
         gaps = best[:, -1] - best[:, -2]
