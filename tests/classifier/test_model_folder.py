@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tiny_classifier import CASCADE, CASCADED, LABELS, METRICS, RECORD, tiny_classifier, tiny_tagger
 
 import textlstm
@@ -14,7 +15,6 @@ from textlstm.classifier import model_folder
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES, RUN, read_config, write_config
 from textlstm.classifier.model_folder import read_folder
-from textlstm.classifier.weights import load_weights
 from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
 from textlstm.training.run_folder import RunFolder
@@ -76,7 +76,7 @@ def test_weights_are_float32_whatever_the_model_is_in(tmp_path):
     classifier = tiny_classifier()
     classifier.model.half()
     classifier.save(tmp_path)
-    tensors = load_weights(tmp_path / FILES.weights)
+    tensors = load_file(tmp_path / FILES.weights)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     with safe_open(tmp_path / FILES.weights, framework="pt") as file:
         assert file.metadata() == {"format": "pt"}

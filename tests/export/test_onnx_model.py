@@ -143,7 +143,7 @@ def test_a_run_is_resumed_with_the_same_export_only(folder, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("settings.json", None, "has no settings.json: it was exported by an earlier textlstm"),
+        ("settings.json", None, "settings.json cannot be read .*: export the model again"),
         ("settings.json", '{"data": 1}', "settings.json is damaged"),
         ("labels.json", "[", "labels.json cannot be read"),
         ("labels.json", "[" * 100_000, "labels.json cannot be read"),

@@ -10,7 +10,6 @@ Shapes: N rows, B batch, T time (tokens), C classes.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from textlstm.io.progress import Display
 from textlstm.nn.probabilities import to_probabilities
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from textlstm.nn.network import BiLSTMClassifier
 
@@ -269,9 +268,12 @@ def _compute(
             return function(torch.from_numpy(ids).to(device), torch.from_numpy(lengths))
 
     options: dict[str, Any] = {"batch_size": batch_size, "on_rows": on_rows}
-    options["parallel"] = device.type == "cpu"
-    with _evaluating(model):
-        return predict_in_batches(forward, texts, size, **options)
+    training = model.training
+    model.eval()
+    try:
+        return predict_in_batches(forward, texts, size, parallel=device.type == "cpu", **options)
+    finally:
+        model.train(training)
 
 
 def stream_predictions(
@@ -310,16 +312,3 @@ def stream_predictions(
             window, rows = [], 0
     if window:
         yield from predicted()
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Set evaluation mode; a model already in it is not touched, as threads may share it."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()

@@ -60,13 +60,13 @@ def save_weights(
             file.write(plain[name].reshape(-1).view(torch.uint8).numpy().data)
 
 
-def load_weights(path: str | Path, shapes: Shapes | None = None) -> dict[str, Tensor]:
+def load_weights(path: str | Path, shapes: Shapes) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Args:
         path: the file; it exists.
         shapes: the names and shapes that it must hold, and no others; they are compared with
-            the file's header before any tensor is read. None accepts all.
+            the file's header before any tensor is read.
 
     Returns:
         The tensors by name, on the CPU.
@@ -78,8 +78,7 @@ def load_weights(path: str | Path, shapes: Shapes | None = None) -> dict[str, Te
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            if shapes is not None:
-                _require_shapes(path, found, shapes)
+            _require_shapes(path, found, shapes)
             weights = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, ModelFolderError):

@@ -35,11 +35,6 @@ class OnnxModel:
 
     def __init__(self, folder: str | Path) -> None:
         path = Path(folder)
-        if (path / LABELS).is_file() and not (path / SETTINGS).is_file():
-            raise ModelFolderError(
-                f"{path} has no {SETTINGS}: it was exported by an earlier textlstm; export the "
-                "model again"
-            )
         labels = _read(path / LABELS, lambda value: isinstance(value, list) and are_strings(value))
         self.labels: tuple[str, ...] = tuple(labels)
         self.settings = _settings(path / SETTINGS)

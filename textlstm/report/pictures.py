@@ -136,24 +136,16 @@ def scores(found: Mapping[str, Any], words: Mapping[str, str]) -> tuple[Figure, 
     """Draw accuracy and macro F1 of several systems with their intervals."""
     figure, axes = _axes(_WIDTH, 0.9 + 0.55 * len(found))
     said = []
-    kinds = {"accuracy": (_FIRST, "o", -0.12), "macro_f1": (_SECOND, "D", 0.12)}
-    for kind, (color, marker, shift) in kinds.items():
-        rows = [row[kind] for row in found.values()]
+    kinds = (("accuracy", _FIRST, "o", -0.12), ("macro F1", _SECOND, "D", 0.12))
+    for kind, color, marker, shift in kinds:
+        rows = [row[kind.replace(" F1", "_f1")] for row in found.values()]
         values = np.array([row["value"] for row in rows])
-        axes.errorbar(
-            values,
-            np.arange(len(rows)) + shift,
-            xerr=_errors(rows, values),
-            fmt=marker,
-            color=color,
-            capsize=3,
-            markersize=6,
-            label={"accuracy": "accuracy", "macro_f1": "macro F1"}[kind],
-        )
+        places, ends = np.arange(len(rows)) + shift, _errors(rows, values)
+        marks: Any = {"fmt": marker, "color": color, "capsize": 3, "markersize": 6}
+        axes.errorbar(values, places, xerr=ends, label=kind, **marks)
         said += [
-            f"{words[name]}, {kind.replace('_f1', ' F1')} {row[kind]['value']:.3f} "
-            f"({row[kind]['low']:.3f} to {row[kind]['high']:.3f})"
-            for name, row in found.items()
+            f"{words[name]}, {kind} {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            for name, row in zip(found, rows, strict=True)
         ]
     axes.set_yticks(range(len(found)), [shorten(words[name], 22) for name in found])
     axes.invert_yaxis()
