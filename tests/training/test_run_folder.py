@@ -307,3 +307,27 @@ def test_a_resume_with_other_options_is_recorded(tmp_path):
     longer = TrainSettings.from_options(max_minutes=5.0)
     run.claim(RunRequest("sample", longer, "f00d"), resume=True)
     assert run.read_request().settings.training.max_minutes == 5.0
+
+
+@pytest.mark.parametrize("begun", ["best", "default", None])
+def test_another_preset_than_the_runs_is_refused(tmp_path, begun):
+    folder = RunFolder(tmp_path)
+    request = folder.open("sample", {"preset": begun} if begun else {}, **NEW)
+    folder.claim(dataclasses.replace(request, fingerprint="f00d"))
+    for preset in ("best", "default"):
+        options = {"preset": preset, "patience": 9}
+        if preset == begun:
+            folder.open(None, options, resume=True, overwrite=False)
+            continue
+        with pytest.raises(
+            ConfigError, match=f"preset was {begun or 'absent'} and is now {preset}"
+        ):
+            folder.open(None, options, resume=True, overwrite=False)
+    folder.open(None, {"patience": 9}, resume=True, overwrite=False)
+
+
+def test_the_preset_of_a_run_by_an_older_version_is_not_known(tmp_path):
+    run = unfinished(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert "preset" not in record
+    run.open(None, {"preset": "default"}, resume=True, overwrite=False)

@@ -319,6 +319,15 @@ def test_what_is_there_is_not_lost(data, tuned, tmp_path):
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def test_another_preset_than_the_tunings_is_refused(data, tmp_path):
+    out = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, preset="best", observer=Stopper(1))
+    with pytest.raises(ConfigError, match="preset was best and is now default"):
+        run(None, out, resume=True, preset="default")
+    run(None, out, resume=True, preset="best", trials=1)
+
+
 def test_python_objects_are_data_too(tmp_path):
     texts, labels = map(list, zip(*tiny_corpus.rows(80), strict=True))
     out = tmp_path / "model"

@@ -55,12 +55,14 @@ class RunRequest:
         settings: all settings.
         fingerprint: of the data; None before it was read.
         command: that began the run, such as 'train'; None if an older version began it.
+        preset: that was passed, '' for none; None if an older version began the run.
     """
 
     source: Source | None
     settings: TrainSettings
     fingerprint: str | None = None
     command: str | None = None
+    preset: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `run.json` holds; the source in a form that any process can read again."""
@@ -77,6 +79,7 @@ class RunRequest:
             "fingerprint": self.fingerprint,
             **({} if self.settings.given is None else {"given": sorted(self.settings.given)}),
             **({} if self.command is None else {"command": self.command}),
+            **({} if self.preset is None else {"preset": self.preset}),
         }
 
 
@@ -179,7 +182,7 @@ class RunFolder:
                     f"textlstm {begun.command} --resume --out {self.path}"
                 )
             source = begun.source if source is None else source
-            settings = resumed_settings(self.path, begun.settings, options)
+            settings = resumed_settings(self.path, begun.settings, options, begun.preset)
             if source is None and self.is_unfinished():
                 raise ConfigError(
                     f"the data of the run in {self.path} was passed as Python objects: pass them "
@@ -189,7 +192,8 @@ class RunFolder:
         if source is None:
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
         self.require_free(overwrite=overwrite)
-        request = RunRequest(source, read_options(options), command=self._command)
+        asked = {"command": self._command, "preset": options.get("preset", "")}
+        request = RunRequest(source, read_options(options), **asked)
         if self.is_empty():
             self._provisional = True
             self.write_request(request)
@@ -239,9 +243,8 @@ class RunFolder:
             given = frozenset(record["given"]) if "given" in record else None
             settings = TrainSettings.from_dict(record["settings"])
             settings = dataclasses.replace(settings, given=given)
-            return RunRequest(
-                record["source"], settings, record["fingerprint"], record.get("command")
-            )
+            known = {name: record.get(name) for name in ("command", "preset")}
+            return RunRequest(record["source"], settings, record["fingerprint"], **known)
         except FileNotFoundError:
             raise ModelFolderError(
                 f"{self.path} holds no run to resume: start one with "
@@ -312,7 +315,7 @@ class RunFolder:
 
 
 def resumed_settings(
-    folder: Path, begun: TrainSettings, options: Mapping[str, Any]
+    folder: Path, begun: TrainSettings, options: Mapping[str, Any], preset: str | None = None
 ) -> TrainSettings:
     """Return the settings with which a run is resumed.
 
@@ -320,6 +323,7 @@ def resumed_settings(
         folder: of the run, for the message.
         begun: the settings with which it began.
         options: those given now, by flat name.
+        preset: with which it began, '' for none; None if that is not known.
 
     Returns:
         `begun`, with the values of `options` that may change on resume.
@@ -329,10 +333,10 @@ def resumed_settings(
     """
     before = begun.to_options()
     asked = TrainSettings.from_options(**{**before, **with_preset(options)})
-    free = resumable_names(TrainingConfig)
-    found = differences(
-        TrainSettings.from_options(**before).to_dict(), asked.to_dict(), ignore=free
-    )
+    old = {"preset": preset or None, **TrainSettings.from_options(**before).to_dict()}
+    new = {"preset": options.get("preset") or preset or None, **asked.to_dict()}
+    free = resumable_names(TrainingConfig) | ({"preset"} if preset is None else set())
+    found = differences(old, new, ignore=free)
     if found:
         raise ConfigError(
             f"the run in {folder} keeps its settings, but {'; '.join(found)}: leave these options "

@@ -160,10 +160,10 @@ def _job(
             raise ConfigError("the data is missing: name what to train on, for example 'sample'")
         settings = TrainSettings.from_options(**given)
         begun = {"source": RunRequest(source, settings).to_dict()["source"], "options": {}}
-        begun["max_mb"] = limits.max_mb
+        begun |= {"max_mb": limits.max_mb, "preset": given.get("preset", "")}
     else:
         settings = TrainSettings.from_options(**begun["options"])
-        settings = resumed_settings(out, settings, given)
+        settings = resumed_settings(out, settings, given, begun.get("preset"))
         if limits.max_mb not in (None, begun["max_mb"]):
             raise ConfigError(
                 f"max_mb = {limits.max_mb:g}, but the tuning of {out} began with "
