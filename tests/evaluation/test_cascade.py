@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from textlstm.config import CASCADES
-from textlstm.evaluation.calibration import evaluate_cascade
+from textlstm.evaluation.calibration import cascade_scale, compare_ngrams
 from textlstm.evaluation.cascade import (
     Cascade,
     Compared,
@@ -118,14 +118,13 @@ def test_the_scale_of_the_ngrams_is_fitted_on_their_own():
     logits = random.normal(size=(4000, 3)).astype(np.float32)
     labels = (3 * logits + random.gumbel(size=logits.shape)).argmax(axis=1)
     whole = np.eye(3, dtype=np.float32)[labels]
-    figures = evaluate_cascade(logits, whole, labels, None)
-    assert figures["scale"] == pytest.approx(3, rel=0.1)
-    cascade = Cascade.from_dict(figures)
-    other = evaluate_cascade(logits[:10], whole[:10], labels[:10], None, cascade=cascade)
-    assert Cascade.from_dict(other) == cascade
-    kept = evaluate_cascade(logits, whole, None, None, scale=1.0)
-    assert kept["scale"] == 1.0
-    assert kept["accuracy"] == {}
+    scale = cascade_scale(logits, labels)
+    assert scale == pytest.approx(3, rel=0.1)
+    cascade = fit_cascade(scale, compare_ngrams(logits, whole, scale, None, labels))
+    other = compare_ngrams(logits[:10], whole[:10], scale, None, None)
+    figures = cascade_figures(cascade, other)
+    assert Cascade.from_dict(figures) == cascade
+    assert figures["accuracy"] == {}
     assert Cascade.is_valid(cascade.to_dict())
     assert not Cascade.is_valid({**cascade.to_dict(), "scale": 0.0})
     assert not Cascade.is_valid({"scale": 1.0, "certainty": {"0.01": 0.5}})

@@ -16,8 +16,8 @@ from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
-from textlstm.evaluation.calibration import evaluate_cascade
-from textlstm.evaluation.cascade import Cascade
+from textlstm.evaluation.calibration import cascade_scale, compare_ngrams
+from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
@@ -65,10 +65,14 @@ def fit_cascade_of(
     combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
     whole = to_probabilities(combined, multi_label=model.multi_label)
     thresholds, results = classifier.thresholds, {"n": len(encoded)}
-    if labels is not None:
+    if labels is None:
+        assert before is not None
+        scale = before.scale
+    else:
+        scale = cascade_scale(logits[1], labels)
         results = evaluate_probabilities(labels, whole, classifier.labels, thresholds=thresholds)
-    scale = before.scale if labels is None and before else None
-    figures = evaluate_cascade(logits[1], whole, labels, thresholds, scale=scale)
+    compared = compare_ngrams(logits[1], whole, scale, thresholds, labels)
+    figures = cascade_figures(fit_cascade(scale, compared), compared)
     kept = {  # without the figures of the cascade that is replaced
         split: {name: value for name, value in metrics.items() if name != "cascade"}
         for split, metrics in classifier.record.metrics.items()

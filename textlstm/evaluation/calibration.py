@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
+from textlstm.evaluation.cascade import Compared
 from textlstm.evaluation.reliability import calibration_error, right_and_sure
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
@@ -104,43 +104,10 @@ def calibration_facts(
     }
 
 
-def evaluate_cascade(
-    logits: np.ndarray,
-    whole: np.ndarray,
-    labels: np.ndarray | None,
-    thresholds: Sequence[float] | None,
-    weights: np.ndarray | None = None,
-    *,
-    cascade: Cascade | None = None,
-    scale: float | None = None,
-) -> dict[str, Any]:
-    """Evaluate a cascade, or fit one on these texts first.
-
-    Args:
-        logits: of the n-grams alone, not yet scaled, float32 [N, C].
-        whole: probabilities by the whole model, float32 [N, C].
-        labels: as for `fit_scales`; None where they are not known.
-        thresholds: the decision threshold of each label, where a text may have several.
-        weights: as for `fit_scales`.
-        cascade: the one to evaluate; fitted if not given.
-        scale: of the cascade that is fitted; fitted, too, if not given, which needs labels.
-
-    Returns:
-        The result of `cascade_figures`.
-    """
-    if cascade is not None:
-        scale = cascade.scale
-    elif scale is None:
-        assert labels is not None
-        scale = cascade_scale(logits, labels, weights)
-    texts = compare_ngrams(logits, whole, scale, thresholds, labels)
-    return cascade_figures(cascade or fit_cascade(scale, texts), texts, weights)
-
-
 def cascade_scale(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """Fit the scale of the n-grams alone; arguments as for `evaluate_cascade`."""
+    """Fit the scale of the n-grams alone, by their logits, float32 [N, C]; see `fit_scales`."""
     return float(fit_scales(logits[None], labels, weights)[0])
 
 
@@ -151,7 +118,15 @@ def compare_ngrams(
     thresholds: Sequence[float] | None,
     labels: np.ndarray | None,
 ) -> Compared:
-    """Compare the n-grams alone with the whole model; arguments as for `evaluate_cascade`."""
+    """Compare the n-grams alone with the whole model.
+
+    Args:
+        logits: of the n-grams, not yet scaled, float32 [N, C].
+        whole: probabilities by the whole model, float32 [N, C].
+        scale: of the n-grams.
+        thresholds: the decision threshold of each label, where a text may have several.
+        labels: as for `fit_scales`; None where they are not known.
+    """
     scaled = torch.from_numpy(logits) * scale
     ngrams = to_probabilities(scaled, multi_label=thresholds is not None)  # [N, C]
     return Compared.of(ngrams, whole, thresholds, labels)

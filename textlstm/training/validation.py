@@ -18,7 +18,6 @@ from textlstm.evaluation.calibration import (
     calibration_facts,
     cascade_scale,
     compare_ngrams,
-    evaluate_cascade,
     fit_scales,
 )
 from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
@@ -95,58 +94,57 @@ def evaluate_split(
     Raises:
         FloatingPointError: logits are not finite.
     """
-    predict = partial(predict_logits, model, split.texts, len(labels), batch_size=batch_size)
+    options: dict[str, Any] = {"batch_size": batch_size, "world": world}
+    predict = partial(predict_logits, model, split.texts, len(labels), **options)
     parts = _parts(len(split), len(labels) * len(model.scales), split.multi_label)
-    some = _sample(len(split), parts)
-    on_part = on_batch if some is None else lambda done: on_batch(0)
-    logits = predict(world=world, rows=some, on_batch=on_part)  # [K, N, C], of a sample if large
-    if logits is None:
+    large, some = len(parts) > 1, parts[0]
+    if large:  # a sample, evenly spread
+        some = np.linspace(0, len(split) - 1, len(some)).astype(np.int64)
+    logits = predict(rows=some, on_batch=(lambda done: on_batch(0)) if large else on_batch)
+    if logits is None:  # [K, N, C], of the sample if there is one
         return None
-    known, weights = split.labels, split.weights
-    if some is not None:
-        known, weights = known[some], None if weights is None else weights[some]
-    _require_finite(logits)
+    known, weights = split.labels[some], None if split.weights is None else split.weights[some]
     facts = {}
     if calibrate:
         fitted = fit_scales(logits, known, weights)
         model.scales.copy_(fitted)
         world.broadcast_([model.scales])  # other processors may round the last bit otherwise
-        before = torch.full_like(fitted, 1 / len(fitted))
-        facts = {"calibration": calibration_facts(logits, before, fitted, known, weights)}
+        even = torch.full_like(fitted, 1 / len(fitted))
+        facts = {"calibration": calibration_facts(logits, even, fitted, known, weights)}
 
     def probabilities_of(logits: np.ndarray) -> np.ndarray:
         combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
         return to_probabilities(combined, multi_label=split.multi_label)
 
-    if some is None:
-        probabilities = probabilities_of(logits)
-        if split.multi_label and thresholds is None:
-            thresholds = best_thresholds(known, probabilities, weights)
-        figures = evaluate_probabilities(known, probabilities, labels, weights, thresholds)
-        if len(logits) > 1:
-            facts["cascade"] = evaluate_cascade(
-                logits[1], probabilities, known, thresholds, weights, cascade=cascade
-            )
-        return {**figures, **facts}
+    def on_part(done: int) -> bool:
+        return on_batch(before + done)
+
     scale = None
     if len(logits) > 1:
         scale = cascade.scale if cascade else cascade_scale(logits[1], known, weights)
     found, compared = [], []
     for part in parts:
-        logits = predict(world=world, rows=part, on_batch=_after(int(part[0]), on_batch))
-        if logits is None:
-            return None
-        _require_finite(logits)
+        if large:
+            before = int(part[0])
+            logits = predict(rows=part, on_batch=on_part)
+            if logits is None:
+                return None
         own, probabilities = split.labels[part], probabilities_of(logits)
-        found.append(Answers.of(own, probabilities))
+        if split.multi_label and thresholds is None:
+            thresholds = best_thresholds(own, probabilities, weights)
+        if large:
+            found.append(Answers.of(own, probabilities))
+        else:
+            figures = evaluate_probabilities(own, probabilities, labels, weights, thresholds)
         if scale is not None:
-            compared.append(compare_ngrams(logits[1], probabilities, scale, None, own))
+            compared.append(compare_ngrams(logits[1], probabilities, scale, thresholds, own))
+    if large:
+        figures = evaluate_answers(split.labels, joined(found), labels, split.weights)
     if scale is not None:
         texts = joined(compared)
-        facts["cascade"] = cascade_figures(
-            cascade or fit_cascade(scale, texts), texts, split.weights
-        )
-    return {**evaluate_answers(split.labels, joined(found), labels, split.weights), **facts}
+        cascade = cascade or fit_cascade(scale, texts)
+        facts["cascade"] = cascade_figures(cascade, texts, split.weights)
+    return {**figures, **facts}
 
 
 def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
@@ -158,21 +156,6 @@ def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
     if multi_label or numbers <= _FEW or texts <= size:
         return [np.arange(texts)]
     return [np.arange(start, min(start + size, texts)) for start in range(0, texts, size)]
-
-
-def _sample(texts: int, parts: list[np.ndarray]) -> np.ndarray | None:
-    """Return texts, evenly spread, on which scales are fitted; None for all."""
-    return None if len(parts) == 1 else np.linspace(0, texts - 1, len(parts[0])).astype(np.int64)
-
-
-def _after(done: int, on_batch: Callable[[int], bool]) -> Callable[[int], bool]:
-    """Return `on_batch` for texts before which others are done."""
-    return lambda more: on_batch(done + more)
-
-
-def _require_finite(logits: np.ndarray) -> None:
-    if not np.isfinite(logits).all():
-        raise FloatingPointError("logits that are not finite")
 
 
 @torch.inference_mode()
@@ -201,6 +184,9 @@ def predict_logits(
     Returns:
         Logits of each branch, float32 [K, N, C], the same in all processes; None if
         `on_batch` returned False in one.
+
+    Raises:
+        FloatingPointError: logits are not finite.
     """
     device = model.scales.device
     rows = np.arange(len(texts)) if rows is None else rows
@@ -216,4 +202,6 @@ def predict_logits(
         if world.any(not on_batch(done))[0]:
             return None
     world.sum_([torch.from_numpy(logits)])  # zeros where others have computed
+    if not np.isfinite(logits).all():
+        raise FloatingPointError("logits that are not finite")
     return logits
