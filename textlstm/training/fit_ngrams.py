@@ -25,7 +25,7 @@ from textlstm.nn.layers import RowEmbedding
 from textlstm.nn.loss import Taught, TextLoss
 from textlstm.nn.ngrams import NgramLinear
 from textlstm.nn.optimizers import LBFGS
-from textlstm.training.gradients import taught_of
+from textlstm.training.gradients import known_of
 from textlstm.training.optimizer import make_optimizer, set_rate
 
 NAME = "ngrams"  # of the file with the rows of the training texts
@@ -153,7 +153,6 @@ class _Chunk:
 
 def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[_Chunk]:
     """Read all texts, some at a time."""
-    weights = texts.even_weights
     size = _CHUNK * _FEW // max(classes, _FEW)
     start = 0
     while start < len(texts):
@@ -164,9 +163,7 @@ def _chunks(rows: EncodedTexts, texts: LabelledTexts, classes: int) -> Iterator[
             torch.from_numpy(rows.ids[offsets[0] : offsets[-1]].astype(np.int64)),
             torch.from_numpy(offsets[:-1] - offsets[0]),
             torch.from_numpy(np.diff(offsets)),
-            torch.from_numpy(texts.labels[start:stop]),
-            None if weights is None else torch.from_numpy(weights[start:stop]),
-            taught_of(texts, slice(start, stop)),
+            *known_of(texts, slice(start, stop)),
         )
         start = stop
 
@@ -360,7 +357,6 @@ def _fit_factors(
         labels.weight.zero_()
         labels.bias.zero_()
     optimizer = make_optimizer(nn.ModuleList([table, labels]), TrainingConfig(weight_decay=0.0))
-    weights = texts.even_weights
     least, most = _EPOCHS
     epochs = max(least, min(most, _READ // len(texts)))
     seen, every = 0, epochs * len(texts)
@@ -376,9 +372,7 @@ def _fit_factors(
             with torch.enable_grad():
                 total = table(ids).sum(dim=1)  # [B, K]
                 logits = labels(total * counts.clamp(min=1).float().rsqrt()[:, None])  # [B, C]
-                weight = None if weights is None else torch.from_numpy(weights[batch])
-                targets = torch.from_numpy(texts.labels[batch])
-                loss(logits, targets, weight, taught_of(texts, batch)).backward()
+                loss(logits, *known_of(texts, batch)).backward()
             optimizer.step()
             display.update(seen)
     display.close()

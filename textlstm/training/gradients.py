@@ -51,9 +51,9 @@ class Parts:
 
     Args:
         model: gets the gradients.
-        learn: takes a model that shares the weights of `model`, the rows of a part and those of
-            the whole batch; adds the gradients to that model's, and returns the part's share of
-            the loss, a scalar without a graph. Called in several threads at once.
+        learn: takes a model that shares the weights of `model`, the rows of a part (at least one)
+            and those of the whole batch; adds the gradients to that model's, and returns the
+            part's share of the loss, a scalar without a graph. Called in several threads at once.
         lengths: tokens of each text, [N]; without them, every batch counts as much work.
     """
 
@@ -75,11 +75,13 @@ class Parts:
         Returns:
             The part's share of the loss, a scalar.
         """
+        device = next(self._model.parameters()).device
+        if not len(part):
+            return torch.zeros((), device=device)
         threads = torch.get_num_threads()
         workers = min(threads, MOST_THREADS)
-        on_cpu = next(self._model.parameters()).device.type == "cpu"
         ours = isinstance(self._model, BiLSTMClassifier | LanguageModel)
-        if workers < 2 or len(part) < 2 * _LEAST_TEXTS or not (on_cpu and ours):
+        if workers < 2 or len(part) < 2 * _LEAST_TEXTS or device.type != "cpu" or not ours:
             return self._learn(self._model, part, rows)
         count = min(workers, len(part) // _LEAST_TEXTS, self._worth(part))
         if count < 2:
@@ -183,14 +185,9 @@ class BatchGradients:
     def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
         """Add the gradients of some texts of a batch; return their part of the loss."""
         device = next(model.parameters()).device
-        if not len(part):
-            return torch.zeros((), device=device)
         ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
-        targets = torch.from_numpy(self._texts.labels[part]).to(device)  # [B]
-        even = self._texts.even_weights
-        weights = None if even is None else torch.from_numpy(even[part]).to(device)  # [B]
-        taught = taught_of(self._texts, part, device)
         ids = ids.to(device)
+        targets, weights, taught = known_of(self._texts, part, device)
         share: Tensor | float = 1.0
         if len(part) < len(rows):  # the loss is divided by what counts in the part
             whole = torch.from_numpy(self._texts.labels[rows]).to(device)
@@ -238,14 +235,19 @@ class BatchGradients:
         return loss
 
 
-def taught_of(
+def known_of(
     texts: LabelledTexts, rows: np.ndarray | slice, device: torch.device | str = "cpu"
-) -> Taught | None:
-    """Return a teacher's predictions for some texts; None without a teacher."""
-    if texts.taught is None or texts.label_shares is None:
-        return None
-    parts = (np.array(values[rows]) for values in (texts.taught, texts.label_shares))
-    return Taught(*(torch.from_numpy(part).to(device) for part in parts))
+) -> tuple[Tensor, Tensor | None, Taught | None]:
+    """Return labels, weights and a teacher's predictions of some texts, as a loss takes them."""
+
+    def moved(values: np.ndarray | None) -> Tensor | None:
+        return None if values is None else torch.from_numpy(np.array(values[rows])).to(device)
+
+    targets, weights, taught, shares = map(
+        moved, (texts.labels, texts.even_weights, texts.taught, texts.label_shares)
+    )
+    assert targets is not None
+    return targets, weights, None if taught is None or shares is None else Taught(taught, shares)
 
 
 def _knowledge(logits: Tensor, targets: Tensor) -> Tensor:

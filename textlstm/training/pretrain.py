@@ -263,8 +263,6 @@ class _LanguageLoop(Loop):
 
     def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
         """Add the gradients of some texts of a batch; return their share of the loss."""
-        if not len(part):
-            return torch.zeros((), device=self.device)
         texts = self._texts["train"]
         ids, lengths = collate(texts, part, few_shapes=True)  # [B, T], [B]
         # what is expected to be hidden, the same in all parts, not what is
