@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from textlstm.config import TrainingConfig
 from textlstm.data.encoded import train_batches
 from textlstm.errors import PeerError, TrainingError
+from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import write_text
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
 from textlstm.nn.memory import release_excess
@@ -355,9 +356,7 @@ class Loop(abc.ABC):
             record["epoch"],
             self._epochs,
             record["train_loss"],
-            ", ".join(f"{name} {value:.4f}" for name, value in figures.items()).replace(
-                "macro_f1", "macro F1"
-            ),
+            ", ".join(f"{FIGURES.get(name, name)} {value:.4f}" for name, value in figures.items()),
             f"{record['texts_per_second']:,.0f}",
             record["seconds"],
         )
@@ -384,7 +383,7 @@ class Loop(abc.ABC):
                 reason,
                 "1 epoch" if len(self.history) == 1 else f"{len(self.history)} epochs",
                 result.best_epoch,
-                self.config.monitor.replace("macro_f1", "macro F1"),
+                FIGURES.get(self.config.monitor, self.config.monitor),
             )
         return result
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from textlstm.evaluation.figures import FIGURES
 from textlstm.io.progress import Display, Screen
 
 _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
@@ -119,9 +120,7 @@ class ProgressObserver(Observer):
     def on_best(self, epoch: int, figure: str, value: float) -> None:
         """Show the best figure so far from now on."""
         if self._display is not None:
-            self._display.best = (
-                f"{figure.replace('macro_f1', 'macro F1')} {value:.4f}, epoch {epoch}"
-            )
+            self._display.best = f"{FIGURES.get(figure, figure)} {value:.4f}, epoch {epoch}"
 
     def on_close(self) -> None:
         """End the display."""
