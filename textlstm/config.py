@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -491,6 +491,14 @@ class TrainSettings:
             for part, kind in TRAIN_PARTS.items()
         }
         return cls(**parts, given=given)  # type: ignore[arg-type]
+
+    def replace(self, **options: Any) -> TrainSettings:
+        """Return the settings with other values of some options, by flat name."""
+        parts = {part: getattr(self, part) for part in TRAIN_PARTS}
+        for name, value in options.items():
+            part = next(part for part, kind in TRAIN_PARTS.items() if name in names_of(kind))
+            parts[part] = replace(parts[part], **{name: value})
+        return replace(self, **parts)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return the settings for JSON, one table per part."""

@@ -234,17 +234,14 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             vocab_size=vocab_size,
             classes=len(targets.classes),
         )
-        training = settings.training
         validated = "validation" in texts
         if not validated:
             # nothing says when to stop: all epochs count, the best one by the loss on train,
             texts["validation"] = texts["train"]
             # and no scales, which would take the certainty about train for certainty
-            assert training.epochs is not None
-            training = dataclasses.replace(
-                training, monitor="loss", patience=training.epochs, calibrate=False
-            )
-        device = pick_device(training.device)
+            epochs = settings.training.epochs
+            settings = settings.replace(monitor="loss", patience=epochs, calibrate=False)
+        device = pick_device(settings.training.device)
         with (
             tempfile.TemporaryDirectory(prefix="textlstm-") as work,
             # the caller's random state stays as it was
@@ -253,7 +250,7 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             fitted = fit_model(
                 texts,
                 targets.names,
-                dataclasses.replace(settings, training=training),
+                settings,
                 vocab_size=vocab_size,
                 words=words,
                 work=Path(work),

@@ -189,6 +189,17 @@ def test_a_finished_run_leaves_only_the_model(tmp_path):
     assert run.is_finished()
 
 
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_what_a_kill_at_the_very_end_left_is_removed_by_a_resume(tmp_path, command):
+    run = unfinished(tmp_path / "model")
+    (run.path / "run.json").unlink()
+    finished(tmp_path / "other")
+    for name in MODEL_FILES:
+        (tmp_path / "other" / name).rename(run.path / name)
+    RunFolder(run.path, command).open(None, {}, resume=True, overwrite=False)
+    assert names(run.path) == MODEL_FILES
+
+
 def test_run_json_goes_first_so_that_a_whole_model_is_never_trained_again(tmp_path, monkeypatch):
     run = unfinished(tmp_path / "model")
     removed = []

@@ -31,7 +31,7 @@ from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import for_texts, read_options
-from textlstm.training.teacher import check_teacher, split_teachers
+from textlstm.training.teacher import split_teachers
 from textlstm.training.train import train_on
 
 if TYPE_CHECKING:
@@ -175,7 +175,6 @@ def cross_validate(
     given, teachers = split_teachers(dict(options))
     settings = read_options(given)
     _refuse_parts(settings)
-    check_teacher(settings)
     world = join()
     world.device(settings.training.device)
     whole = load_whole(source, settings.data)
@@ -196,7 +195,8 @@ def cross_validate(
         for number in range(len(state.results), folds):
             logger.info("fold %d of %d", number + 1, folds)
             corpus = _without(whole, numbers == number, settings)
-            own = _of_fold(settings, number + 1)
+            curves = settings.training.tensorboard
+            own = settings.replace(tensorboard=curves and f"{curves}/fold-{number + 1}")
             classifier = train_on(
                 corpus, own, teachers=teachers, observer=observer, reports=False, world=world
             )
@@ -284,14 +284,6 @@ def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
         source=whole.source,
         fingerprint=whole.fingerprint,
     )
-
-
-def _of_fold(settings: TrainSettings, number: int) -> TrainSettings:
-    """Return the settings of a fold, whose curves have a folder of their own."""
-    folder, training = settings.training.tensorboard, settings.training
-    if folder is not None:
-        training = dataclasses.replace(training, tensorboard=f"{folder}/fold-{number}")
-    return dataclasses.replace(settings, training=training)
 
 
 def _spread(values: list[float]) -> dict[str, float]:

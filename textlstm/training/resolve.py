@@ -38,7 +38,8 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
         The settings; `epochs` and `adversarial` may still be open.
 
     Raises:
-        ConfigError: an option is invalid, or contradicts the base, or the vectors or their absence.
+        ConfigError: an option is invalid, or contradicts the base, the teacher, or the vectors or
+            their absence.
         ModelFolderError: the base can't be read.
         DataError: the file of vectors is missing, or its beginning is malformed.
         MissingDependencyError: curves are wanted, and tensorboard is not installed.
@@ -48,6 +49,8 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
         from textlstm.training import tensorboard  # noqa: F401 - raises if it is not installed
     default, data = TrainSettings().to_options(), settings.data
     asked = {name: value for name, value in options.items() if value != default.get(name)}
+    if settings.training.teacher and data.teacher_columns:
+        raise ConfigError("teacher and teacher_columns exclude each other: pass one of them")
     if not (settings.training.teacher or data.teacher_columns or data.unlabeled):
         names: Sequence[str] = ("teacher_weight", "teacher_temperature")
         _require(names, asked, "a teacher: pass teacher, teacher_columns or unlabeled")
@@ -71,7 +74,7 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
             f"embedding_size = {asked}, but the vectors in {path} have {size} numbers: leave "
             "embedding_size out, or use other vectors"
         )
-    return replace(settings, model=replace(settings.model, embedding_size=size))
+    return settings.replace(embedding_size=size)
 
 
 def _require(names: Sequence[str], asked: Mapping[str, Any], need: str) -> None:
@@ -99,7 +102,7 @@ def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -
             )
     own = settings.tokenizer
     tokenizer = replace(base.tokenizer, max_length=own.max_length, truncation=own.truncation)
-    return replace(settings, tokenizer=tokenizer, model=replace(settings.model, **sizes))
+    return replace(settings.replace(**sizes), tokenizer=tokenizer)
 
 
 def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
@@ -113,18 +116,15 @@ def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
         The settings; options that were not passed are those of the preset 'small' if texts are
         few and nothing else is there to learn from: no vectors, base, teacher or unlabeled texts.
     """
-    others = settings.training, settings.data
-    more = any(
-        getattr(part, name, None)
-        for part in others
-        for name in ("vectors", "init_from", "teacher", "teacher_columns", "unlabeled")
-    )
+    options = settings.to_options()
+    others = ("vectors", "init_from", "teacher", "teacher_columns", "unlabeled")
+    more = any(options[name] for name in others)
     given, settings = settings.given, replace(settings, given=None)
     if given is None or more or count > FEW_TEXTS:
         return settings
     logger.info("up to %s texts: the default is the preset 'small'", f"{FEW_TEXTS:,}")
     small = {name: value for name, value in PRESETS["small"].items() if name not in given}
-    return replace(TrainSettings.from_options(**{**settings.to_options(), **small}), given=None)
+    return settings.replace(**small)
 
 
 def resolve(
@@ -146,22 +146,22 @@ def resolve(
     Returns:
         The settings that the run uses; they are saved, shown, and compared when it is resumed.
     """
-    tokenizer, training, model = settings.tokenizer, settings.training, settings.model
+    tokenizer, training = settings.tokenizer, settings.training
+    settled: dict[str, Any] = {}
     if tokenizer.extend_vocab is None:
         words = tokenizer.vocab is None and tokenizer.tokenizer in WHOLE_WORDS
-        extend = EXTENSION if words and training.vectors is not None else 0
-        tokenizer = replace(tokenizer, extend_vocab=extend)
+        settled["extend_vocab"] = EXTENSION if words and training.vectors is not None else 0
     if train_tokens is not None:
         epochs = training.epochs or epochs_for(train_tokens, training.total_tokens)
         strength = training.adversarial
         strength = adversarial_for(epochs) if strength is None else strength
-        training = replace(training, epochs=epochs, adversarial=strength)
-        model = ngram_table_for(model, vocab_size, classes)
-    return replace(settings, tokenizer=tokenizer, training=training, model=model)
+        settled |= {"epochs": epochs, "adversarial": strength}
+        settled |= ngram_table_for(settings.model, vocab_size, classes)
+    return settings.replace(**settled)
 
 
-def ngram_table_for(model: ModelConfig, vocab_size: int, classes: int) -> ModelConfig:
-    """Return the settings with a size of the n-gram table that suits the number of labels.
+def ngram_table_for(model: ModelConfig, vocab_size: int, classes: int) -> dict[str, int]:
+    """Return a size of the n-gram table that suits the number of labels, as options.
 
     A number for each label and n-gram is best for few labels (2 to 90). For more, the table would
     grow without limit, and so would the memory to fit it.
@@ -179,7 +179,7 @@ def ngram_table_for(model: ModelConfig, vocab_size: int, classes: int) -> ModelC
         rows = _MOST_FACTORS // rank if rank else _MOST_NUMBERS // max(classes, 1)
         buckets = min(NGRAM_BUCKETS, max(_LEAST_BUCKETS, rows - vocab_size))
         buckets = NGRAM_BUCKETS if classes <= _FEW and not rank else buckets
-    return replace(model, ngram_buckets=buckets, ngram_rank=rank)
+    return {"ngram_buckets": buckets, "ngram_rank": rank}
 
 
 def epochs_for(tokens: int, total: int) -> int:

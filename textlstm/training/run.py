@@ -185,12 +185,8 @@ class Run:
         if folder is not None and folder.is_finished():
             return TextClassifier.load(folder.path, device=self.settings.training.device), True
         logger.info("training a first model on the labels alone, which then labels the other texts")
-        settings = dataclasses.replace(
-            self.settings,
-            data=dataclasses.replace(self.settings.data, unlabeled=()),
-            training=dataclasses.replace(self.settings.training, report=False, tensorboard=None),
-            given=self._given,  # the labelled texts may be few
-        )
+        settings = self.settings.replace(unlabeled=(), report=False, tensorboard=None)
+        settings = dataclasses.replace(settings, given=self._given)  # the labelled texts may be few
         corpus = dataclasses.replace(self.corpus, unlabeled=(), test=None, notes=[])
         run = Run(
             settings,
@@ -213,10 +209,7 @@ class Run:
         """Add to a first model that is the result what a run has: notes and test figures."""
         if self._checks():
             self._warn(["the texts without labels are not learned from yet"])
-        training = dataclasses.replace(
-            first.settings.training, report=self.settings.training.report
-        )
-        first.settings = dataclasses.replace(first.settings, training=training)
+        first.settings = first.settings.replace(report=self.settings.training.report)
         first.record = dataclasses.replace(first.record, notes=tuple(self.corpus.notes))
         encode = first.tokenizer.encode_batch
         self.texts = {
@@ -265,14 +258,13 @@ class Run:
                 f"{len(self.tokenizer.vocabulary):,}",
                 100 * self._unknown_share(),
             )
-        training = self.settings.training
-        if training.max_minutes is not None and self._minutes:
-            left = max(training.max_minutes - self._minutes, 0.001)
-            training = dataclasses.replace(training, max_minutes=left)
+        settings, limit = self.settings, self.settings.training.max_minutes
+        if limit is not None and self._minutes:
+            settings = settings.replace(max_minutes=max(limit - self._minutes, 0.001))
         self.fitted = fit_model(
             self.texts,
             self.corpus.labels,
-            dataclasses.replace(self.settings, training=training),
+            settings,
             vocab_size=len(self.tokenizer.vocabulary),
             words=self.tokenizer.words,
             work=self.work,
@@ -292,10 +284,10 @@ class Run:
     def save(self) -> TextClassifier:
         """Make the classifier and write the model folder, if there is one."""
         corpus, fitted = self.corpus, self.fitted
-        # prediction uses the column that was inferred here
-        data = dataclasses.replace(self.settings.data, text_column=corpus.train.columns)
-        # a folder of this machine, which a training with the settings of this one is not to use
-        training = dataclasses.replace(self.settings.training, tensorboard=None)
+        settings = self.settings.replace(
+            text_column=corpus.train.columns,  # inferred here, used by prediction
+            tensorboard=None,  # a folder of this machine, not for a training with these settings
+        )
         unknown = {"unknown_tokens_in_validation": self._unknown_share()}
         record = RunRecord(
             source=corpus.source,
@@ -311,7 +303,7 @@ class Run:
             fitted.model,
             self.tokenizer,
             corpus.labels,
-            dataclasses.replace(self.settings, data=data, training=training),
+            settings,
             thresholds=fitted.thresholds,
             cascade=fitted.cascade,
             record=record,

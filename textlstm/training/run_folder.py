@@ -176,6 +176,8 @@ class RunFolder:
             raise ConfigError("resume and overwrite exclude each other: pass one of them")
         if resume and not (self.is_empty() and source is not None):
             begun = self.read_request()
+            if self.is_finished():
+                self.finish()  # what a kill at the very end has left
             if begun.command not in (None, self._command):
                 raise ConfigError(
                     f"textlstm {begun.command} began the run in {self.path}: resume it with "
@@ -303,15 +305,12 @@ class RunFolder:
         return (name for name in self._names() if _LEFTOVER.fullmatch(name))
 
     def _remove(self, names: list[str]) -> None:
-        try:
-            for name in names:
-                path = self.path / name
+        for path in (self.path / name for name in names):
+            with system_errors(OutputError, f"cannot remove {path}"):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot remove {error.filename}: {error.strerror}") from error
 
 
 def resumed_settings(

@@ -52,12 +52,6 @@ def split_teachers(options: dict[str, Any]) -> tuple[dict[str, Any], list[TextCl
     return options, objects
 
 
-def check_teacher(settings: TrainSettings) -> None:
-    """Raise a `ConfigError` if there are two kinds of teacher."""
-    if settings.training.teacher and settings.data.teacher_columns:
-        raise ConfigError("teacher and teacher_columns exclude each other: pass one of them")
-
-
 class Teacher:
     """One or several classifiers; what they say is the mean of their probabilities.
 

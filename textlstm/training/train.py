@@ -24,10 +24,7 @@ from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 from textlstm.training.run import Run, log_metrics
 from textlstm.training.run_folder import RunFolder, RunRequest
-from textlstm.training.teacher import (
-    check_teacher,
-    split_teachers,
-)
+from textlstm.training.teacher import split_teachers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,7 +78,6 @@ def train(
         if source is None:
             raise ConfigError("source is missing: name the data to train on, for example 'sample'")
         settings = read_options(given)
-        check_teacher(settings)
         world.device(settings.training.device)
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
         return train_on(corpus, settings, teachers=teachers, observer=observer, world=world)
@@ -95,11 +91,8 @@ def train(
                 request = folder.open(source, given, resume=resume, overwrite=overwrite)
             else:
                 request = request_of_main(folder, source, world)
-            check_teacher(request.settings)
             if resume and folder.is_finished():
                 logger.info("the run in %s has ended: there is nothing to resume", folder.path)
-                if world.is_main:
-                    folder.finish()  # what a kill at the very end has left
                 device = request.settings.training.device
                 classifier = TextClassifier.load(folder.path, device=device)
                 log_metrics(classifier.metrics)

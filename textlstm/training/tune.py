@@ -34,7 +34,7 @@ from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 from textlstm.training.run_folder import RunRequest, resumed_settings
-from textlstm.training.teacher import check_teacher, split_teachers
+from textlstm.training.teacher import split_teachers
 from textlstm.training.tuning import TUNED, OnTrial, Tuning
 
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ def tune(
         job = _job(folder, begun, source, given, limits)
         source = source if source is not None else job["source"]
         settings = read_options(job["options"])
-        check_teacher(settings)
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
         taught = settings.training.teacher or corpus.train.taught is not None
         if corpus.unlabeled and not taught:

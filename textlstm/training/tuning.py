@@ -324,10 +324,8 @@ def _limited(settings: TrainSettings, minutes: float, number: int) -> TrainSetti
     """Return the settings of a trial, which ends in time and has curves of its own."""
     training = settings.training
     limit = min(max(minutes, _LEAST_MINUTES), training.max_minutes or math.inf)
-    training = dataclasses.replace(training, max_minutes=limit)
-    if training.tensorboard is not None:
-        training = dataclasses.replace(training, tensorboard=f"{training.tensorboard}/{number}")
-    return dataclasses.replace(settings, training=training)
+    curves = training.tensorboard and f"{training.tensorboard}/{number}"
+    return settings.replace(max_minutes=limit, tensorboard=curves)
 
 
 def _toml(options: Mapping[str, Any], best: Mapping[str, Any]) -> str:
