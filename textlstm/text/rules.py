@@ -62,22 +62,29 @@ class Rules(NamedTuple):
     Args:
         normalizers: applied to the text in this order.
         pre_tokenizers: applied to the normalized text in this order.
-        pieces: splits a text into independent strings: the tokens of the text are those of its
-            pieces, in order.
-        cut: matches where a text may be cut in two (before the match's end) so that the tokens
-            of the parts, in order, are those of the whole.
+        breaks: a pattern of what separates pieces besides white space, '' for nothing; None if
+            each character is a piece. Where a text is split at ASCII white space alone, pieces
+            may have other white space in them, or be blank, which has no tokens.
         decoder: joins tokens into a text, where a space between them is not enough.
-        breaks: where `pieces` are what white space separates, a pattern of what else separates
-            them; '' for nothing else. Pieces may then have white space in them that is not ASCII,
-            or be blank, which has no tokens.
     """
 
     normalizers: tuple[normalizers.Normalizer, ...]
     pre_tokenizers: tuple[pre_tokenizers.PreTokenizer, ...]
-    pieces: Callable[[str], list[str]]
-    cut: re.Pattern[str]
+    breaks: str | None
     decoder: decoders.Decoder | None = None
-    breaks: str | None = None
+
+    @property
+    def cut(self) -> re.Pattern[str]:
+        """A pattern whose match ends where a text may be cut in two without changing its tokens."""
+        return _CUT_ANYWHERE if self.breaks is None else _CUT_AT_SPACE
+
+    def pieces(self, text: str) -> list[str]:
+        """Split a text into independent strings, whose tokens, in order, are those of the text."""
+        if self.breaks is None:
+            return list(text)
+        if self.breaks and "<" in text:
+            text = re.sub(self.breaks, " ", text)  # has white space within
+        return text.split()
 
 
 def rules_of(kind: str) -> Rules:
@@ -131,16 +138,6 @@ def _split_at_space() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(f"[{_SPACE}]{{1,1000}}"), "removed")
 
 
-def _without_breaks(pattern: str) -> Callable[[str], list[str]]:
-    """Split at white space, after removing line breaks of HTML, which contain some."""
-    breaks = re.compile(pattern)
-
-    def pieces(text: str) -> list[str]:
-        return (breaks.sub(" ", text) if "<" in text else text).split()
-
-    return pieces
-
-
 # Inside a break (`<br />`), white space is never followed by a letter or digit.
 _CUT_AT_SPACE = re.compile(rf"[{_SPACE}](?=\w)")
 _CUT_ANYWHERE = re.compile("(?s:.)")
@@ -164,9 +161,7 @@ def _word() -> Rules:
     return Rules(
         (*_clean(), *(normalizers.Replace(old, new) for old, new in marks)),
         (pre_tokenizers.Split(Regex(_WORD), "removed", invert=True),),
-        _without_breaks(_BREAK),
-        _CUT_AT_SPACE,
-        breaks=_BREAK,
+        _BREAK,
     )
 
 
@@ -185,19 +180,17 @@ def _basic_english() -> Rules:
             pre_tokenizers.Split(Regex(f"[;:{_SPACE}]{{1,1000}}"), "removed"),
             pre_tokenizers.Split(Regex("['.,()!?]"), "isolated"),
         ),
-        _without_breaks(_BASIC_BREAK),
-        _CUT_AT_SPACE,
-        breaks=_BASIC_BREAK,
+        _BASIC_BREAK,
     )
 
 
 def _whitespace() -> Rules:
-    return Rules((pad_guard(),), (_split_at_space(),), str.split, _CUT_AT_SPACE, breaks="")
+    return Rules((pad_guard(),), (_split_at_space(),), breaks="")
 
 
 def _char() -> Rules:
     each = pre_tokenizers.Split(Regex("(?m:.)"), "isolated")  # (?m:.) is any character at all
-    return Rules((), (each,), list, _CUT_ANYWHERE, decoder=decoders.Fuse())
+    return Rules((), (each,), breaks=None, decoder=decoders.Fuse())
 
 
 def _marked_words() -> Rules:
@@ -208,10 +201,8 @@ def _marked_words() -> Rules:
             pre_tokenizers.Metaspace(prepend_scheme="always", split=False),
             pre_tokenizers.Split(Regex(_RUNS), "isolated"),
         ),
-        _without_breaks(_BREAK),
-        _CUT_AT_SPACE,
-        decoder=decoders.Metaspace(prepend_scheme="always", split=False),
-        breaks=_BREAK,
+        _BREAK,
+        decoders.Metaspace(prepend_scheme="always", split=False),
     )
 
 
@@ -219,10 +210,8 @@ def _wordpiece() -> Rules:
     return Rules(
         _clean(),
         (_split_at_space(), pre_tokenizers.BertPreTokenizer()),
-        _without_breaks(_BREAK),
-        _CUT_AT_SPACE,
-        decoder=decoders.WordPiece(prefix=CONTINUATION),
-        breaks=_BREAK,
+        _BREAK,
+        decoders.WordPiece(prefix=CONTINUATION),
     )
 
 
