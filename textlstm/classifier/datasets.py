@@ -18,7 +18,7 @@ from textlstm.classifier.predictor import predict_texts
 from textlstm.config import PredictionConfig
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
-from textlstm.io.guess import TableColumns, class_names_of_dataset, kinds_of_rows, kinds_of_schema
+from textlstm.io.guess import TableColumns, class_names_of_features, kinds_of_rows, kinds_of_schema
 from textlstm.io.hub_datasets import quiet
 from textlstm.io.readers import Row
 from textlstm.options import build, reject_unknown
@@ -58,7 +58,7 @@ def label_dataset(
             "DatasetDict, one split)"
         )
     kinds = kinds_of_schema(dataset.features.arrow_schema)
-    table = TableColumns("the dataset", kinds, class_names_of_dataset(dataset))
+    table = TableColumns("the dataset", kinds, class_names_of_features(dataset.features))
     labeller = Labeller.of_table(table, dataset.column_names, classifier, _config(options))
     added, texts = labeller.added_columns(), list(labeller.text_columns)
     shortcut = classifier.shortcut(labeller.config.cascade)

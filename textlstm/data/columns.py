@@ -16,7 +16,7 @@ from textlstm.io.formats import file_format
 from textlstm.io.guess import (
     LISTS_AND_TEXT,
     TableColumns,
-    class_names_of_dataset,
+    class_names_of_features,
     class_names_of_file,
     kinds_of_file,
     kinds_of_schema,
@@ -46,7 +46,7 @@ class Table(TableColumns):
     def of_dataset(cls, name: str, dataset: datasets.Dataset) -> Table:
         """Describe a dataset."""
         kinds = kinds_of_schema(dataset.features.arrow_schema)
-        return cls(name, kinds, class_names_of_dataset(dataset), dataset=dataset)
+        return cls(name, kinds, class_names_of_features(dataset.features), dataset=dataset)
 
     @classmethod
     def of_files(cls, files: Sequence[Path], name: str = "", delimiter: str | None = None) -> Table:

@@ -247,49 +247,35 @@ def csv_delimiter(path: Path, kind: str) -> str:
     return expected
 
 
-class _Lines:
-    """The lines of a csv, which can be taken back to the second line of the current record."""
-
-    def __init__(self, text: TextIO) -> None:
-        self._text = text
-        self._ahead: deque[str] = deque()
-        self._record: list[str] = []
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else next(self._text)
-        self._record.append(line)
-        if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
-            raise csv.Error("a NUL byte")
-        return line
-
-    def next_record(self) -> None:
-        self._record.clear()
-
-    def rewind(self) -> None:
-        self._ahead.extendleft(reversed(self._record[1:]))
-        self._record.clear()
-
-
 def csv_records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
-    """Split a csv into records: lists of fields, or the reason why one doesn't parse."""
+    """Split a csv into records: lists of fields, or the reason why one doesn't parse.
+
+    After a bad record, reading goes on at its second line.
+    """
     if csv.field_size_limit() < _LONGEST_FIELD:
         csv.field_size_limit(_LONGEST_FIELD)
-    lines = _Lines(text)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    ahead: deque[str] = deque()
+    lines: list[str] = []  # of the current record
+
+    def next_lines() -> Iterator[str]:
+        while line := ahead.popleft() if ahead else next(text, ""):
+            lines.append(line)
+            if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
+                raise csv.Error("a NUL byte")
+            yield line
+
+    reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
+    record: list[str] | str | None
     while True:
         try:
-            record = next(reader)
-        except StopIteration:
-            return
+            record = next(reader, None)
         except csv.Error as error:
-            lines.rewind()
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
-            yield _csv_reason(error)
-            continue
-        lines.next_record()
+            ahead.extendleft(reversed(lines[1:]))
+            reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
+            record = _csv_reason(error)
+        if record is None:
+            return
+        lines.clear()
         if record:
             yield record
 

@@ -210,17 +210,14 @@ def delimiter_hint(columns: Iterable[str]) -> str:
     return ""
 
 
-def kinds_of_schema(schema: pa.Schema) -> dict[str, str]:
-    """Return the kind of each column of an Arrow schema (see `TableColumns`)."""
-    return dict(_kinds_of_fields(schema))
-
-
-def _kinds_of_fields(fields: Iterable[Any], head: str = "") -> Iterator[tuple[str, str]]:
-    for field_ in fields:
-        yield head + field_.name, _kind_of_type(field_.type)
-        if pa.types.is_struct(field_.type):
-            inner = [field_.type.field(index) for index in range(field_.type.num_fields)]
-            yield from _kinds_of_fields(inner, f"{head}{field_.name}.")
+def kinds_of_schema(schema: pa.Schema, head: str = "") -> dict[str, str]:
+    """Return the kind of each column of an Arrow schema (see `TableColumns`), after `head`."""
+    kinds: dict[str, str] = {}
+    for column in schema:
+        kinds[head + column.name] = _kind_of_type(column.type)
+        if pa.types.is_struct(column.type):
+            kinds |= kinds_of_schema(column.type, f"{head}{column.name}.")
+    return kinds
 
 
 def kinds_of_file(
@@ -338,15 +335,11 @@ def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
         features = datasets.Features.from_arrow_schema(schema)
     except Exception:  # the metadata were not written by `datasets`
         return {}
-    return _class_names(features)
+    return class_names_of_features(features)
 
 
-def class_names_of_dataset(dataset: Any) -> dict[str, tuple[str, ...]]:
+def class_names_of_features(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`."""
-    return _class_names(dataset.features)
-
-
-def _class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     items = {}
     for column, feature in features.items():
         is_list = isinstance(feature, list) and len(feature) == 1

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
-from huggingface_hub.utils import (  # type: ignore[attr-defined]
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
+import huggingface_hub.utils
 
 PROBE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def without_bars() -> Iterator[None]:
-    """Keep the progress bars of the Hub's client off the terminal."""
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
+def without_bars(library: Any = huggingface_hub.utils) -> Iterator[None]:
+    """Keep the progress bars of the Hub's client, or of `datasets.utils`, off the terminal."""
+    disabled = library.are_progress_bars_disabled()
+    library.disable_progress_bars()
     try:
         yield
     finally:
-        enable_progress_bars()
+        if not disabled:
+            library.enable_progress_bars()

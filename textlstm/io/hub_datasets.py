@@ -6,23 +6,20 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import datasets
 import huggingface_hub
 
+from textlstm.config import TableConfig
 from textlstm.errors import DataError
 from textlstm.io.formats import first_line
-from textlstm.io.hub import PROBE_SECONDS
-
-if TYPE_CHECKING:
-    from textlstm.io.locate import HubOptions
+from textlstm.io.hub import PROBE_SECONDS, without_bars
 
 _UNREACHABLE = {"ConnectError", "ConnectTimeout", "ConnectionError", "ProxyError"}
 _FALLBACK = "use `sample` or local files (csv, tsv, jsonl, parquet)"
 
 
-def load_hub(name: str, options: HubOptions) -> Mapping[str, datasets.Dataset]:
+def load_hub(name: str, options: TableConfig) -> Mapping[str, datasets.Dataset]:
     """Load a dataset from the Hub or, where that is out of reach, from its cached copy.
 
     Args:
@@ -74,19 +71,15 @@ def _cache_only(on: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the progress bars and the retry messages of the libraries off the terminal."""
-    disabled = datasets.utils.are_progress_bars_disabled()
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_bars(datasets.utils):
         warnings.simplefilter("ignore", UserWarning)
         hub.setLevel(logging.ERROR)
-        datasets.utils.disable_progress_bars()
         try:
             yield
         finally:
             hub.setLevel(level)
-            if not disabled:
-                datasets.utils.enable_progress_bars()
 
 
 def _hub_reason(name: str, error: Exception) -> str:

@@ -25,7 +25,7 @@ from textlstm.io.arrow import batch_values
 from textlstm.io.formats import EmptyFileError, Meter, check_file, parts_of
 from textlstm.io.guess import (
     TableColumns,
-    class_names_of_dataset,
+    class_names_of_features,
     kinds_of_file,
     kinds_of_schema,
     note_delimiter,
@@ -311,7 +311,7 @@ class DatasetRows:
     def table(self) -> TableColumns:
         """The kinds of the columns, and the names of labels in them."""
         return TableColumns(
-            self.name, kinds_of_schema(self.columns), class_names_of_dataset(self.dataset)
+            self.name, kinds_of_schema(self.columns), class_names_of_features(self.dataset.features)
         )
 
     def fingerprint(self) -> dict[str, str]:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
 
+from textlstm.config import TableConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.formats import (
     COMPRESSIONS,
@@ -42,18 +43,6 @@ Name: TypeAlias = Union[FileName, Sequence[FileName], "Dataset", "DatasetDict"]
 Rows: TypeAlias = Union[tuple[Path, ...], "Dataset"]
 """Where the rows of a split are: files, one after the other, or a dataset."""
 T = TypeVar("T")
-
-
-class HubOptions(Protocol):
-    """Which configuration and revision of a Hub dataset is meant."""
-
-    @property
-    def dataset_config(self) -> str | None:
-        """Its configuration."""
-
-    @property
-    def dataset_revision(self) -> str | None:
-        """Its branch, tag or commit."""
 
 
 @dataclass
@@ -114,7 +103,7 @@ def canonical_split(name: str) -> str:
 
 
 @clear_errors("the data")
-def locate(source: Name, options: HubOptions, *, name: str = "") -> Located[Rows]:
+def locate(source: Name, options: TableConfig, *, name: str = "") -> Located[Rows]:
     """Find the splits of a source, without reading their rows.
 
     Args:

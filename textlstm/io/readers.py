@@ -126,18 +126,15 @@ def read_columns(path: str | os.PathLike[str], *, delimiter: str | None = None) 
         DataError: as for `read_rows`.
     """
     path, kind = check_file(path)
-    if kind == "jsonl":
-        return next((list(row.values) for row in _read_json_lines(path) if not row.error), [])
+    if kind in ("jsonl", "txt"):
+        good = (list(row.values) for row in read_rows(path) if not row.error)
+        return next(good, ["text"] if kind == "txt" else [])
     if kind == "folder":
         return ["text", "label", "file"]
     with clear_errors(path):
         if kind == "parquet":
             with open_parquet(path) as file:
                 return _unique(path, file.schema_arrow.names)
-        if kind == "txt":
-            with open_text(path) as text:
-                labelled = next(text, "").startswith(LABEL_MARK)
-                return ["text", "label"] if labelled else ["text"]
         delimiter = delimiter or csv_delimiter(path, kind)
         with open_text(path) as text:
             return _read_header(path, csv_records(text, delimiter))
@@ -289,14 +286,8 @@ def _read_json_lines(path: Path, skip: int = 0, meter: Meter | None = None) -> I
 
 def _depth(line: bytes) -> int:
     """Return how deep the arrays and objects of a line are nested."""
-    deepest = depth = 0
-    for mark in _BRACKETS.findall(line):
-        if mark in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif mark in b"]}":
-            depth -= 1
-    return deepest
+    steps = ((mark in b"[{") - (mark in b"]}") for mark in _BRACKETS.findall(line))
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _parse_json_line(number: int, line: bytes) -> Row:

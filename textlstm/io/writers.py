@@ -15,7 +15,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias
@@ -98,38 +98,25 @@ class CsvEncoder:
 
     def begin(self) -> bytes:
         """Return the line of column names."""
-        return self._lines([list(self.columns)])
+        return self._lines([self.columns])
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Return the lines of rows."""
-        return self._lines([self._cells(row) for row in rows])
+        records = []
+        for row in rows:
+            literals = _literals(row)
+            records.append([_cell(row.get(name), literals.get(name)) for name in self.columns])
+        return self._lines(records)
 
-    def _cells(self, row: OutputRow) -> list[str]:
-        literals = _literals(row)
-        return [_cell(row.get(name), literals.get(name)) for name in self.columns]
-
-    def _lines(self, records: Sequence[list[str]]) -> bytes:
-        text = self._text(records)
-        if "\r" in text:
-            # csv does not quote a carriage return, which a reader would take for a line's end
-            parts = []
-            for cells in records:
-                broken = any("\r" in cell for cell in cells)
-                parts.append(self._text([cells], quote_all=broken))
-            text = "".join(parts)
-        # bytes that are not valid UTF-8 are written as they were read
-        return _packed(text.encode("utf-8", "surrogateescape"), self.compression)
-
-    def _text(self, records: Sequence[list[str]], *, quote_all: bool = False) -> str:
+    def _lines(self, records: Iterable[Sequence[str]]) -> bytes:
         text = io.StringIO(newline="")
-        writer = csv.writer(
-            text,
-            delimiter=DELIMITERS[self.kind],
-            lineterminator="\n",
-            quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
-        )
-        writer.writerows(records)
-        return text.getvalue()
+        shape: dict[str, Any] = {"delimiter": DELIMITERS[self.kind], "lineterminator": "\n"}
+        usual, quoting = csv.writer(text, **shape), csv.writer(text, quoting=csv.QUOTE_ALL, **shape)
+        for cells in records:
+            # csv does not quote a carriage return, which a reader would take for a line's end
+            (quoting if any("\r" in cell for cell in cells) else usual).writerow(cells)
+        # bytes that are not valid UTF-8 are written as they were read
+        return _packed(text.getvalue().encode("utf-8", "surrogateescape"), self.compression)
 
 
 @dataclass(frozen=True)
