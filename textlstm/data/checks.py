@@ -37,6 +37,11 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 _MOJIBAKE = re.compile(r"[ÂÃ][\x80-\xbf]|â€|(?:[ÐÑ][\x80-\xbf]){2}")
+_SPOILED = ("with control characters or \ufffd, as a wrong decoding leaves", "fix or remove them")
+_GARBLED = (
+    "that look like UTF-8 read as Latin-1 ('Ã©' for 'é')",
+    "decode the data again as UTF-8",
+)
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ def check_corpus(corpus: Corpus, config: TokenizerConfig) -> DataCheck:
     share = float(np.concatenate(unknown).mean())
     rows, counts = len(corpus.train), _counts(corpus.train.labels, len(corpus.labels))
     warnings = corpus_warnings(corpus, folded=True) | {
-        "encoding": garbled_texts(garbled, rows),
-        "control_characters": control_characters(spoiled, rows),
+        "encoding": spoiled_texts(garbled, rows, *_GARBLED),
+        "control_characters": spoiled_texts(spoiled, rows, *_SPOILED),
         "long_tokens": long_tokens(letters, int(tokens[tokens < config.max_length].sum()), config),
         "cut_texts": cut_texts(tokens, config.max_length),
         "unknown_words": unknown_words(share),
@@ -289,23 +294,13 @@ def cut_texts(lengths: np.ndarray, max_length: int) -> str | None:
     )
 
 
-def control_characters(count: int, rows: int) -> str | None:
-    """Report texts of train with control or replacement characters."""
+def spoiled_texts(count: int, rows: int, what: str, remedy: str) -> str | None:
+    """Report texts of train with wrong characters."""
     if not count:
         return None
     return (
-        f"texts in train with control characters or \ufffd, as a wrong decoding leaves: {count:,} "
-        f"of {rows:,}; the model treats their words as different words: fix or remove them"
-    )
-
-
-def garbled_texts(count: int, rows: int) -> str | None:
-    """Report texts of train that are UTF-8 read as another encoding."""
-    if not count:
-        return None
-    return (
-        f"texts in train that look like UTF-8 read as Latin-1 ('Ã©' for 'é'): {count:,} of "
-        f"{rows:,}; the model treats their words as different words: decode the data again as UTF-8"
+        f"texts in train {what}: {count:,} of {rows:,}; the model treats their words as different "
+        f"words: {remedy}"
     )
 
 
@@ -332,19 +327,15 @@ def unknown_words(share: float) -> str | None:
 
 def never_predicted(metrics: Mapping[str, Any]) -> str | None:
     """Report labels that have rows in validation and were predicted for none."""
-    rows = metrics["per_label"].items()
-    predicted: Any = None
+    rows = metrics["per_label"]
+    predicted: Any = [row["precision"] for row in rows.values()]  # of several labels a text
     if "confusions" in metrics:
         seen = [label for _, label, _ in metrics["confusions"]]
         predicted = np.bincount(seen, minlength=len(rows))  # [C]
     elif "confusion_matrix" in metrics:
         predicted = np.sum(metrics["confusion_matrix"], axis=0)  # [C]
-    if predicted is None:
-        found = [name for name, row in rows if row["support"] and not row["precision"]]
-    else:
-        found = [
-            name for (name, row), n in zip(rows, predicted, strict=True) if not n and row["support"]
-        ]
+    pairs = zip(rows.items(), predicted, strict=True)
+    found = [name for (name, row), n in pairs if row["support"] and not n]
     if not found:
         return None
     return (

@@ -134,11 +134,15 @@ class EncodedTexts:
 
     def take(self, rows: np.ndarray) -> EncodedTexts:
         """Return some of the texts, by their numbers, in memory."""
-        ends = zip(self.offsets[rows].tolist(), self.offsets[rows + 1].tolist(), strict=True)
-        parts = [self.ids[start:end] for start, end in ends]
-        return EncodedTexts.from_batches(
-            [(np.concatenate([self.ids[:0], *parts]), self.lengths[rows])]
-        )
+        return EncodedTexts.from_batches([self.flat(rows)])
+
+    def flat(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of some of the texts, one after the other, and their lengths, int64."""
+        starts = self.offsets[rows]
+        lengths = np.asarray(self.offsets[rows + 1] - starts, np.int64)
+        before = np.cumsum(lengths) - lengths  # ids ahead of each text
+        index = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        return self.ids[index], lengths
 
     def unknown_share(self) -> float:
         """Return the share of ids that are the unknown token; 0 where there are no ids."""
@@ -229,16 +233,13 @@ def collate_arrays(
     encoded: EncodedTexts, rows: np.ndarray, *, few_shapes: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Do as `collate`, without torch."""
-    starts = encoded.offsets[rows]
-    lengths = np.asarray(encoded.offsets[rows + 1] - starts, np.int64)
-    before = np.cumsum(lengths) - lengths  # tokens of the batch ahead of each text, [B]
-    index = np.repeat(starts - before, lengths) + np.arange(lengths.sum())  # [K]
+    ids, lengths = encoded.flat(rows)  # [K], [B]
     longest = int(lengths.max(initial=0))
     if few_shapes:  # the next multiple of a sixteenth of the power of two below
         step = max(1, (1 << longest.bit_length()) >> 5)
         longest = -(-longest // step) * step
     padded = np.full((len(lengths), longest), PAD_ID, np.int64)  # [B, T]
-    padded[np.arange(longest) < lengths[:, None]] = encoded.ids[index]  # row by row, as they lie
+    padded[np.arange(longest) < lengths[:, None]] = ids  # row by row, as they lie
     return padded, lengths
 
 

@@ -251,11 +251,9 @@ class LabelCodes:
             array = array.dictionary_decode()
         try:
             encoded = array.dictionary_encode()
-            values = cells_of(encoded.dictionary)
-        except UnicodeDecodeError:
-            raise DataError("a label is not UTF-8") from None
         except pa.ArrowNotImplementedError:
             raise DataError(f"labels of type {array.type} cannot be read") from None
+        values = cells_of(encoded.dictionary)
         codes = np.array([self._code(value) for value in values] + [-1], dtype=np.int64)
         indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         result: np.ndarray = codes[indices]
@@ -280,11 +278,8 @@ class LabelCodes:
         import pyarrow.compute as pc
 
         if not is_list_type(array.type):
-            try:
-                values = [cells.read(value) for value in array.to_pylist()]
-            except UnicodeDecodeError:
-                raise DataError("a label is not UTF-8") from None
-            array = pa.array(values, pa.list_(pa.string()))
+            names = [cells.read(value) for value in cells_of(array)]
+            array = pa.array(names, pa.list_(pa.string()))
         counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         codes = self.encode(array.flatten())  # [M], those of null items included
         rows = np.repeat(np.arange(len(array)), counts)
@@ -295,20 +290,17 @@ class LabelCodes:
         name = label_name(value)
         if name is None:
             return -1
-        if self._class_names is not None:
+        names = self._class_names
+        if names is not None:
             if name == "-1":  # the mark of unlabelled rows in a ClassLabel column
                 return -1
-            name = self._class_name(name, self._class_names)
+            # a name itself stays, unless it is a number too
+            is_number = _WHOLE.fullmatch(name) is not None
+            if is_number and 0 <= int(name) < len(names):
+                name = names[int(name)]
+            elif is_number or name not in names:
+                raise DataError(f"label {name} has no name; the names are {', '.join(names[:20])}")
         if name not in self._codes:
             self._codes[name] = len(self.names)
             self.names.append(name)
         return self._codes[name]
-
-    @staticmethod
-    def _class_name(name: str, names: Sequence[str]) -> str:
-        """Return the name behind a number; a name itself stays, unless it is a number too."""
-        if _WHOLE.fullmatch(name) and 0 <= int(name) < len(names):
-            return names[int(name)]
-        if _WHOLE.fullmatch(name) or name not in names:
-            raise DataError(f"label {name} has no name; the names are {', '.join(names[:20])}")
-        return name

@@ -97,10 +97,7 @@ def scan_table(
     class_names = table.class_names.get(label_column) if label_column else None
     labels = LabelCodes(class_names)
     digest = _TextDigest()
-    rows: list[np.ndarray] = [np.zeros(0, np.int64)]
-    codes: list[np.ndarray] = [np.zeros(0, np.int64)]
-    owners: list[np.ndarray] = [np.zeros(0, np.int64)]
-    unlabeled: list[np.ndarray] = [np.zeros(0, np.int64)]
+    rows, codes, owners, unlabeled = ([np.zeros(0, np.int64)] for _ in range(4))
     null_texts = position = kept = 0
     for batch in _batches(dataset):
         texts = _checked(batch, text_columns, table.name, position)

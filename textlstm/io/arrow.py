@@ -45,10 +45,7 @@ def cells_of(column: Any) -> list[Any]:
     except (ValueError, OverflowError):
         pass
     if pa.types.is_dictionary(column.type):
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks])
-        else:
-            column = column.dictionary_decode()
+        column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         binary = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
         return [

@@ -70,7 +70,7 @@ class FastTextModel:
         last = deque(self._walk(), maxlen=1)
         self._matrix = self._map_matrix(last[0][2] if last else _HEAD.size)
         for number, (word, kind, _) in enumerate(self._walk()):
-            if kind == _WORD and _is_utf8(word):
+            if kind == _WORD and word.decode(errors="ignore").encode() == word:
                 yield word, number.to_bytes(4, "little") + word
 
     def parse(self, row: bytes) -> np.ndarray:
@@ -140,13 +140,3 @@ def _hash(text: bytes) -> int:
     for byte in text:
         value = (value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619 & 0xFFFFFFFF
     return value
-
-
-def _is_utf8(word: bytes) -> bool:
-    if word.isascii():
-        return True
-    try:
-        word.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -64,7 +64,6 @@ class VectorFile:
         self._rows_read = 0
         self._rows_promised: int | None = None
         self._binary = False
-        self._lines_before = 0
         self._blocks = self._read_blocks(read)
         self._head = self._read_layout()
 
@@ -156,7 +155,6 @@ class VectorFile:
                 f"{_MOST_NUMBERS:,}: {_REMEDY}"
             )
         self._binary = _is_binary(rest, self.size)
-        self._lines_before = 1
         return rest
 
     def _text_rows(self) -> Iterator[tuple[bytes, bytes]]:
@@ -231,7 +229,8 @@ class VectorFile:
     def _place(self) -> str:
         if self._binary:
             return f"word {self._rows_read:,}"
-        return f"line {self._rows_read + self._lines_before:,}"
+        header = self._rows_promised is not None
+        return f"line {self._rows_read + header:,}"
 
     def _fault(self, what: str) -> DataError:
         return DataError(f"{self.path}, {self._place()}: {what}")
