@@ -253,6 +253,7 @@ def test_texts_of_several_columns_are_joined_by_a_space() -> None:
     columns = ("title", "body")
     assert row_text({"title": "a", "body": "b"}, columns) == ("a b", None)
     assert row_text({"title": None, "body": "b"}, columns) == (" b", None)
+    assert row_text({"title": float("nan"), "body": "b"}, columns) == (" b", None)
     assert row_text({"body": ""}, columns) == (None, "blank")
     assert row_text({"title": None}, columns) == (None, "null")
     assert row_text({"title": 1, "body": "b"}, columns) == (None, "not a string (column 'title')")

@@ -175,19 +175,14 @@ def row_text(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[str | N
         `bad_text` and, where there are several columns, the name of the bad one. A null beside a
         good text counts as empty.
     """
-    parts: list[str] = []
-    nulls = 0
-    for column in columns:
-        value = cell_of(values, column)
-        reason = bad_text(value)
-        if reason == "null":
-            nulls += 1
-        elif reason:
+    cells = [cell_of(values, column) for column in columns]
+    reasons = list(map(bad_text, cells))
+    for column, reason in zip(columns, reasons, strict=True):
+        if reason not in (None, "null"):
             return None, f"{reason} (column {column!r})" if len(columns) > 1 else reason
-        parts.append("" if reason else value)
-    if nulls == len(columns):
+    if all(reasons):
         return None, "null"
-    text = " ".join(parts)
+    text = " ".join("" if reason else cell for cell, reason in zip(cells, reasons, strict=True))
     return (text, None) if text.strip() else (None, "blank")
 
 
@@ -293,11 +288,8 @@ def _depth(line: bytes) -> int:
 def _parse_json_line(number: int, line: bytes) -> Row:
     if line.count(b"[") + line.count(b"{") > MOST_NESTED and _depth(line) > MOST_NESTED:
         return Row(number, {}, f"not JSON that can be read: nested more than {MOST_NESTED} deep")
-    try:
-        text, decoded = line.decode("utf-8"), True
-    except UnicodeDecodeError:
-        text, decoded = line.decode("utf-8", "surrogateescape"), False
-    plain = decoded and "\\u" not in text
+    text = line.decode("utf-8", "surrogateescape")
+    plain = "\\u" not in text and not bad_text(text)
     doubled: list[str | None] = []  # of each object, the row last: what `_twice` says
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -368,9 +360,6 @@ def _group_of(metadata: Any, row: int) -> tuple[int, int]:
 
 def _parquet_batch_rows(metadata: Any) -> int:
     """Choose how many rows to hold at a time, so that long texts don't add up."""
-    rows = _BATCH_ROWS
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        row_bytes = group.total_byte_size // max(1, group.num_rows)
-        rows = min(rows, _BATCH_BYTES // max(1, row_bytes))
-    return max(1, rows)
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return min(_BATCH_ROWS, max(1, _BATCH_BYTES // max(1, longest)))

@@ -53,11 +53,8 @@ def spool_stdin() -> Path:
             file.write(block)
     with copied.open("rb") as file:
         head = file.read(4)
-    packed = "".join(
-        suffix
-        for suffix, mark in zip(COMPRESSIONS, _SIGNATURES, strict=True)
-        if head.startswith(mark)
-    )
+    marks = zip(COMPRESSIONS, _SIGNATURES, strict=True)
+    packed = next((suffix for suffix, mark in marks if head.startswith(mark)), "")
     named = copied.rename(copied.with_suffix(f".csv{packed}"))
     try:
         kind = "parquet" if head == b"PAR1" else _kind_of_text(named)
