@@ -153,9 +153,8 @@ def _nearest(
         (own.ids, own.offsets), (others.ids, others.offsets), allowed, len(tokenizer.vocabulary)
     )
     found = sorted({row for row in rows if row is not None})
-    if not found:
-        return [None] * len(texts)
-    read = [text for batch in training.select(np.array(found)).texts() for text in batch]
+    places = np.array(found, np.int64)
+    read = [text for batch in training.select(places).texts() for text in batch]
     known = dict(zip(found, read, strict=True))
     return [None if row is None else known[row] for row in rows]
 

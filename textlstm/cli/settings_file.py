@@ -30,11 +30,9 @@ def read_settings(path: str) -> dict[str, Any]:
         ConfigError: the file can't be read, an option does not exist, does not belong to its
             table or occurs twice, or its value is not valid.
     """
+    require_file(path)
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        require_file(path)
-        raise
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # TOML's and UTF-8's errors
