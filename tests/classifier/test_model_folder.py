@@ -357,6 +357,7 @@ def test_labels_of_a_base_that_are_no_list_are_refused(folder):
         ({"per_label": [1]}, "test.per_label must hold precision, recall, f1 and support"),
         ({"per_label": {"bad": 3}}, "test.per_label must hold"),
         ({"per_label": {"bad": {"precision": 1}}}, "test.per_label must hold"),
+        ({"cascade": 3}, "test.cascade must hold certainty, skipped and differ"),
         ({"cascade": CASCADE.to_dict()}, "test.cascade must hold certainty, skipped and differ"),
         ({"cascade": {**CASCADED, "differ": {"0.001": 0}}}, "test.cascade must hold"),
         ({"cascade": {**CASCADED, "skipped": {"0.001": "all"}}}, "test.cascade must hold"),
@@ -460,6 +461,17 @@ def test_a_folder_from_before_there_were_several_labels_is_read(folder):
 def test_thresholds_that_are_none_are_named(folder, changes, fault):
     change_config(folder, **changes)
     with pytest.raises(ModelFolderError, match=fault):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("[1]", "must hold one JSON object a line"), ("{", "is truncated or not JSON")],
+)
+def test_a_damaged_line_of_the_history_is_named(folder, line, said):
+    with (folder / FILES.history).open("a") as file:
+        file.write(f"\n{line}\n")
+    with pytest.raises(ModelFolderError, match=rf"history\.jsonl {said}"):
         read_folder(folder)
 
 
