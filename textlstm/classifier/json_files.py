@@ -134,6 +134,7 @@ def _config_fault(config: Mapping[str, Any], *, least: int) -> str:
     versions, rows, notes = tables["versions"], data.get("rows"), data.get("notes")
     version, cascade = config.get("format_version"), config.get("cascade")
     names = labels if isinstance(labels, list) and are_strings(labels) else []
+    enough = names == labels and len(names) >= least
     right = not multi_label or are_thresholds(thresholds, len(names))
     named = isinstance(versions, dict) and are_strings(versions.values())
     counted = isinstance(rows, dict) and all(type(count) is int for count in rows.values())
@@ -141,12 +142,7 @@ def _config_fault(config: Mapping[str, Any], *, least: int) -> str:
     rules = [
         ("format_version", version, "a whole number", type(version) is int and version > 0),
         ("multi_label", multi_label, "true or false", isinstance(multi_label, bool)),
-        (
-            "labels",
-            labels,
-            f"a list of at least {least} strings",
-            names == labels and len(names) >= least,
-        ),
+        ("labels", labels, f"a list of at least {least} strings", enough),
         ("labels", labels, "different names", len(set(names)) == len(names)),
         ("thresholds", thresholds, "a number from 0 to 1 for each label", right),
         ("cascade", cascade, "a scale and certainties from 0 to 1", sure),

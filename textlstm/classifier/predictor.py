@@ -212,13 +212,10 @@ def predict_texts(
     """
 
     def predict(size: int, logits_of: Callable[..., Tensor], texts: EncodedTexts) -> np.ndarray:
-        return _compute(
-            model,
-            texts,
-            lambda *batch: to_probabilities(logits_of(*batch), multi_label=model.multi_label),
-            model.linear.out_features,
-            size,
-        )  # [N, C]
+        def probabilities(*batch: Tensor) -> np.ndarray:
+            return to_probabilities(logits_of(*batch), multi_label=model.multi_label)
+
+        return _compute(model, texts, probabilities, model.linear.out_features, size)  # [N, C]
 
     def ngram_logits(ids: Tensor, lengths: Tensor) -> Tensor:
         assert model.ngrams is not None

@@ -177,17 +177,14 @@ def _checks(report: OnnxReport) -> Iterator[str]:
         return
     source = f" of {code(report.data_name)}" if report.data_name else ""
     yield f"On {report.texts:,} labelled texts{source}:"
-    columns = {"float32": report.float32, "int8": report.int8}
-    given = {name: measured for name, measured in columns.items() if measured is not None}
-    rows = {
-        "accuracy": [f"{measured.accuracy:.4f}" for measured in given.values()],
-        "macro F1": [f"{measured.macro_f1:.4f}" for measured in given.values()],
-        "model.onnx, MB": [f"{measured.size / 1e6:.2f}" for measured in given.values()],
-        f"texts per second, {report.threads} threads": [
-            f"{measured.speed:,.0f}" for measured in given.values()
-        ],
-    }
-    yield table(["", *given], [[name, *cells] for name, cells in rows.items()])
+    speed = f"texts per second, {report.threads} threads"
+    columns = [["", "accuracy", "macro F1", "model.onnx, MB", speed]]
+    for name, found in {"float32": report.float32, "int8": report.int8}.items():
+        if found is not None:
+            scores = f"{found.accuracy:.4f}", f"{found.macro_f1:.4f}"
+            columns.append([name, *scores, f"{found.size / 1e6:.2f}", f"{found.speed:,.0f}"])
+    head, *rows = zip(*columns, strict=True)
+    yield table(head, rows)
     if report.int8 is not None and report.agreement is not None:
         yield (
             f"The model in this folder is the int8 model: embeddings, LSTM weights and the LSTM's "

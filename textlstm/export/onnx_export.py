@@ -201,14 +201,10 @@ def _measure(
 
 
 def _report(texts: int, agreement: float, before: Measured, after: Measured) -> None:
+    figures = after.accuracy, before.accuracy, after.size / 1e6, before.size / 1e6
     logger.info(
         "int8 gives %.2f%% of %d texts the same labels; accuracy %.4f, was %.4f; %.1f MB, was %.1f",
-        100 * agreement,
-        texts,
-        after.accuracy,
-        before.accuracy,
-        after.size / 1e6,
-        before.size / 1e6,
+        *(100 * agreement, texts, *figures),
     )
     if agreement < _POOR_AGREEMENT:
         logger.warning(

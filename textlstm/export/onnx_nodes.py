@@ -66,19 +66,11 @@ class Graph:
                 "quantize to int8, or train with a smaller vocab_size"
             )
         info = helper.make_tensor_value_info
-        graph = helper.make_graph(
-            self.nodes,
-            "textlstm",
-            [
-                info("input_ids", TensorProto.INT64, ["batch", "time"]),
-                info("lengths", TensorProto.INT64, ["batch"]),
-            ],
-            [
-                info(name, TensorProto.FLOAT, ["batch", classes])
-                for name in ("logits", "probabilities")
-            ],
-            list(self.weights.values()),
-        )
+        ids = info("input_ids", TensorProto.INT64, ["batch", "time"])
+        lengths = info("lengths", TensorProto.INT64, ["batch"])
+        outputs = [info(name, FLOAT, ["batch", classes]) for name in ("logits", "probabilities")]
+        weights = list(self.weights.values())
+        graph = helper.make_graph(self.nodes, "textlstm", [ids, lengths], outputs, weights)
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain for node in self.nodes):
             opsets.append(helper.make_opsetid("com.microsoft", 1))

@@ -82,11 +82,8 @@ def export_program(classifier: TextClassifier, path: str | Path) -> None:
     with atomic_path(path) as temporary:
         program = _program(model)
         try:
-            torch.export.save(
-                program,
-                temporary,
-                extra_files={"textlstm.json": json.dumps(about, ensure_ascii=False)},
-            )
+            extra = {"textlstm.json": json.dumps(about, ensure_ascii=False)}
+            torch.export.save(program, temporary, extra_files=extra)
             loaded = torch.export.load(temporary).module()
         except Exception as error:  # whatever the serializer trips over
             raise ExportError(

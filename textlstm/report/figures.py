@@ -74,7 +74,7 @@ def report_figures(evaluated: EvaluatedTexts) -> dict[str, Any]:
         them `value`, `low` and `high`), tests (McNemar's of the model against 'ngrams' and
         'other'), confused (pairs of labels), by_length and by_unknown.
     """
-    several = evaluated.labels.ndim == 2
+    single = evaluated.labels.ndim == 1
     systems, tests = {"model": evaluated.predicted(evaluated.whole)}, {}
     right = evaluated.right(evaluated.whole)
     for name, probabilities in (("other", evaluated.other), ("ngrams", evaluated.ngrams)):
@@ -88,9 +88,7 @@ def report_figures(evaluated: EvaluatedTexts) -> dict[str, Any]:
             for name, predicted in systems.items()
         },
         "tests": tests,
-        "confused": []
-        if several
-        else confused_labels(evaluated.labels, systems["model"], evaluated),
+        "confused": confused_labels(evaluated, systems["model"]) if single else [],
         "by_length": by_groups(right, evaluated.lengths, _edges(evaluated.lengths)),
         "by_unknown": by_groups(right, evaluated.unknown, _UNKNOWN),
     }
@@ -182,10 +180,9 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     }
 
 
-def confused_labels(
-    labels: np.ndarray, predicted: np.ndarray, evaluated: EvaluatedTexts
-) -> list[dict[str, Any]]:
+def confused_labels(evaluated: EvaluatedTexts, predicted: np.ndarray) -> list[dict[str, Any]]:
     """Return the pairs (label, prediction) of most mistakes, with their number and share."""
+    labels = evaluated.labels
     pairs = np.stack([labels, predicted], axis=1)[labels != predicted]
     cells, counts = np.unique(pairs, axis=0, return_counts=True)
     support = np.bincount(labels, minlength=len(evaluated.names))

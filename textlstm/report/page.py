@@ -9,7 +9,6 @@ import html
 import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from textlstm.errors import MissingDependencyError
@@ -18,7 +17,7 @@ from textlstm.report.pictures import to_svg
 from textlstm.text.rules import CONTINUATION, FROM_FILE
 
 try:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 except ImportError as error:
     raise MissingDependencyError(
         f"report.html needs the package jinja2 ({error}): pip install 'textlstm[report]'"
@@ -78,9 +77,7 @@ def _render(name: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=FunctionLoader(
-            lambda name: files("textlstm.report").joinpath(name).read_text(encoding="utf-8")
-        ),
+        loader=PackageLoader("textlstm", "report"),
     )
     environment.filters |= {"shaded": shaded, "strongest": strongest}
     environment.filters |= {"start": _start, "p": _p_value}
