@@ -1,6 +1,7 @@
 """Streams closed or full, outputs that are inputs, and arguments that were meant otherwise."""
 
 import errno
+import json
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tiny_classifier import tiny_classifier
-from tiny_corpus import write_csv
+from tiny_corpus import flags, write_csv
 
 from textlstm.cli import main
 
@@ -172,3 +173,15 @@ def test_the_onnx_engine_refuses_another_device(capsys, model):
 
 def test_the_help_of_vocab_is_named_as_it_is_called(capsys):
     assert error_of(capsys, "vocab", "show").endswith("(see textlstm vocab show --help)")
+
+
+@pytest.mark.slow
+def test_figures_of_data_whose_name_is_not_utf8_are_written(tmp_path):
+    try:
+        data = write_csv(tmp_path / "a\udcff.csv", 24)
+    except OSError:
+        pytest.skip("the file system has no such names")
+    out = tmp_path / "cv.json"
+    words = ["crossval", str(data), "--folds", "2", "--json", str(out), *flags(epochs=1)]
+    assert main(words) == 0
+    assert json.loads(out.read_text(encoding="utf-8"))["source"] == str(data)

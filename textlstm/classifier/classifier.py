@@ -219,9 +219,7 @@ class TextClassifier(SavedModel):
         Raises:
             ConfigError: as in `predict_proba`.
         """
-        return self._probability_batches(
-            (checked_texts(batch) for batch in iterate(batches)), batch_size
-        )
+        return self._probability_batches(map(checked_texts, iterate(batches)), batch_size)
 
     def evaluate(
         self,

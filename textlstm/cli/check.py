@@ -9,7 +9,6 @@ The report goes to stdout. With --strict the exit code is 1 if there is a warnin
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -42,13 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     require_data(arguments.data)
     data = read_flags(arguments, DataConfig)
     tokenizer = read_flags(arguments, TokenizerConfig)
+    from textlstm.classifier.json_files import json_text
     from textlstm.data.checks import check_corpus
     from textlstm.data.corpus import load_corpus
 
     with messages():
         found = check_corpus(load_corpus(arguments.data, data), tokenizer)
     if arguments.json:
-        sys.stdout.write(json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(found.to_dict()))
     else:
         show(*check_tables(found))
     say(f"next: textlstm train {shlex.join(list_names(arguments.data))} --out DIR")

@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = read_train_options(arguments)
         folds = read_flags(arguments, CrossvalConfig).folds
         done = _read(arguments.json) if arguments.resume else None
+    from textlstm.classifier.json_files import json_text
     from textlstm.cli.progress import Progress
     from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate, crossval_tables
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"{len(found.results)} of {found.folds} folds are already done")
         result = found
         if file:
-            write_text(file, _json(found))
+            write_text(file, json_text(found.to_dict()))
 
     code = 0
     keep_freed_memory()
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         return code
     if result and result.results:
         if arguments.json == "-":
-            sys.stdout.write(_json(result))
+            sys.stdout.write(json_text(result.to_dict()))
         else:
             show(*crossval_tables(result))
     if code:
@@ -123,7 +124,3 @@ def _read(path: str | None) -> CrossValidation | None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot resume from {path}: {reason}") from error
-
-
-def _json(result: CrossValidation) -> str:
-    return json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n"

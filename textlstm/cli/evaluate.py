@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -61,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_report(arguments, config)
     if arguments.json:
         require_apart(arguments.json, arguments.data)
+    from textlstm.classifier.json_files import json_text
     from textlstm.evaluation.metrics import metric_tables
 
     with messages():
@@ -77,14 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
                     metrics = _report(arguments, config, classifier, split)
                 else:
                     metrics = classifier.evaluate(split, **run_options)
-    text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     if arguments.json == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(json_text(metrics))
         return 0
     console = terminal()
     show(*(metric_tables(metrics, console.width) if console else metric_tables(metrics)))
     if arguments.json:
-        write_text(arguments.json, text)
+        write_text(arguments.json, json_text(metrics))
     say(f"next: textlstm predict {shlex.quote(arguments.model)} INPUT --out OUTPUT")
     return 0
 

@@ -6,7 +6,6 @@ Show labels, network, data, training, results and settings of a model.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 
@@ -24,11 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     description = load_model(arguments).describe()
-    if arguments.json:
-        sys.stdout.write(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-    else:
-        from textlstm.classifier.model_card import description_table
+    from textlstm.classifier.json_files import json_text
+    from textlstm.classifier.model_card import description_table
 
+    if arguments.json:
+        sys.stdout.write(json_text(description))
+    else:
         show(description_table(description))
         say(f"next: textlstm evaluate {shlex.quote(arguments.model)} DATA")
     return 0
