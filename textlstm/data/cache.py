@@ -62,9 +62,8 @@ def import_files(
         [s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats
     ]
     state += [str(part) for part in parts if len(parts) > len(files)]  # folders name labels
-    several = [cells.lists, cells.separator] if cells.multi_label else []
-    several += [delimiter] if delimiter else []
-    where = _hash([places, list(text_columns), label_column, *several])
+    cut = [cells.lists, cells.separator, delimiter]
+    where = _hash([places, list(text_columns), label_column, cut])
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "textlstm"
     target = folder / f"{where}-{_hash([_CACHE_FORMAT, state])}.arrow"
     if not target.is_file():

@@ -18,7 +18,7 @@ import numpy as np
 from textlstm.config import DataConfig
 from textlstm.data.columns import Table, cells_like, check_columns, choose_columns
 from textlstm.data.labels import near_names, order_names, same_names, spelled
-from textlstm.data.scan import Scan, scan_table
+from textlstm.data.scan import Scan, scan_table, scan_texts
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
 from textlstm.data.stratify import stratified_part
@@ -286,14 +286,9 @@ def load_texts(
 
 def _texts_of(source: Source, config: DataConfig) -> tuple[Split, list[str], str]:
     found = find_tables(source, config)
-    table = found.split("train")
-    columns, notes = table.choose_texts(config.text_column, config.label_column)
-    scan = scan_table(table, columns, None)
-    if not len(scan.rows):
-        raise DataError(f"{table.name} has no row with a text ({len(scan.dataset)} rows)")
-    rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
-    split = Split(scan.dataset, columns, scan.codes, rows)
-    return split, found.notes + notes + scan.notes(), found.dataset_id or found.name
+    scan, notes = scan_texts(found.split("train"), config.text_column, config.label_column)
+    split = Split(scan.dataset, scan.columns, scan.codes, scan.rows)
+    return split, found.notes + notes, found.dataset_id or found.name
 
 
 def _scan_splits(found: Located[Table], config: DataConfig) -> tuple[dict[str, Scan], list[str]]:
@@ -371,12 +366,11 @@ def _split_of(scan: Scan, labels: Sequence[str]) -> Split:
     """Make a split of the usable rows, their labels as `Split` wants them."""
     ids = {name: index for index, name in enumerate(labels)}
     lookup = np.array([ids[name] for name in scan.names], dtype=np.int64)
-    rows = None if len(scan.rows) == len(scan.dataset) else scan.rows
     if scan.owners is None:
-        return Split(scan.dataset, scan.columns, lookup[scan.codes], rows)
+        return Split(scan.dataset, scan.columns, lookup[scan.codes], scan.rows)
     matrix = np.zeros((len(scan.rows), len(labels)), bool)  # [N, C]
     matrix[scan.owners, lookup[scan.codes]] = True
-    return Split(scan.dataset, scan.columns, matrix, rows)
+    return Split(scan.dataset, scan.columns, matrix, scan.rows)
 
 
 def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:

@@ -144,6 +144,29 @@ def scan_table(
     )
 
 
+def scan_texts(
+    table: Table, asked: Sequence[str], label: str | None = None
+) -> tuple[Scan, list[str]]:
+    """Read a split of which only the texts are wanted, so that no row needs a label.
+
+    Args:
+        table: the split.
+        asked: the text columns, if they are known.
+        label: the column with the label, if it is known.
+
+    Returns:
+        (what was found, notes on what was guessed and left out).
+
+    Raises:
+        DataError: as `scan_table`; or the text columns can't be guessed, or no row has a text.
+    """
+    columns, notes = table.choose_texts(asked, label)
+    scan = scan_table(table, columns, None)
+    if not len(scan.rows):
+        raise DataError(f"{table.name} has no row with a text ({len(scan.dataset):,} rows)")
+    return scan, notes + scan.notes()
+
+
 def _batches(dataset: datasets.Dataset) -> Iterator[Any]:
     rows = dataset.with_format("arrow")
     with Display("rows", len(dataset), title="scanning", brief=True) as display:
@@ -190,10 +213,10 @@ def _checked(batch: Any, columns: Sequence[str], name: str, position: int) -> An
 
 
 def joined_texts(batch: Any, columns: Sequence[str]) -> Any:
-    """Join the text columns of an Arrow batch by spaces.
+    """Join the text columns of an Arrow batch or table by spaces.
 
     Args:
-        batch: a record batch of N rows.
+        batch: N rows.
         columns: its text columns, of strings or nulls.
 
     Returns:

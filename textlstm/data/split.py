@@ -42,7 +42,7 @@ class Split:
         self.taught = taught
         self.columns = tuple(columns)
         self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
-        self._rows = rows
+        self._rows = np.arange(len(labels)) if rows is None else rows
         row_bytes = self._dataset.data.nbytes // max(1, self._dataset.data.num_rows)
         self._most_rows = max(1, _LIST_BYTES // max(1, row_bytes))
 
@@ -69,7 +69,7 @@ class Split:
 
     def numbers(self) -> np.ndarray:
         """Return the place of each row in the data, from 1, int64 [N]."""
-        return (np.arange(len(self)) if self._rows is None else self._rows) + 1
+        return self._rows + 1
 
     def select(self, rows: np.ndarray) -> Split:
         """Return a split of some of the rows.
@@ -80,9 +80,8 @@ class Split:
         Returns:
             The smaller split.
         """
-        own = rows if self._rows is None else self._rows[rows]
         taught = None if self.taught is None else self.taught[rows]
-        return Split(self._dataset, self.columns, self.labels[rows], own, taught)
+        return Split(self._dataset, self.columns, self.labels[rows], self._rows[rows], taught)
 
     def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
         table = self._table(start, stop)
@@ -91,14 +90,9 @@ class Split:
             yield from self._lists(start, middle)
             yield from self._lists(middle, stop)
         else:
-            texts: list[str] = []
-            for batch in table.to_batches():
-                texts.extend(joined_texts(batch, self.columns).to_pylist())
-            yield texts
+            yield joined_texts(table, self.columns).to_pylist()
 
     def _table(self, start: int, stop: int) -> pa.Table:
-        if self._rows is None:
-            return self._dataset[start:stop]
         rows = self._rows[start:stop]
         first, last = int(rows[0]), int(rows[-1])
         if bool(np.all(np.diff(rows) > 0)) and last - first < 2 * len(rows):

@@ -13,11 +13,10 @@ import numpy as np
 
 from textlstm.config import DataConfig
 from textlstm.data.columns import Table
-from textlstm.data.scan import Scan, scan_table
+from textlstm.data.scan import Scan, scan_texts
 from textlstm.data.sources import find_tables
 from textlstm.data.split import Split
 from textlstm.data.teacher_columns import match_columns, read_probabilities
-from textlstm.errors import DataError
 
 _SPLITS = ("unsupervised", "unlabeled", "train")  # of data with several, the first that is there
 
@@ -90,17 +89,14 @@ def _read(
     table: Table, train: Split, labels: Sequence[str], config: DataConfig
 ) -> tuple[list[Split], list[str]]:
     asked = train.columns if all(column in table.kinds for column in train.columns) else ()
-    columns, notes = table.choose_texts(asked)
-    scan = scan_table(table, columns, None)
-    if not len(scan.rows):
-        raise DataError(f"{table.name} has no row with a text ({len(scan.dataset):,} rows)")
+    scan, notes = scan_texts(table, asked)
     taught = None
     if config.teacher_columns:
         several = train.labels.ndim == 2
         chosen = match_columns(config.teacher_columns, labels)
         taught = read_probabilities(table, chosen, multi_label=several)[scan.rows]
-    split = Split(scan.dataset, columns, scan.rows, scan.rows, taught)
-    return _with_probabilities(split, train), notes + scan.notes()
+    split = Split(scan.dataset, scan.columns, scan.rows, scan.rows, taught)
+    return _with_probabilities(split, train), notes
 
 
 def _with_probabilities(split: Split, train: Split) -> list[Split]:
