@@ -340,8 +340,6 @@ def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
 
 def class_names_of_features(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`."""
-    items = {}
-    for column, feature in features.items():
-        is_list = isinstance(feature, list) and len(feature) == 1
-        items[column] = feature[0] if is_list else getattr(feature, "feature", feature)
+    # of a list of labels, those of its items
+    items = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
     return {column: tuple(item.names) for column, item in items.items() if hasattr(item, "names")}

@@ -57,15 +57,12 @@ def _hub_answers(name: str) -> bool:
 @contextlib.contextmanager
 def _cache_only(on: bool) -> Iterator[None]:
     """Let `datasets` read its cache only, as with HF_HUB_OFFLINE=1."""
-    names = [name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if on]
-    before = {name: getattr(datasets.config, name, False) for name in names}
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or on
     try:
-        for setting in names:
-            setattr(datasets.config, setting, True)
         yield
     finally:
-        for setting, value in before.items():
-            setattr(datasets.config, setting, value)
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 @contextlib.contextmanager

@@ -259,16 +259,16 @@ class RowOutput:
     def _write_parquet(self, path: Path) -> None:
         try:
             with self._work.writing():
-                with path.open("wb") as file:
-                    stream: Any = _compressed(file, self._target.compression)
-                    import pyarrow.parquet as pq  # only where it is needed, to start fast
+                import pyarrow.parquet as pq  # only where it is needed, to start fast
 
-                    assert isinstance(self.encoder, ArrowEncoder)
-                    with pq.ParquetWriter(stream, self.encoder.schema) as writer:
-                        for table in self._row_groups():
-                            writer.write_table(table)
-                    if stream is not file:
-                        stream.close()
+                assert isinstance(self.encoder, ArrowEncoder)
+                with (
+                    path.open("wb") as file,
+                    _compressed(file, self._target.compression) as stream,
+                    pq.ParquetWriter(stream, self.encoder.schema) as writer,
+                ):
+                    for table in self._row_groups():
+                        writer.write_table(table)
                 sync(path)
                 sync(path.parent)
         except pa.ArrowException as error:

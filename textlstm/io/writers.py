@@ -78,8 +78,7 @@ class JsonEncoder:
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Return the lines of rows."""
-        lines = "".join(_json_line(row) for row in rows)
-        return _packed(lines.encode(), self.compression)
+        return _packed("".join(map(_json_line, rows)).encode(), self.compression)
 
 
 @dataclass(frozen=True)
@@ -247,10 +246,10 @@ def _packed(data: bytes, compression: str) -> bytes:
 
 
 def _json_line(row: OutputRow) -> str:
-    added = _json(row.added)
     if row.raw is None:
         return _json({**row.values, **row.added}) + "\n"
-    return f"{_valid(row.raw)[:-1].rstrip()}{', ' if row.values else ''}{added[1:]}\n"
+    begin = _valid(row.raw)[:-1].rstrip() + (", " if row.values else "")
+    return f"{begin}{_json(row.added)[1:]}\n"
 
 
 def _valid(raw: str) -> str:
