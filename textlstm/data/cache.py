@@ -84,15 +84,11 @@ def _hash(value: Any) -> str:
 
 def _remove_stale(folder: Path, where: str, target: Path) -> None:
     """Remove imports of older states of the same files, and what killed imports left behind."""
-    old = [path for path in folder.glob(f"{where}-*.arrow") if path != target]
     long_ago = time.time() - _STALE_SECONDS
-    for path in folder.glob(".*.arrow"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < long_ago:
-                old.append(path)
-    for path in old:
+    for path in [*folder.glob(f"{where}-*.arrow"), *folder.glob(".*.arrow")]:
         with contextlib.suppress(OSError):  # another process may be at it too
-            path.unlink()
+            if path != target and (path.name[0] != "." or path.stat().st_mtime < long_ago):
+                path.unlink()
 
 
 def _write_arrow(path: Path, batches: Iterable[_Batch], lists: str | None) -> None:

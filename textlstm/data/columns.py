@@ -18,10 +18,8 @@ from textlstm.io.guess import (
     TableColumns,
     class_names_of_features,
     class_names_of_file,
-    kinds_of_file,
     kinds_of_schema,
-    note_delimiter,
-    suspect_header,
+    look_at_file,
 )
 from textlstm.io.readers import read_columns, read_rows
 
@@ -70,14 +68,13 @@ class Table(TableColumns):
                     f"{first} and {other} name their labels differently: save them with one list "
                     "of names"
                 )
-        note_delimiter(first, delimiter)
-        kinds = kinds_of_file(first, delimiter=delimiter)
+        kinds, suspect = look_at_file(first, delimiter=delimiter)
         several = "label" in kinds and any(map(_has_several_labels, files))
         return cls(
             name,
             kinds,
             class_names,
-            suspect_header(first, delimiter),
+            suspect,
             tuple(files),
             delimiter=delimiter,
             separator=" " if several else None,

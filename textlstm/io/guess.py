@@ -46,7 +46,7 @@ class TableColumns:
         kinds: column to 'text', 'number', 'boolean', 'list', 'null', 'mixed', `LISTS_AND_TEXT` or
             an Arrow type; a csv column of numbers is 'digits'.
         class_names: column to the names of its labels, where they are stored as whole numbers.
-        suspect: the name of a column that looks like the cell of a row (see `suspect_header`).
+        suspect: the name of a column that looks like the cell of a row.
     """
 
     name: str
@@ -167,34 +167,17 @@ def _log_delimiter(path: Path, mark: str) -> None:
     logger.info("%s: cells are separated by %r (detected; --delimiter sets it)", path, mark)
 
 
-def note_delimiter(path: Path, delimiter: str | None) -> None:
-    """Log the delimiter of a csv or tsv, if it is detected and not the usual one."""
-    kind = file_format(path)
-    if delimiter is None and kind in DELIMITERS:
-        mark = csv_delimiter(path, kind)
-        if mark != DELIMITERS[kind]:
-            _log_delimiter(path, mark)
-
-
-def suspect_header(path: Path, delimiter: str | None = None) -> str:
+def _suspect_header(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the name of a csv column that looks like the cell of a row, or ''.
 
     A name that texts or labels often have speaks for a line of names. Otherwise a name is suspect
     that is a number, has five words or more, or is also a value in its column.
-
-    Args:
-        path: the file; one of another format has no such line.
-        delimiter: as for `read_rows`.
     """
-    if file_format(path) not in ("csv", "tsv"):
-        return ""
-    columns = read_columns(path, delimiter=delimiter)
     if any(column.strip().lower() in TEXT_NAMES + LABEL_NAMES for column in columns):
         return ""
-    rows = list(itertools.islice(read_rows(path, delimiter=delimiter), _SAMPLE_ROWS))
     for column in columns:
         number = _kind_of_value(column, spelled=True) == "digits"
-        repeated = column.strip() and any(row.values.get(column) == column for row in rows)
+        repeated = column.strip() and any(row.get(column) == column for row in rows)
         if number or repeated or len(column.split()) >= _MOST_WORDS:
             return column
     return ""
@@ -220,15 +203,20 @@ def kinds_of_schema(schema: pa.Schema, head: str = "") -> dict[str, str]:
     return kinds
 
 
-def kinds_of_file(
+def look_at_file(
     path: Path, *, strict: bool = True, delimiter: str | None = None
-) -> dict[str, str]:
-    """Return the kind of each column of a file, from its schema or its first 100 rows.
+) -> tuple[dict[str, str], str]:
+    """Find the columns of a file, from its schema or its first 100 rows.
+
+    The delimiter of a csv or tsv is logged if it is detected and not the usual one.
 
     Args:
         path: a file that `read_rows` reads.
         strict: whether a row that can't be read is an error.
         delimiter: as for `read_rows`.
+
+    Returns:
+        (`kinds` and `suspect` of `TableColumns`).
 
     Raises:
         DataError: the file can't be read; if `strict`, also if one of these rows can't.
@@ -236,17 +224,21 @@ def kinds_of_file(
     format = file_format(path)
     if format == "parquet":
         with clear_errors(path), open_parquet(path) as parquet:
-            return kinds_of_schema(parquet.schema_arrow)
+            return kinds_of_schema(parquet.schema_arrow), ""
+    if format in DELIMITERS and delimiter is None:
+        delimiter = csv_delimiter(path, format)
+        if delimiter != DELIMITERS[format]:
+            _log_delimiter(path, delimiter)
     columns = read_columns(path, delimiter=delimiter) if format != "jsonl" else []
     if format in _PLAIN_FORMATS:
-        return dict.fromkeys(columns, "text")
+        return dict.fromkeys(columns, "text"), ""
     rows = []
     for row in itertools.islice(read_rows(path, delimiter=delimiter), _SAMPLE_ROWS):
         if row.error and strict:
             hint = delimiter_hint(columns)
             raise DataError(f"row {row.number} of {path} does not parse: {row.error}{hint}")
         rows.append(row.values)
-    return kinds_of_rows(rows, columns, spelled=format != "jsonl")
+    return kinds_of_rows(rows, columns, spelled=format != "jsonl"), _suspect_header(columns, rows)
 
 
 def kinds_of_rows(

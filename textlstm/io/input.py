@@ -26,10 +26,8 @@ from textlstm.io.formats import EmptyFileError, Meter, check_file, parts_of
 from textlstm.io.guess import (
     TableColumns,
     class_names_of_features,
-    kinds_of_file,
     kinds_of_schema,
-    note_delimiter,
-    suspect_header,
+    look_at_file,
 )
 from textlstm.io.locate import Name, locate
 from textlstm.io.readers import Row, read_rows
@@ -197,9 +195,8 @@ class FileRows:
         suspect = ""
         for file in files if "parquet" not in formats else ():
             with contextlib.suppress(EmptyFileError):
-                kinds |= kinds_of_file(file, strict=False, delimiter=delimiter)
-                note_delimiter(file, delimiter)
-                suspect = suspect_header(file, delimiter)
+                found, suspect = look_at_file(file, strict=False, delimiter=delimiter)
+                kinds |= found
                 break
         table = TableColumns(name, kinds, suspect=suspect)
         return cls(name, tuple(files), sizes, schema, rows, table, delimiter)

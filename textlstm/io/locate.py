@@ -294,9 +294,7 @@ def _from_saved(folder: Path) -> Located[Rows]:
     except Exception as error:  # whatever a damaged folder makes of the library
         message = first_line(error)
         raise DataError(f"the saved dataset {folder} cannot be read: {message}") from error
-    if isinstance(saved, datasets.DatasetDict):
-        return _from_dict(str(folder), saved)
-    return Located(str(folder), {"train": saved}, single=True)
+    return _from_object(saved, str(folder))
 
 
 def _from_dict(name: str, splits: Mapping[str, Dataset]) -> Located[Rows]:
