@@ -10,11 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from textlstm.errors import ConfigError, DataError
 from textlstm.io.arrow import cells_of
-from textlstm.io.guess import is_list_type
 from textlstm.io.readers import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
@@ -235,61 +233,40 @@ class LabelCodes:
         self._class_names = class_names
         self._codes: dict[str, int] = {}
 
-    def encode(self, array: Any) -> np.ndarray:
-        """Return the code of each label of an Arrow array.
-
-        Args:
-            array: labels [N] of any Arrow type.
-
-        Returns:
-            int64 [N], indices into `names`; -1 where the label is null.
-
-        Raises:
-            DataError: a value can't be a label.
-        """
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        try:
-            encoded = array.dictionary_encode()
-        except pa.ArrowNotImplementedError:
-            raise DataError(f"labels of type {array.type} cannot be read") from None
-        values = cells_of(encoded.dictionary)
-        codes = np.array([self._code(value) for value in values] + [-1], dtype=np.int64)
-        indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-        result: np.ndarray = codes[indices]
-        return result
-
-    def encode_lists(
-        self, array: Any, cells: LabelCells
+    def encode(
+        self, array: Any, cells: LabelCells = ONE_LABEL
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the codes of rows that may have several labels.
+        """Return the codes of the labels of some rows.
 
         Args:
-            array: cells [N] of any Arrow type, lists or what `cells` reads as such.
+            array: cells [N] of any Arrow type.
             cells: how they are read.
 
         Returns:
-            (codes, int64 [M], indices into `names`; the row of each, int64 [M]; whether a row is
-            not null, bool [N]).
+            (codes, int64 [M], indices into `names`; the row of each, int64 [M]; whether a row has
+            a label or, where it may have several, is not null, bool [N]).
 
         Raises:
             DataError: a value can't be a label.
         """
-        import pyarrow.compute as pc
+        codes: list[int] = []
+        rows: list[int] = []
+        labelled = np.zeros(len(array), bool)
+        for row, value in enumerate(cells_of(array)):
+            if isinstance(value, UnicodeDecodeError):  # within a list
+                raise DataError("a label is not UTF-8")
+            names = cells.read(value)
+            if names is not None:
+                found = [
+                    self._code(name) for name in ([names] if isinstance(names, str) else names)
+                ]
+                found = [code for code in found if code >= 0]
+                codes += found
+                rows += [row] * len(found)
+                labelled[row] = bool(found) or cells.multi_label
+        return np.array(codes, np.int64), np.array(rows, np.int64), labelled
 
-        if not is_list_type(array.type):
-            names = [cells.read(value) for value in cells_of(array)]
-            array = pa.array(names, pa.list_(pa.string()))
-        counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        codes = self.encode(array.flatten())  # [M], those of null items included
-        rows = np.repeat(np.arange(len(array)), counts)
-        named = codes >= 0
-        return codes[named], rows[named], array.is_valid().to_numpy(zero_copy_only=False)
-
-    def _code(self, value: Any) -> int:
-        name = label_name(value)
-        if name is None:
-            return -1
+    def _code(self, name: str) -> int:
         names = self._class_names
         if names is not None:
             if name == "-1":  # the mark of unlabelled rows in a ClassLabel column

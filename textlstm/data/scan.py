@@ -105,12 +105,7 @@ def scan_table(
         labelled = np.ones(len(batch), bool)
         if label_column is not None:
             try:
-                cell = batch.column(label_column)
-                if cells.multi_label:
-                    batch_codes, of_rows, labelled = labels.encode_lists(cell, cells)
-                else:
-                    batch_codes = labels.encode(cell)
-                    labelled = batch_codes >= 0
+                batch_codes, of_rows, labelled = labels.encode(batch.column(label_column), cells)
             except DataError as error:
                 place = f"rows {position + 1:,} to {position + len(batch):,} of {table.name}"
                 raise DataError(f"column {label_column!r} in {place}: {error}") from None

@@ -306,13 +306,9 @@ def _kind_of_type(type_: Any) -> str:
         return "boolean"
     if types.is_null(type_):
         return "null"
-    return "list" if is_list_type(type_) else str(type_)
-
-
-def is_list_type(type_: Any) -> bool:
-    """Whether the cells of an Arrow type are lists."""
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_kind(type_) for is_kind in kinds)
+    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
+        return "list"
+    return str(type_)
 
 
 def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
