@@ -139,7 +139,7 @@ def documents(
         defaults: values that are shown instead of the defaults of the classes.
     """
     lines = [
-        f"        {field.name}: {describe(field, (defaults or {}).get(field.name, field.default))}"
+        f"        {field.name}: {describe(field, defaults or {})}"
         for cls in classes
         for field in _fields(cls)
     ]
@@ -183,24 +183,17 @@ def add_flags(
         if only is not None and field.name not in only:
             continue
         kind, many = _base_type(hints[field.name])
-        help_text = describe(field, (defaults or {}).get(field.name, field.default)).replace(
-            "%", "%%"
-        )
         flag = "--" + field.name.replace("_", "-")
-        common: dict[str, Any] = {
-            "dest": field.name,
-            "default": argparse.SUPPRESS,
-            "help": help_text,
-        }
+        help_text = describe(field, defaults or {}).replace("%", "%%")
+        common: dict[str, Any] = {"default": argparse.SUPPRESS, "help": help_text}
         if kind is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
             continue
         if many:
             common["nargs"] = "+"
-        if field.metadata["choices"]:
-            common["metavar"] = "{" + ",".join(field.metadata["choices"]) + "}"
-        else:
-            common["metavar"] = field.metadata["metavar"] or {int: "N", float: "X"}.get(kind, "S")
+        choices, metavar = field.metadata["choices"], field.metadata["metavar"]
+        metavar = "{" + ",".join(choices) + "}" if choices else metavar
+        common["metavar"] = metavar or {int: "N", float: "X"}.get(kind, "S")
         group.add_argument(flag, type=_NAMED[kind], **common)
 
 
@@ -223,11 +216,11 @@ def _number(kind: type) -> Any:
 _NAMED = {int: _number(int), float: _number(float), str: str}
 
 
-def describe(field: dataclasses.Field[Any], default: Any) -> str:
-    """Return the help of an option with its default, if there is one."""
-    text = str(field.metadata["help"])
+def describe(field: dataclasses.Field[Any], defaults: Mapping[str, Any]) -> str:
+    """Return the help of an option with its default, that of `defaults` first, if there is one."""
+    text, default = field.metadata["help"], defaults.get(field.name, field.default)
     if default is None or default == ():
-        return text
+        return str(text)
     if isinstance(default, bool):
         default = "yes" if default else "no"
     elif isinstance(default, tuple):
