@@ -14,13 +14,12 @@ from tiny_corpus import FILLERS, write_splits
 from tiny_corpus import OPTIONS as TINY
 
 from textlstm import TextClassifier, TextTokenizer, train
-from textlstm.config import TokenizerConfig
 from textlstm.errors import ConfigError, DataError
 from textlstm.text.named_vectors import KNOWN, NamedVectors
 from textlstm.text.vocabulary import UNK_ID
 from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
-from textlstm.training.pretrained import read_pretrained
+from textlstm.training.pretrained import make_start
 from textlstm.training.resolve import read_options
 
 pytestmark = pytest.mark.slow
@@ -316,7 +315,7 @@ def test_every_kind_with_whole_words_can_be_extended(vectors, kind, tmp_path):
         {"vectors": str(vectors), "extend_vocab": 8, "tokenizer": kind, "min_frequency": 1}
     )
     tokenizer = TextTokenizer.train(lambda: [["the film"]], settings.tokenizer)
-    extended, pretrained = read_pretrained(settings, tokenizer, extend=True)
+    extended, pretrained = make_start(settings, None, lambda: [["the film"]])
     added = {
         "word": ["unheard", "a", "shining", "gloomy"],
         "basic_english": ["unheard", "a", "shining", "gloomy"],
@@ -349,8 +348,9 @@ def test_a_given_vocabulary_is_extended_too(data, vectors, tmp_path):
 def test_no_vectors_leave_all_as_it_is():
     settings = read_options({"min_frequency": 1})
     assert settings.model.embedding_size == 100
-    tokenizer = TextTokenizer.train(lambda: [["a"]], TokenizerConfig(min_frequency=1))
-    assert read_pretrained(settings, tokenizer, extend=True) == (tokenizer, None)
+    tokenizer, start = make_start(settings, None, lambda: [["a"]])
+    assert tokenizer.vocabulary.get_itos() == ["<pad>", "<unk>", "a"]
+    assert start is None
 
 
 def test_frequent_words_of_the_vectors_are_entries_unless_told_otherwise(data, vectors, tmp_path):

@@ -22,7 +22,7 @@ from textlstm.errors import VocabularyError
 from textlstm.io.atomic import write_text
 from textlstm.text.tokenizer import Batches, TextTokenizer
 from textlstm.text.vocabulary import UNK_ID, Vocabulary
-from textlstm.text.word_vectors import Vectors, embedding_matrix, has_vector, read_vectors
+from textlstm.text.word_vectors import embedding_matrix, has_vector, read_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -61,46 +61,23 @@ def make_start(
         The tokenizer, and vectors or a base, None if the settings name neither.
 
     Raises:
-        DataError: the file of vectors is missing or malformed.
+        DataError: the file of vectors is missing or malformed, or has no vector that fits.
         ModelFolderError: the base can't be read.
     """
-    config, base = settings.tokenizer, settings.training.init_from
+    config, base, path = settings.tokenizer, settings.training.init_from, settings.training.vectors
     if base is not None:
         start = read_base(base)
         return start.tokenizer.cut(config.max_length, config.truncation), start
-    extend = tokenizer is None
+    count = 0  # of words to add; the tokenizer of a run that is resumed has them
     if tokenizer is None:
         logger.info("building the vocabulary")
-        tokenizer = TextTokenizer.train(texts, config)
-    return read_pretrained(settings, tokenizer, extend=extend)
-
-
-def read_pretrained(
-    settings: TrainSettings, tokenizer: TextTokenizer, *, extend: bool
-) -> tuple[TextTokenizer, Pretrained | None]:
-    """Read the vectors for a vocabulary, and extend it if the settings say so.
-
-    Args:
-        settings: of the run.
-        tokenizer: trained, or that of the run which is resumed.
-        extend: False where the tokenizer has been extended already.
-
-    Returns:
-        The tokenizer, with the frequent words of the file that it can read as one token; and
-        the vectors, None if none are asked for.
-
-    Raises:
-        DataError: the file is missing or malformed, or has no vector that fits.
-    """
-    path = settings.training.vectors
+        tokenizer, count = TextTokenizer.train(texts, config), config.extend_vocab or 0
     if path is None:
         return tokenizer, None
     logger.info("reading vectors from %s", path)
     words = tokenizer.vocabulary.get_itos()[UNK_ID:]
-    count = (settings.tokenizer.extend_vocab or 0) if extend else 0
-    vectors = read_vectors(
-        path, words, extend=count, usable=lambda word: tokenizer.tokens(word) == [word]
-    )
+    tokens = tokenizer.tokens
+    vectors = read_vectors(path, words, extend=count, usable=lambda word: tokens(word) == [word])
     if count:
         logger.info(
             "%s words of the %s most frequent in %s are added to the vocabulary",
@@ -109,13 +86,10 @@ def read_pretrained(
             path,
         )
         tokenizer = tokenizer.extended(vectors.extension)
-    return tokenizer, _pretrained(vectors, tokenizer, settings.training.seed)
-
-
-def _pretrained(vectors: Vectors, tokenizer: TextTokenizer, seed: int) -> Pretrained:
-    tokens = tokenizer.vocabulary.get_itos()
-    matrix = embedding_matrix(tokens, vectors, seed=seed)  # [V, E]
-    return Pretrained(vectors.path, matrix, has_vector(tokens, vectors), vectors.other_case)
+    entries = tokenizer.vocabulary.get_itos()
+    matrix = embedding_matrix(entries, vectors, seed=settings.training.seed)  # [V, E]
+    known = has_vector(entries, vectors)
+    return tokenizer, Pretrained(vectors.path, matrix, known, vectors.other_case)
 
 
 def save_tokenizer(tokenizer: TextTokenizer, work: Path) -> None:
