@@ -52,6 +52,22 @@ def split_teachers(options: dict[str, Any]) -> tuple[dict[str, Any], list[TextCl
     return options, objects
 
 
+def load_teachers(
+    settings: TrainSettings, classifiers: Sequence[TextClassifier]
+) -> Sequence[TextClassifier]:
+    """Load the models that the settings name, unless classifiers were passed in Python.
+
+    Returns:
+        All teachers; none if they were passed to an earlier process.
+    """
+    names, device = settings.training.teacher, settings.training.device
+    return classifiers or [
+        TextClassifier.from_pretrained(name, device=device)
+        for name in names
+        if not name.startswith(_MEMORY)
+    ]
+
+
 class Teacher:
     """One or several classifiers; what they say is the mean of their probabilities.
 
@@ -78,31 +94,6 @@ class Teacher:
         self._classifiers = classifiers
         self._labels = labels
         self.fingerprint = [one.fingerprint() for one in classifiers]
-
-    @classmethod
-    def of(
-        cls,
-        settings: TrainSettings,
-        classifiers: Sequence[TextClassifier],
-        labels: Sequence[str],
-        *,
-        multi_label: bool,
-    ) -> Teacher | None:
-        """Load the teacher of a run; None if it was passed as a Python object to another process.
-
-        Args:
-            settings: of the run, with the names of models.
-            classifiers: those passed in Python.
-            labels: as above.
-            multi_label: as above.
-        """
-        names, device = settings.training.teacher, settings.training.device
-        if not classifiers and any(name.startswith(_MEMORY) for name in names):
-            return None
-        loaded = classifiers or [
-            TextClassifier.from_pretrained(name, device=device) for name in names
-        ]
-        return cls(loaded, labels, multi_label=multi_label)
 
     def predict(self, splits: Sequence[Split]) -> Iterator[np.ndarray]:
         """Yield the probabilities of the texts of splits, in order, float32 [n, C] each."""
@@ -139,9 +130,7 @@ def learn_from(
     train = splits[0]
     if taught is None:
         return LabelledTexts(texts, train.labels)
-    known = np.concatenate(
-        [np.isfinite(part[:, 0]) for part in _parts(taught)] or [np.zeros(0, bool)]
-    )  # [N]
+    known = np.isfinite(taught[:, 0])  # [N]
     shares = np.where(known, np.float32(1 - weight), np.float32(1))
     shares[len(train) :] = 0
     several = train.labels.ndim == 2
