@@ -115,6 +115,17 @@ def test_the_tokenizer_may_be_a_file():
     assert TokenizerConfig(tokenizer="my/tokenizer.json").tokenizer == "my/tokenizer.json"
 
 
+def test_other_values_of_some_options_by_flat_name():
+    settings = TrainSettings.from_options(epochs=3, tokenizer="char")
+    other = settings.replace(epochs=5, max_length=9, hidden_size=4, text_column=["t"])
+    changed = {"epochs": 5, "max_length": 9, "hidden_size": 4, "text_column": ["t"]}
+    assert other.to_options() == {**settings.to_options(), **changed}
+    assert other.given == settings.given == {"epochs", "tokenizer"}
+    assert settings.replace() == settings
+    with pytest.raises(ConfigError, match="epochs = 0: must be at least 1"):
+        settings.replace(epochs=0)
+
+
 def test_a_preset_stands_for_options_and_what_is_given_goes_before_it():
     fast = TrainSettings.from_options(preset="fast", hidden_size=8)
     assert fast.training.adversarial == 0

@@ -14,7 +14,8 @@ from textlstm.config import PRESETS
 from textlstm.data.corpus import load_corpus, load_whole
 from textlstm.data.stratify import fold_numbers
 from textlstm.errors import ConfigError, DataError
-from textlstm.training.crossval import format_crossval
+from textlstm.evaluation.tables import format_blocks
+from textlstm.training.crossval import crossval_tables
 from textlstm.training.launch import Rank
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import for_texts, read_options
@@ -35,6 +36,10 @@ def whole(data):
     kept = []
     result = cross_validate(data, folds=3, on_fold=kept.append, **FAST)
     return result, kept
+
+
+def tables_of(result):
+    return format_blocks(crossval_tables(result))
 
 
 def run(*arguments):
@@ -232,7 +237,7 @@ def test_the_whole_of_train_has_what_the_splits_of_a_training_have(data):
 
 
 def test_the_table_has_a_row_for_each_fold_and_for_each_figure(whole):
-    lines = format_crossval(whole[0]).splitlines()
+    lines = tables_of(whole[0]).splitlines()
     assert re.split(r" {2,}", lines[0]) == [
         *("fold", "texts", "accuracy", "macro F1", "log loss", "best epoch"),
     ]
@@ -242,7 +247,7 @@ def test_the_table_has_a_row_for_each_fold_and_for_each_figure(whole):
     figure = whole[0].summary()["macro_f1"]
     assert summary["macro F1"] == [f"{figure[key]:.4f}" for key in ("mean", "std", "min", "max")]
     assert "calibration error" in summary
-    assert format_crossval(whole[1][1]).endswith("2 of 3 folds are not done")
+    assert tables_of(whole[1][1]).endswith("2 of 3 folds are not done")
 
 
 def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
@@ -252,7 +257,7 @@ def test_the_command_shows_a_table_and_writes_json(data, tmp_path, capsys):
     result = CrossValidation.from_dict(json.loads(out.read_text()))
     assert result.is_whole
     assert result.settings == for_texts(read_options(FAST), 20)
-    assert shown == format_crossval(result) + "\n"
+    assert shown == tables_of(result) + "\n"
     assert "fold 1 of 2: accuracy " in err
     assert re.search(r"on 2[01] texts; \d+:\d\d left", err)
     assert run("crossval", data, "--folds", 2, "--json", "-", *flags(epochs=1)) == 0

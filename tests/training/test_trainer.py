@@ -320,13 +320,6 @@ def test_checkpoints_come_by_the_clock_too(tmp_path):
     assert len(notes.of("checkpoint")) == 1 + 6 + 1
 
 
-def test_a_trainer_runs_once():
-    run = trainer(epochs=1)
-    run.run()
-    with pytest.raises(TrainingError, match="this Trainer has run"):
-        run.run()
-
-
 def test_without_paths_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainer(epochs=1).run()

@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textlstm.config import (
-    TRAIN_PARTS,
-    CrossvalConfig,
-    TrainingConfig,
-    TrainOptions,
-    TrainSettings,
-)
+from textlstm.config import TRAIN_PARTS, CrossvalConfig, TrainingConfig, TrainOptions, TrainSettings
 from textlstm.data.corpus import Corpus, Source, Whole, load_whole
 from textlstm.data.stratify import fold_numbers, stratified_part
 from textlstm.errors import ConfigError, DataError
 from textlstm.evaluation.figures import FIGURES
-from textlstm.evaluation.tables import Table, format_blocks
+from textlstm.evaluation.tables import Table
 from textlstm.io.progress import Display
 from textlstm.options import differences, documents, resumable_names
 from textlstm.training.distributed import join
@@ -289,11 +283,6 @@ def _without(whole: Whole, held: np.ndarray, settings: TrainSettings) -> Corpus:
 def _spread(values: list[float]) -> dict[str, float]:
     std = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.mean(values), "std": std, "min": min(values), "max": max(values)}
-
-
-def format_crossval(result: CrossValidation) -> str:
-    """Return the tables of `crossval_tables` as plain text, without a final line end."""
-    return format_blocks(crossval_tables(result))
 
 
 def crossval_tables(result: CrossValidation) -> list[Table | str]:

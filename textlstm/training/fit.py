@@ -19,13 +19,14 @@ from textlstm.classifier.base import Base
 from textlstm.classifier.json_files import FILES
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import LabelledTexts
-from textlstm.errors import Interrupted, raise_interrupted
+from textlstm.errors import Interrupted, TrainingError, raise_interrupted
 from textlstm.evaluation.cascade import Cascade
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.loss import make_loss, prior_logits
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.fit_ngrams import fit_ngrams
+from textlstm.training.loop import Loop
 from textlstm.training.observer import Observer, TrainResult
 from textlstm.training.pretrained import Pretrained, load_start
 from textlstm.training.trainer import Trainer
@@ -149,15 +150,7 @@ def fit_model(
             observer=observer,
             world=world,
         )
-        if resumed:
-            with world.main_first():
-                trainer.resume()
-        if finish:
-            trainer.finish()
-        with stop_on_signals(trainer.stop) as caught:
-            result = trainer.run()
-        if result.reason == "interrupted":
-            raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
+        result = run_loop(trainer, world, resume=resumed, finish=finish)
         metrics = {"validation": result.best_metrics or trainer.evaluate(texts["validation"])}
         thresholds = None
         if model.multi_label:
@@ -167,6 +160,33 @@ def fit_model(
         if "test" in texts:
             metrics["test"] = trainer.evaluate(texts["test"], thresholds, cascade)
         return Fitted(model, settings, result, metrics, facts, thresholds, cascade)
+
+
+def run_loop(loop: Loop, world: World, *, resume: bool, finish: bool) -> TrainResult:
+    """Train until the end, or until a signal stops it.
+
+    Args:
+        loop: the training; its checkpoint is read if it is resumed.
+        world: the processes that train.
+        resume: whether to continue from the checkpoint.
+        finish: whether to end with the best epoch so far, without another step.
+
+    Raises:
+        TrainingError: training can't continue, or there is no epoch to end with.
+        TrainingInterrupted: Ctrl-C or SIGTERM.
+    """
+    if resume:
+        with world.main_first():
+            loop.resume()
+    if finish:
+        loop.finish()
+    with stop_on_signals(loop.stop) as caught:
+        result = loop.run()
+    if result.reason == "interrupted":
+        raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
+    if finish and not result.best_epoch:
+        raise TrainingError("the run has not taken a step yet: resume it with --resume")
+    return result
 
 
 @contextlib.contextmanager

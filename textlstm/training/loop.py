@@ -10,9 +10,10 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -87,6 +88,9 @@ class Loop(abc.ABC):
         ConfigError: the device does not exist.
     """
 
+    figures: ClassVar[Mapping[str, str]]
+    """Figures of an epoch -> key in what `validate` returns; `config.monitor` is among them."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -119,7 +123,6 @@ class Loop(abc.ABC):
         self._progress = _Progress()
         self._signature = signature
         self._random: dict[str, Tensor] | None = None  # states after a resume
-        self._ran = False
         self._stop = False
         self._deadline = math.inf  # both on the clock of time.monotonic, in seconds
         self._saved_at = 0.0
@@ -133,12 +136,8 @@ class Loop(abc.ABC):
         """Evaluate the model as it is; None if `_on_batch` returned False.
 
         Returns:
-            Figures, those of `figures` among them.
+            Figures, those that `figures` names among them.
         """
-
-    @abc.abstractmethod
-    def figures(self, metrics: dict[str, Any]) -> dict[str, float]:
-        """Return the figures of an epoch by name, the one that selects the best among them."""
 
     def stop(self) -> None:
         """End the run after the current step; safe in a signal handler."""
@@ -186,21 +185,18 @@ class Loop(abc.ABC):
     def run(self) -> TrainResult:
         """Train until the epochs or the patience run out, the time is over or `stop` was called.
 
-        `max_minutes` counts from this call. When it is over in the middle of an epoch, the
-        weights are validated as they are; a resumed run trains the epoch to its end.
+        To be called once. `max_minutes` counts from this call. When it is over in the middle of
+        an epoch, the weights are validated as they are; a resumed run trains the epoch to its end.
 
         Returns:
             How it went. The model has the weights of the best epoch (those it had last if none
             was validated) and is in eval mode.
 
         Raises:
-            TrainingError: the loss is not finite, or the trainer has run already. A `PeerError`
-                in all but the first process, or if another process has ended.
+            TrainingError: the loss is not finite. A `PeerError` in all but the first process, or
+                if another process has ended.
             OutputError: the checkpoint or the history can't be written.
         """
-        if self._ran:
-            raise TrainingError("this Trainer has run: make another one, which may resume")
-        self._ran = True
         if self.config.max_minutes is not None:
             limit = time.monotonic() + 60 * self.config.max_minutes
             self._deadline = min(self._deadline, limit)
@@ -329,7 +325,7 @@ class Loop(abc.ABC):
         if metrics is None:
             return False
         progress = self._progress
-        figures = self.figures(metrics)
+        figures = {name: metrics[key] for name, key in self.figures.items()}
         values = torch.tensor(list(figures.values()), dtype=torch.float64)
         self._world.broadcast_([values])  # other processors may round the last bit otherwise
         figures = dict(zip(figures, values.tolist(), strict=True))

@@ -80,7 +80,7 @@ class ProgressObserver(Observer):
 
     def __init__(self, screen: Screen | None = None) -> None:
         self._screen = screen
-        self._display: Display | None = None
+        self._display = Display("steps", screen=Screen())  # shown nowhere, until training starts
         self._epochs = self._texts = 0
         self._began = self._loss = 0.0
 
@@ -95,7 +95,6 @@ class ProgressObserver(Observer):
 
     def on_step(self, step: int, epoch: int, loss: float, texts: int) -> None:
         """Show the step with the mean loss and the speed."""
-        assert self._display is not None
         self._texts += texts
         self._loss += (_SMOOTHING if self._texts > texts else 1.0) * (loss - self._loss)
         speed = self._texts / max(time.monotonic() - self._began, 1e-9)
@@ -108,24 +107,20 @@ class ProgressObserver(Observer):
 
     def on_evaluate(self, done: int, total: int) -> None:
         """Show how many validation texts are predicted."""
-        if self._display is not None:
-            self._display.update(self._display.done, note=f"validating {done:,}/{total:,} texts")
+        self._display.update(self._display.done, note=f"validating {done:,}/{total:,} texts")
 
     def on_epoch(self, record: dict[str, Any]) -> None:
         """Wait some seconds for the next line, since the library logs the epoch."""
-        if self._display is not None:
-            self._display.shown = time.monotonic()
-            self._display.note = self._mean_loss()
+        self._display.shown = time.monotonic()
+        self._display.note = self._mean_loss()
 
     def on_best(self, epoch: int, figure: str, value: float) -> None:
         """Show the best figure so far from now on."""
-        if self._display is not None:
-            self._display.best = f"{FIGURES.get(figure, figure)} {value:.4f}, epoch {epoch}"
+        self._display.best = f"{FIGURES.get(figure, figure)} {value:.4f}, epoch {epoch}"
 
     def on_close(self) -> None:
         """End the display."""
-        if self._display is not None:
-            self._display.close()
+        self._display.close()
 
     def _mean_loss(self) -> str:
         return f"loss {self._loss:.4f}"

@@ -107,12 +107,9 @@ def update_threads(model: nn.Module) -> contextlib.AbstractContextManager[None]:
 
     Beside other work, each operation that threads share may wait for one that is not running.
     """
-    sizes = (weight.numel() for weight in model.parameters() if _is_dense(weight))
-    return cpu_threads(1 if sum(sizes) < _MANY else None)
-
-
-def _is_dense(weight: Tensor) -> bool:
-    return weight.grad is not None and not weight.grad.is_sparse
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    dense = sum(gradient.numel() for gradient in gradients if not gradient.is_sparse)
+    return cpu_threads(1 if dense < _MANY else None)
 
 
 def set_rate(optimizer: AdamW, rate: float) -> None:

@@ -11,8 +11,8 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -24,17 +24,17 @@ from textlstm.classifier.model_folder import PARTS, RunRecord
 from textlstm.config import PRETRAIN_DEFAULTS, PRETRAIN_OPTIONS, TrainSettings
 from textlstm.data.corpus import Source, load_texts
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
-from textlstm.errors import ConfigError, DataError, TrainingError
+from textlstm.errors import ConfigError, DataError
 from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.language_model import SHARE, LanguageModel
 from textlstm.options import reject_unknown
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.training.checkpoint import run_signature
 from textlstm.training.distributed import World, join
-from textlstm.training.fit import TrainingInterrupted, stop_on_signals
+from textlstm.training.fit import run_loop
 from textlstm.training.gradients import Parts, sum_gradients
 from textlstm.training.loop import Loop
-from textlstm.training.observer import Observer
+from textlstm.training.observer import Observer, TrainResult
 from textlstm.training.pretrained import (
     Pretrained,
     load_start,
@@ -43,6 +43,7 @@ from textlstm.training.pretrained import (
     save_tokenizer,
 )
 from textlstm.training.resolve import resolve
+from textlstm.training.run import encoded_once
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.train import request_of_main
 
@@ -129,8 +130,7 @@ class _Run:
     parts: dict[str, EncodedTexts] = dataclasses.field(init=False)
     loop: _LanguageLoop = dataclasses.field(init=False)
     facts: dict[str, Any] = dataclasses.field(init=False)
-    reason: str = dataclasses.field(init=False)
-    metrics: dict[str, Any] = dataclasses.field(init=False)
+    result: TrainResult = dataclasses.field(init=False)
 
     def read(self, request: RunRequest, *, resume: bool) -> None:
         """Find the texts, make the tokenizer, and make the folder this run's own."""
@@ -155,13 +155,10 @@ class _Run:
     def encode(self) -> None:
         """Encode the texts to disk in pieces, some of them for validation."""
         save_tokenizer(self.tokenizer, self.folder.work)
-        self.parts = {}
-        for name in ("train", "validation"):
-            with contextlib.suppress(DataError):
-                self.parts[name] = EncodedTexts.open(self.folder.work, name)
-                continue
-            logger.info("encoding %s", name)
-            self.parts[name] = EncodedTexts.write(self.folder.work, name, self._pieces(name))
+        self.parts = {
+            name: encoded_once(self.folder.work, name, self._pieces(name))
+            for name in ("train", "validation")
+        }
         if not all(map(len, self.parts.values())):
             raise DataError("there are too few texts: pretraining needs at least two")
         settings = resolve(self.settings, len(self.parts["train"].ids))
@@ -193,22 +190,13 @@ class _Run:
                 observer=self.observer,
                 world=self.world,
             )
-            if self.world.any(self.folder.checkpoint.is_file())[0]:
-                with self.world.main_first():
-                    self.loop.resume()
-            if self.finish:
-                self.loop.finish()
-            with stop_on_signals(self.loop.stop) as caught:
-                result = self.loop.run()
-        if result.reason == "interrupted":
-            raise TrainingInterrupted(caught[0] if caught else 2)
-        if self.finish and not result.best_epoch:
-            raise TrainingError("the run has not taken a step yet: resume it with --resume")
-        self.facts |= {"epochs": len(result.history), "best_epoch": result.best_epoch}
-        self.reason, self.metrics = result.reason, result.best_metrics or self.loop.validate() or {}
+            resume = self.world.any(self.folder.checkpoint.is_file())[0]
+            self.result = run_loop(self.loop, self.world, resume=resume, finish=self.finish)
+        self.facts |= {"epochs": len(self.loop.history), "best_epoch": self.result.best_epoch}
 
     def save(self) -> Base:
         """Write the folder of the base."""
+        metrics = self.result.best_metrics or self.loop.validate() or {}
         state = self.loop.model.state_dict()
         weights = {name: state[name].cpu() for name in state if name.startswith(PARTS)}
         base = Base(str(self.folder.path), self.tokenizer, self.settings, weights)
@@ -220,11 +208,11 @@ class _Run:
                     rows={name: len(part) for name, part in self.parts.items()},
                     notes=tuple(self.notes),
                     training=self.facts,
-                    metrics={"validation": self.metrics},
+                    metrics={"validation": metrics},
                     history=tuple(self.loop.history),
                 )
                 save_base(self.folder.path, base, record)
-                if self.reason != "max minutes":  # such a run can be resumed
+                if self.result.reason != "max minutes":  # such a run can be resumed
                     self.folder.finish()
         return base
 
@@ -238,6 +226,8 @@ class _LanguageLoop(Loop):
         settings: of the run.
         **options: as for `Loop`.
     """
+
+    figures: ClassVar[Mapping[str, str]] = {"loss": "loss", "perplexity": "perplexity"}
 
     def __init__(
         self,
@@ -293,10 +283,6 @@ class _LanguageLoop(Loop):
         world.sum_([total])
         loss = float(total[0] / total[1].clamp(min=1))
         return {"n": int(total[1]), "loss": loss, "perplexity": math.exp(min(loss, 700.0))}
-
-    def figures(self, metrics: dict[str, Any]) -> dict[str, float]:
-        """Return loss and perplexity."""
-        return {name: metrics[name] for name in ("loss", "perplexity")}
 
 
 def cut_pieces(lengths: np.ndarray, longest: int) -> np.ndarray:

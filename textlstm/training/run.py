@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,7 @@ from textlstm.data.checks import (
 )
 from textlstm.data.corpus import Corpus, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
-from textlstm.errors import (
-    DataError,
-    MissingDependencyError,
-    TrainingError,
-)
+from textlstm.errors import DataError, MissingDependencyError
 from textlstm.nn.device import cpu_threads
 from textlstm.nn.loss import make_loss
 from textlstm.text.tokenizer import TextTokenizer
@@ -52,6 +48,7 @@ from textlstm.training.teacher import (
     PROBABILITIES,
     Teacher,
     learn_from,
+    load_teachers,
     teacher_fingerprint,
     write_probabilities,
 )
@@ -71,6 +68,39 @@ def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
             "%s: accuracy %.4f, macro F1 %.4f on %s texts",
             *(split, row["accuracy"], row["macro_f1"], f"{row['n']:,}"),
         )
+
+
+@contextlib.contextmanager
+def page_errors(name: str) -> Iterator[None]:
+    """Log an error in the block, which costs nothing but a page beside the model."""
+    try:
+        yield
+    except MissingDependencyError:
+        logger.info("no %s: pip install 'textlstm[report]' for it", name)
+    except Exception as error:
+        logger.warning("%s can't be written (%s); the model is complete", name, error)
+
+
+def encoded_once(
+    work: Path,
+    name: str,
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    count: int | None = None,
+) -> EncodedTexts:
+    """Open the encoded texts of the run that is resumed, or encode them.
+
+    Args:
+        work: folder of the run.
+        name: of the split.
+        batches: ids and lengths of texts; read only if they are needed.
+        count: number of the texts; None if that is not known.
+    """
+    with contextlib.suppress(DataError):
+        found = EncodedTexts.open(work, name)
+        if count in (None, len(found)):
+            return found
+    logger.info("encoding %s", name)
+    return EncodedTexts.write(work, name, batches)
 
 
 @dataclasses.dataclass
@@ -274,8 +304,6 @@ class Run:
             finish=self.finish,
             world=self.world,
         )
-        if self.finish and not self.fitted.result.best_epoch:
-            raise TrainingError("the run has not taken a step yet: resume it with --resume")
         if self._checks():
             self._warn(result_warnings(self.fitted.metrics["validation"]))
         if self.reports:
@@ -323,20 +351,16 @@ class Run:
         return classifier
 
     def write_report(self, classifier: TextClassifier, folder: Path) -> Path | None:
-        """Write the page beside the model and return it; a failure costs nothing but the page."""
+        """Write the page beside the model and return it; None if that is off or has failed."""
         for name in REPORT:  # those of an earlier model
             (folder / name).unlink(missing_ok=True)
         if not (self.settings.training.report and self.texts):
             return None
         split, encoded = self.corpus.validation, self.texts["validation"].texts
-        try:
-            with cpu_threads(self.settings.training.threads):
-                return report_training(folder, classifier, split, encoded)
-        except MissingDependencyError:
-            logger.info("no report.html: pip install 'textlstm[report]' for it")
-        except Exception as error:
-            logger.warning("report.html can't be written (%s); the model is complete", error)
-        return None
+        page = None
+        with page_errors("report.html"), cpu_threads(self.settings.training.threads):
+            page = report_training(folder, classifier, split, encoded)
+        return page
 
     def _checks(self) -> bool:
         return self.reports and self.world.is_main
@@ -362,13 +386,11 @@ class Run:
         splits, labels = self._to_learn(), self.corpus.labels
         if self.corpus.train.taught is not None:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
-        named = self.settings.training.teacher
-        if not (named or self.corpus.unlabeled):
+        if not (self.settings.training.teacher or self.corpus.unlabeled):
             return None
-        teacher = None
-        if named or self.teachers:
-            several = self.corpus.train.labels.ndim == 2
-            teacher = Teacher.of(self.settings, self.teachers, labels, multi_label=several)
+        several = self.corpus.train.labels.ndim == 2
+        models = load_teachers(self.settings, self.teachers)
+        teacher = Teacher(models, labels, multi_label=several) if models else None
         with cpu_threads(self.settings.training.threads):
             return write_probabilities(self.work, teacher, splits, len(labels))
 
@@ -380,13 +402,9 @@ class Run:
 
     def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
         """Encode splits to one file, or open what the resumed run has encoded."""
-        with contextlib.suppress(DataError):
-            encoded = EncodedTexts.open(self.work, name)
-            if len(encoded) == sum(map(len, splits)):
-                return encoded
-        logger.info("encoding %s", name)
         texts = itertools.chain.from_iterable(split.texts() for split in splits)
-        return EncodedTexts.write(self.work, name, map(self.tokenizer.encode_batch, texts))
+        encoded = map(self.tokenizer.encode_batch, texts)
+        return encoded_once(self.work, name, encoded, sum(map(len, splits)))
 
     def _unknown_share(self) -> float:
         return round(float(self.texts["validation"].texts.unknown_share()), 6)

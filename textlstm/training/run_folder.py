@@ -96,21 +96,13 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str], command: str = "train") -> None:
         self.path = Path(path)
+        self.checkpoint = self.path / FILES.checkpoint  # the state of the training loop
+        self.work = self.path / WORK  # what else a run needs until its end
         self._command = command
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file: --out must be a folder, new or empty")
         self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]  # inmost first
         self._provisional = False  # run.json was written by us, and the data is not yet read
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state of the training loop."""
-        return self.path / FILES.checkpoint
-
-    @property
-    def work(self) -> Path:
-        """The folder of what a run needs until its end."""
-        return self.path / WORK
 
     def is_empty(self) -> bool:
         """Whether nothing is lost by training into the folder."""

@@ -128,6 +128,7 @@ class Study:
 
     def __init__(self, path: Path, space: Space, seed: int, *, minimize: bool) -> None:
         self.space = space
+        self.defaults = {name: default for name, (_, default) in space.items()}
         self._seed = seed
         self._sign = -1 if minimize else 1
         before = optuna.logging.get_verbosity()
@@ -185,7 +186,7 @@ class Study:
         for even fewer. All others keep most of the best so far: a search in minutes has some
         dozen trials, too few to move everything at once.
         """
-        defaults = {name: default for name, (_, default) in self.space.items()}
+        defaults = self.defaults
         small = {name: PRESETS["small"].get(name, default) for name, default in defaults.items()}
         if not number:
             return defaults
@@ -250,8 +251,8 @@ class Study:
 
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
         known = trial.user_attrs
-        row = {"trial": trial.number + 1, "ended": "stopped", **known.get("facts", {})}
-        row["ended"] = "stopped" if trial.state == TrialState.FAIL else row["ended"]
+        row = {"trial": trial.number + 1, **known.get("facts", {})}
+        row |= {"ended": "stopped"} if trial.state == TrialState.FAIL else {}
         return {**row, "settings": known.get("settings", trial.params)}
 
     def importances(self) -> dict[str, float]:

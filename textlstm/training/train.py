@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings
 from textlstm.data.corpus import Corpus, Source, load_corpus
-from textlstm.errors import (
-    ConfigError,
-    OutputError,
-)
+from textlstm.errors import ConfigError, OutputError
 from textlstm.options import documents
 from textlstm.training.distributed import ALONE, World, join
 from textlstm.training.observer import Observer

@@ -5,9 +5,9 @@ Shapes: B batch, T time (tokens), N texts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,12 @@ class Trainer(Loop):
         ConfigError: the device or a class weight does not exist.
         DataError: there is nothing to train on or to validate with.
     """
+
+    figures: ClassVar[Mapping[str, str]] = {
+        "loss": "log_loss",
+        "accuracy": "accuracy",
+        "macro_f1": "macro_f1",
+    }
 
     def __init__(
         self,
@@ -91,14 +97,6 @@ class Trainer(Loop):
         return self._evaluate(
             self.validation, on_batch=self._on_batch, calibrate=self.config.calibrate
         )
-
-    def figures(self, metrics: dict[str, Any]) -> dict[str, float]:
-        """Return loss, accuracy and macro F1."""
-        return {
-            "loss": metrics["log_loss"],
-            "accuracy": metrics["accuracy"],
-            "macro_f1": metrics["macro_f1"],
-        }
 
     def evaluate(
         self,

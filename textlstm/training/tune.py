@@ -13,19 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES
-from textlstm.config import (
-    TRAIN_PARTS,
-    TrainOptions,
-    TrainSettings,
-    TuneConfig,
-    with_preset,
-)
+from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings, TuneConfig, with_preset
 from textlstm.data.corpus import Source, load_corpus
-from textlstm.errors import (
-    ConfigError,
-    DataError,
-    OutputError,
-)
+from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io.atomic import require_replaceable
 from textlstm.io.work_folder import WorkFolder
 from textlstm.nn.device import cpu_threads

@@ -22,25 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES, REPORT
-from textlstm.config import (
-    PRESETS,
-    TrainingConfig,
-    TrainSettings,
-    TuneConfig,
-)
+from textlstm.config import PRESETS, TrainingConfig, TrainSettings, TuneConfig
 from textlstm.data.corpus import Corpus
-from textlstm.errors import (
-    ConfigError,
-    MissingDependencyError,
-    TrainingError,
-)
+from textlstm.errors import ConfigError, TrainingError
 from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import atomic_folder, write_text
 from textlstm.nn.network import parameter_shapes
 from textlstm.training.distributed import ALONE
 from textlstm.training.observer import Observer, ProgressObserver, together
 from textlstm.training.resolve import for_texts, read_options
-from textlstm.training.run import Run, log_metrics
+from textlstm.training.run import Run, log_metrics, page_errors
 from textlstm.training.validation import add_test
 from textlstm.version import __version__
 
@@ -177,7 +168,7 @@ class Tuning:
         return self.study.tell(trial, ended, facts.get(self.monitor), **facts)
 
     def _log(self, row: Mapping[str, Any], best: Mapping[str, Any] | None) -> None:
-        defaults = self._defaults()
+        defaults = self.study.defaults
         other = [f"{k} {v}" for k, v in row["settings"].items() if v != defaults[k]]
         figure = f", {self.describe(row)}" if self.monitor in row else ""
         known = f"; best: trial {best['trial']}, {self.describe(best)}" if best else ""
@@ -185,9 +176,6 @@ class Tuning:
             "trial %d (%s): %s%s%s",
             *(row["trial"], ", ".join(other) or "the defaults", row["ended"], figure, known),
         )
-
-    def _defaults(self) -> dict[str, Any]:
-        return {name: default for name, (_, default) in self.study.space.items()}
 
     def describe(self, row: Mapping[str, Any]) -> str:
         """Return the figure of a trial with its name, such as 'macro F1 0.9123'."""
@@ -246,10 +234,10 @@ class Tuning:
     def _write_page(
         self, folder: Path, classifier: TextClassifier, best: Mapping[str, Any]
     ) -> None:
-        """Write the page; a failure costs nothing but the page."""
+        """Write the page, if it is wanted."""
         if not classifier.settings.training.report:
             return
-        try:
+        with page_errors(PAGE):
             from textlstm.report.page import render_tuning
 
             found = {
@@ -261,16 +249,12 @@ class Tuning:
                 "minimize": self.monitor == "loss",
                 "rows": self.study.rows(),
                 "best": best,
-                "defaults": self._defaults(),
+                "defaults": self.study.defaults,
                 "importances": self.study.importances(),
                 "metrics": classifier.metrics,
             }
             page = render_tuning(found)
             write_text(folder / PAGE, page.encode("utf-8", "replace").decode())
-        except MissingDependencyError:
-            logger.info("no tune.html: pip install 'textlstm[report]' for it")
-        except Exception as error:
-            logger.warning("tune.html can't be written (%s); the model is complete", error)
 
 
 class _PrunedError(Exception):
