@@ -34,15 +34,12 @@ def load_hub(name: str, options: TableConfig) -> Mapping[str, datasets.Dataset]:
     """
     try:
         with quiet(), _cache_only(not _hub_answers(name)):
-            data = datasets.load_dataset(
+            found: Mapping[str, datasets.Dataset] = datasets.load_dataset(
                 name, options.dataset_config, revision=options.dataset_revision
             )
     except Exception as error:  # load_dataset lets through whatever its many layers raise
         raise DataError(_hub_reason(name, error)) from error
-    if not isinstance(data, datasets.DatasetDict):
-        raise DataError(f"the Hub dataset {name} came as {type(data).__name__}: {_FALLBACK}")
-    splits: Mapping[str, datasets.Dataset] = data
-    return splits
+    return found
 
 
 def _hub_answers(name: str) -> bool:

@@ -21,7 +21,6 @@ from textlstm.errors import VocabularyError, system_errors
 from textlstm.text.rules import FROM_FILE, pad_guard, recognise
 from textlstm.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID
 
-_MODELS = ("WordLevel", "WordPiece", "BPE", "Unigram")
 _PAD_NAMES = (PAD, "[PAD]")
 _UNK_NAMES = (UNK, "[UNK]")
 _MOST_GROWTH = 100  # times longer, by one replacement; in a row this squared
@@ -170,17 +169,13 @@ def _renumber(content: dict[str, Any]) -> None:
 
 def _entries(model: dict[str, Any]) -> list[str]:
     """Return the tokens of the model in the order of their ids."""
-    vocab = model.get("vocab")
-    kind = model.get("type") or ("Unigram" if isinstance(vocab, list) else None)
-    if kind is not None and kind not in _MODELS:
-        raise _UnfitError(f"its model {kind!r} is none of {', '.join(_MODELS)}; {_REMEDY}")
+    vocab = model["vocab"]
     if isinstance(vocab, list):
         tokens = [token for token, _ in vocab]
         if len(set(tokens)) < len(tokens):
             raise _UnfitError(f"an entry occurs twice in its vocabulary; {_REMEDY}")
         return tokens
-    assert isinstance(vocab, dict)  # tokenizers has read it
-    return sorted(vocab, key=lambda token: vocab[token])
+    return sorted(vocab, key=vocab.get)
 
 
 def _unk_of(model: dict[str, Any], entries: list[str], names: set[str]) -> str | None:
