@@ -32,7 +32,7 @@ def test_rows_without_text_or_label_are_found_and_counted() -> None:
 def test_white_space_alone_is_no_text(blank: str) -> None:
     found = scan({"text": ["a", blank, f"{blank}b"], "label": ["x", "y", "z"]})
     assert found.rows.tolist() == [0, 2]
-    assert found.null_texts == 1
+    assert found.notes() == ["train: rows left out: 1 without a text (of 3)"]
 
 
 def test_rows_are_found_beyond_the_first_batch() -> None:

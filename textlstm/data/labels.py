@@ -229,9 +229,9 @@ class LabelCodes:
     """
 
     def __init__(self, class_names: Sequence[str] | None) -> None:
-        self.names: list[str] = []
+        self.codes: dict[str, int] = {}
+        """Name to code."""
         self._class_names = class_names
-        self._codes: dict[str, int] = {}
 
     def encode(
         self, array: Any, cells: LabelCells = ONE_LABEL
@@ -243,7 +243,7 @@ class LabelCodes:
             cells: how they are read.
 
         Returns:
-            (codes, int64 [M], indices into `names`; the row of each, int64 [M]; whether a row has
+            (codes, int64 [M], values of `codes`; the row of each, int64 [M]; whether a row has
             a label or, where it may have several, is not null, bool [N]).
 
         Raises:
@@ -277,7 +277,4 @@ class LabelCodes:
                 name = names[int(name)]
             elif is_number or name not in names:
                 raise DataError(f"label {name} has no name; the names are {', '.join(names[:20])}")
-        if name not in self._codes:
-            self._codes[name] = len(self.names)
-            self.names.append(name)
-        return self._codes[name]
+        return self.codes.setdefault(name, len(self.codes))

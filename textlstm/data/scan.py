@@ -36,7 +36,6 @@ class Scan:
         class_names: all names of a `ClassLabel` in their order, if the label column is one.
         digest: hash of the texts kept.
         unlabeled: int64, the rows with a text and without a label.
-        null_texts: rows left out because their text is null or blank.
     """
 
     table: Table
@@ -49,7 +48,6 @@ class Scan:
     class_names: tuple[str, ...] | None
     digest: str
     unlabeled: np.ndarray
-    null_texts: int
 
     def notes(self, *, labels: bool = True) -> list[str]:
         """Return how many rows are left out and why, in words.
@@ -57,14 +55,11 @@ class Scan:
         Args:
             labels: whether rows without a label are.
         """
-        reasons = [
-            f"{count:,} without a {what}"
-            for count, what in (
-                (self.null_texts, "text"),
-                (len(self.unlabeled) if labels else 0, "label"),
-            )
-            if count
-        ]
+        counts = {
+            "text": len(self.dataset) - len(self.rows) - len(self.unlabeled),  # null or blank
+            "label": len(self.unlabeled) if labels else 0,
+        }
+        reasons = [f"{count:,} without a {what}" for what, count in counts.items() if count]
         name, notes = self.table.name, []
         if reasons:
             notes.append(f"{name}: rows left out: {', '.join(reasons)} (of {len(self.dataset):,})")
@@ -98,7 +93,7 @@ def scan_table(
     labels = LabelCodes(class_names)
     digest = _TextDigest()
     rows, codes, owners, unlabeled = ([np.zeros(0, np.int64)] for _ in range(4))
-    null_texts = position = kept = 0
+    position = kept = 0
     for batch in _batches(dataset):
         texts = _checked(batch, text_columns, table.name, position)
         batch_codes, of_rows = np.zeros(len(batch), np.int64), np.arange(len(batch))
@@ -112,7 +107,6 @@ def scan_table(
         trimmed = pc.binary_length(pc.utf8_trim_whitespace(texts)).fill_null(0)
         has_text = trimmed.to_numpy(zero_copy_only=False) > 0
         usable = has_text & labelled
-        null_texts += int(np.sum(~has_text))
         unlabeled.append(np.flatnonzero(has_text & ~usable) + position)
         digest.update(texts if usable.all() else texts.filter(pa.array(usable)))
         rows.append(np.flatnonzero(usable) + position)
@@ -124,6 +118,7 @@ def scan_table(
     all_codes = np.concatenate(codes)
     # A name seen only in rows without a text is no label of this split.
     used, all_codes = np.unique(all_codes, return_inverse=True)
+    names = list(labels.codes)
     return Scan(
         table,
         dataset,
@@ -131,11 +126,10 @@ def scan_table(
         np.concatenate(rows),
         all_codes.astype(np.int64).reshape(-1),
         np.concatenate(owners) if cells.multi_label else None,
-        [labels.names[code] for code in used] if label_column is not None else [],
+        [names[code] for code in used] if label_column is not None else [],
         class_names,
         digest.hexdigest(),
         np.concatenate(unlabeled),
-        null_texts,
     )
 
 
