@@ -466,6 +466,20 @@ def test_predict_writes_a_file_to_stdout_if_asked(capsys, model, data):
     assert [json.loads(line)["text"] for line in out.splitlines()] == [t for t, _ in rows(16, 2)]
 
 
+@pytest.mark.parametrize("command", ["train", "crossval"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_the_first_one_says_what_all_of_them_meet(
+    capsys, monkeypatch, command, rank
+):
+    monkeypatch.setattr("textlstm.cli._WAIT", 0)
+    place = {"WORLD_SIZE": 2, "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": 1}
+    for name, value in place.items():
+        monkeypatch.setenv(name, str(value))
+    out = ["--out", "m"] if command == "train" else []
+    assert run(command, "no-such.csv", *out) == 2
+    assert ("no-such.csv" in capsys.readouterr().err) == (rank == 0)
+
+
 def test_export_writes_vocabulary_and_weights(capsys, model, tmp_path):
     vocab, weights = tmp_path / "v.txt", tmp_path / "w.safetensors"
     assert run("export", model, "--format", "vocab", "--out", vocab) == 0

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from textlstm.data.corpus import Source
     from textlstm.evaluation.cascade import Shortcut
 
-Ids = tuple[np.ndarray, np.ndarray]
-"""What `TextTokenizer.encode_batch` returns."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -165,7 +162,7 @@ class TextClassifier(SavedModel):
     ) -> Iterator[Prediction]:
         read: deque[tuple[list[str], list[str]]] = deque()  # all texts of a batch, those not blank
 
-        def usable() -> Iterator[Ids]:
+        def usable() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for batch in batches:
                 read.append((batch, [text for text in batch if text.strip()]))
                 yield self.tokenizer.encode_batch(read[-1][1])
