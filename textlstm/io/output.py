@@ -202,21 +202,18 @@ class RowOutput:
             OutputError: the output can't be written.
         """
         target, folder = self._target, self._work.path
-        made = DATA
-        if target.is_folder:
-            made = _PARTS
-            if not self.is_whole and (self._rows or not self._parts):
-                self._close_part(state)
-        elif target.kind == "parquet":
-            made = _WHOLE
-            if not self.is_whole:
-                self._write_parquet(folder / made)
+        single = _WHOLE if target.kind == "parquet" else DATA
+        made = folder / (_PARTS if target.is_folder else single)
         if not self.is_whole:
+            if target.is_folder and (self._rows or not self._parts):
+                self._close_part(state)
+            elif made.name == _WHOLE:
+                self._write_parquet(made)
             self._work.write_state(self._state(state, whole=True))
-        if (folder / made).exists():
+        if made.exists():
             target.require_free(overwrite=overwrite)
             with self._work.writing():
-                self._put_in_place(folder / made)
+                self._put_in_place(made)
         elif not target.path.exists():
             raise OutputError(
                 f"{target.path} was written and then removed: remove {folder} and run the command "

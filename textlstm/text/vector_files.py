@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import math
 import os
 import re
@@ -65,7 +66,8 @@ class VectorFile:
         self._rows_promised: int | None = None
         self._binary = False
         self._blocks = self._read_blocks(read)
-        self._head = self._read_layout()
+        head = iter([self._read_layout()])  # an iterator lets go of what it has yielded
+        self._blocks = itertools.chain(head, self._blocks)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield each word, as UTF-8, and its numbers as they are in the file; only once.
@@ -182,17 +184,14 @@ class VectorFile:
             word, numbers = b"", [word.strip(), *numbers]
         if len(numbers) != self.size:
             raise self._ragged(len(numbers))
-        inside = word.split()
-        if len(inside) > 1 and _NUMBER.fullmatch(inside[-1]):
-            more = 0
-            while more < len(inside) - 1 and _NUMBER.fullmatch(inside[-1 - more]):
-                more += 1
-            raise self._ragged(self.size + more)
+        more = list(itertools.takewhile(_NUMBER.fullmatch, reversed(word.split()[1:])))
+        if more:
+            raise self._ragged(self.size + len(more))
         return word, b" ".join(numbers)
 
     def _lines(self) -> Iterator[bytes]:
         rest = b""
-        for block in self._all_blocks():
+        for block in self._blocks:
             *lines, rest = (rest + block).split(b"\n")
             yield from lines
             if len(rest) > _LONGEST:
@@ -203,7 +202,7 @@ class VectorFile:
     def _binary_rows(self) -> Iterator[tuple[bytes, bytes]]:
         length = self.size * _FLOAT.itemsize
         rest = b""
-        for block in self._all_blocks():
+        for block in self._blocks:
             data, at = rest + block, 0
             while (space := data.find(b" ", at)) >= 0 and space + 1 + length <= len(data):
                 numbers = data[space + 1 : space + 1 + length]
@@ -220,11 +219,6 @@ class VectorFile:
         if rest.strip(b"\n"):
             self._rows_read += 1
             raise self._fault("the file ends in the middle of it: download the file again")
-
-    def _all_blocks(self) -> Iterator[bytes]:
-        yield self._head
-        self._head = b""
-        yield from self._blocks
 
     def _place(self) -> str:
         if self._binary:
