@@ -79,37 +79,26 @@ def read_probabilities(table: Table, columns: Sequence[str], *, multi_label: boo
     """
     for column in columns:
         table.require(column, "--teacher-columns")
-    parts, start = [np.zeros((0, len(columns)), np.float32)], 0
-    for cells in _batches(table, columns):
-        parts.append(_checked(cells, table.name, columns, start, multi_label=multi_label))
-        start += len(cells)
-    return np.concatenate(parts)
+    numbers = np.fromiter(_numbers(table, columns), float).reshape(-1, len(columns))
+    empty, sums = np.isnan(numbers), numbers.sum(axis=1, keepdims=True)
+    off = np.zeros(len(numbers), bool) if multi_label else np.abs(sums[:, 0] - 1) > _ROUNDING
+    bad = off | (empty.any(axis=1) & ~empty.all(axis=1))
+    if bad.any():
+        row = int(bad.argmax())
+        what = "some are empty" if empty[row].any() else f"they sum to {sums[row, 0]:.4g}, not 1"
+        raise DataError(
+            f"row {row + 1} of {table.name}: probabilities in {_listed(columns)}: {what}: a row "
+            "has all or none, and those of one label a text sum to 1"
+        )
+    return (numbers if multi_label else numbers / sums).astype(np.float32)
 
 
-def _batches(table: Table, columns: Sequence[str]) -> Iterator[list[list[Any]]]:
-    """Yield the cells of some rows each, as they are in the data."""
-    if table.dataset is not None:
-        for batch in table.open(columns, None).iter(_BATCH):
-            yield [list(row) for row in zip(*(batch[column] for column in columns), strict=True)]
-        return
-    cells: list[list[Any]] = []
-    for file in table.files:
-        for row in read_rows(file, columns=columns, delimiter=table.delimiter):
-            cells.append([cell_of(row.values, column) for column in columns])
-            if len(cells) == _BATCH:
-                yield cells
-                cells = []
-    yield cells
-
-
-def _checked(
-    cells: list[list[Any]], name: str, columns: Sequence[str], start: int, *, multi_label: bool
-) -> np.ndarray:
-    """Return the cells of some rows as probabilities, float32 [n, C]."""
-    numbers = np.full((len(cells), len(columns)), np.nan)
-    for place, row in enumerate(cells):
-        for number, (cell, column) in enumerate(zip(row, columns, strict=True)):
+def _numbers(table: Table, columns: Sequence[str]) -> Iterator[float]:
+    """Yield the probabilities of all rows one after the other, NaN for an empty cell."""
+    for number, cells in enumerate(_rows(table, columns), 1):
+        for cell, column in zip(cells, columns, strict=True):
             if cell is None or cell == "":
+                yield math.nan
                 continue
             try:
                 value = float(cell)
@@ -117,24 +106,20 @@ def _checked(
                 value = math.nan
             if not 0 <= value <= 1:
                 raise DataError(
-                    f"row {start + place + 1} of {name}: column {column!r} is {cell!r:.40}, not a "
+                    f"row {number} of {table.name}: column {column!r} is {cell!r:.40}, not a "
                     "probability from 0 to 1: correct it, or pass another column"
                 )
-            numbers[place, number] = value
-    empty = np.isnan(numbers)
-    sums = numbers.sum(axis=1, keepdims=True)
-    off = np.zeros(len(cells), bool) if multi_label else np.abs(sums[:, 0] - 1) > _ROUNDING
-    bad = off | (empty.any(axis=1) & ~empty.all(axis=1))
-    if bad.any():
-        place = int(bad.argmax())
-        what = (
-            "some are empty" if empty[place].any() else f"they sum to {sums[place, 0]:.4g}, not 1"
-        )
-        raise DataError(
-            f"row {start + place + 1} of {name}: probabilities in {_listed(columns)}: {what}: a "
-            "row has all or none, and those of one label a text sum to 1"
-        )
-    return (numbers if multi_label else numbers / sums).astype(np.float32)
+            yield value
+
+
+def _rows(table: Table, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Yield the cells of each row, as they are in the data."""
+    if table.dataset is not None:
+        for batch in table.open(columns, None).iter(_BATCH):
+            yield from zip(*(batch[column] for column in columns), strict=True)
+    for file in table.files:
+        for row in read_rows(file, columns=columns, delimiter=table.delimiter):
+            yield [cell_of(row.values, column) for column in columns]
 
 
 def _ends_in(column: str, label: str) -> bool:

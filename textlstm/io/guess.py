@@ -72,8 +72,7 @@ class TableColumns:
         """
         found = self._named(TEXT_NAMES, (label,))
         if len(found) != 1:
-            found = [column for column in self._outer() if self.kinds[column] == "text"]
-            found = [column for column in found if column != label]
+            found = [column for column in self._free((label,)) if self.kinds[column] == "text"]
         if not found and len(self.kinds) == 1:
             found = list(self.kinds)
         return tuple(found) if len(found) == 1 else ()
@@ -150,12 +149,12 @@ class TableColumns:
         )
 
     def _named(self, names: Sequence[str], taken: Sequence[str | None]) -> list[str]:
-        free = [column for column in self._outer() if column not in taken]
-        return [column for column in free if column.strip().lower() in names]
+        return [column for column in self._free(taken) if column.strip().lower() in names]
 
-    def _outer(self) -> list[str]:
-        """Return the columns that do not lie within others."""
-        return [name for name in self.kinds if name.rpartition(".")[0] not in self.kinds]
+    def _free(self, taken: Sequence[str | None]) -> list[str]:
+        """Return the columns that are not taken and do not lie within others."""
+        free = [column for column in self.kinds if column not in taken]
+        return [column for column in free if column.rpartition(".")[0] not in self.kinds]
 
     def _listing(self) -> str:
         names = list(self.kinds)
