@@ -132,11 +132,12 @@ def corpus_warnings(corpus: Corpus, *, folded: bool = False) -> dict[str, str]:
     """
     keys = {name: _text_keys(split) for name, split in corpus.splits.items()}
     train, counts = keys["train"], _counts(corpus.train.labels, len(corpus.labels))
-    others = [name for name in ("test", "validation") if name in keys]
-    found = {f"{name}_leakage": leakage(train, keys[name], name) for name in others}
+    copied = {name: np.isin(keys[name], train) for name in ("test", "validation") if name in keys}
+    found = {f"{name}_leakage": leakage(which, name) for name, which in copied.items()}
     if folded and corpus.test is not None:
-        near = _text_keys(corpus.train, folded=True), _text_keys(corpus.test, folded=True)
-        found["near_leakage"] = near_leakage(*near, exact=np.isin(keys["test"], train))
+        near = np.isin(_text_keys(corpus.test, folded=True), _text_keys(corpus.train, folded=True))
+        how = "but for case, spaces or punctuation"
+        found["near_leakage"] = leakage(near & ~copied["test"], "test", how)
     found |= {
         "measurement": measurement(corpus.labels, len(corpus.train)),
         "contradictions": contradictions(train, corpus.train.labels),
@@ -173,37 +174,20 @@ NO_TEST = (
 )
 
 
-def leakage(train: np.ndarray, other: np.ndarray, name: str) -> str | None:
+def leakage(copied: np.ndarray, name: str, how: str = "too") -> str | None:
     """Report texts of another split that are in train too.
 
     Args:
-        train: hashes of the texts, [N].
-        other: those of the other split, [M].
+        copied: bool [M], which of its texts are.
         name: how it is called.
+        how: how they are in train.
     """
-    count = int(np.isin(other, train).sum())
+    count = int(copied.sum())
     if not count:
         return None
     return (
-        f"{count:,} of {len(other):,} {name} texts are in train too: the {name} figures are too "
+        f"{count:,} of {len(copied):,} {name} texts are in train {how}: the {name} figures are too "
         "good; remove the copies"
-    )
-
-
-def near_leakage(train: np.ndarray, test: np.ndarray, exact: np.ndarray) -> str | None:
-    """Report test texts that differ from one in train by case, spaces and punctuation only.
-
-    Args:
-        train: hashes of the folded texts, [N].
-        test: those of the test texts, [M].
-        exact: bool [M], the test texts that `leakage` reports.
-    """
-    count = int((np.isin(test, train) & ~exact).sum())
-    if not count:
-        return None
-    return (
-        f"{count:,} of {len(test):,} test texts are in train but for case, spaces or punctuation: "
-        "the test figures are too good; remove the copies"
     )
 
 
