@@ -301,7 +301,8 @@ class PredictionConfig(TableConfig):
     cascade: float | None = option(
         None,
         "let the n-grams alone label texts that they are certain of, so that at most this share "
-        f"of all labels differs: {', '.join(map(str, CASCADES))} (default: no text)",
+        f"of all labels differs: {', '.join(map(str, CASCADES))} (default: the whole model labels "
+        "every text)",
         metavar="SHARE",
     )
     engine_column: str | None = option(
