@@ -32,6 +32,13 @@ def test_texts_and_label_names_are_memory_mapped_strings(tmp_path: Path) -> None
     assert data.cache_files
 
 
+def test_another_delimiter_is_another_reading(tmp_path: Path) -> None:
+    path = write(tmp_path, "text\na;b\n")
+    assert import_files([path], ["text"], None, delimiter=",")["text"][:] == ["a;b"]
+    with pytest.raises(DataError, match=r"row 1 of .*: 2 fields instead of 1"):
+        import_files([path], ["text"], None, delimiter=";")
+
+
 def test_an_unchanged_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "text,label\na,b\n")
     before = import_files([path], ["text"], "label").to_dict()

@@ -90,6 +90,7 @@ def codes_of(labels: LabelCodes, array: Any) -> list[int]:
     """Return the code of each row, -1 where it has no label."""
     codes, rows, labelled = labels.encode(array)
     assert rows.tolist() == np.flatnonzero(labelled).tolist()
+    assert codes.min(initial=0) == 0
     found = np.full(len(array), -1)
     found[rows] = codes
     return found.tolist()

@@ -176,6 +176,7 @@ DAMAGED = {
     "a number is missing": ("a 1 2\nb 1\n", "line 2: 1 number, expected 2"),
     "all numbers are missing": ("a 1 2\nb\n", "line 2: 0 numbers, expected 2"),
     "a number too many": ("a 1 2\nb 1 2 3\n", "line 2: 3 numbers, expected 2"),
+    "two numbers too many": ("a 1 2\nb 1 2 3 4\n", "line 2: 4 numbers, expected 2"),
     "two spaces for a number": ("a 1 2\nb  1\n", "line 2: 1 number, expected 2"),
     "an empty first line": ("\na 1 2\n", "line 1: '' is not a word and its numbers"),
     "an empty line": ("a 1 2\n\nb 1 2\n", "line 2: the line is empty"),
