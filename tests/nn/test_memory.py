@@ -1,10 +1,13 @@
 """Freed memory stays with the process."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+import torch
 
+from textlstm.nn import memory
 from textlstm.nn.memory import keep_freed_memory
 
 pytestmark = pytest.mark.slow
@@ -59,3 +62,22 @@ def test_excess_memory_goes_back_to_the_system_when_asked(figures):
 
 def test_asking_again_gives_the_same_answer():
     assert keep_freed_memory() is keep_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("capability", "asked", "found"),
+    [("AVX2", None, "24"), ("AVX2", "7", "7"), ("AVX512", None, None)],
+)
+def test_onednn_keeps_little_unless_asked_or_on_avx512(capability, asked, found, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(memory, "_is_glibc", lambda: True)
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: FakeLibrary)
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", asked or "")
+    if asked is None:
+        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    assert keep_freed_memory.__wrapped__()
+    assert os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == found
+
+
+class FakeLibrary:
+    mallopt = staticmethod(lambda *_: 1)
