@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from huggingface_hub import utils as progress
 from tiny_classifier import needs_bf16, texts, tiny_classifier
 from tiny_hub import TOKEN, TinyHub
 
@@ -18,7 +19,6 @@ from textlstm.classifier.json_files import FILES
 from textlstm.classifier.model_folder import PARTS, RunRecord
 from textlstm.cli import main
 from textlstm.errors import ConfigError, ModelFolderError, OutputError
-from textlstm.io import hub as progress
 
 pytestmark = pytest.mark.slow
 
