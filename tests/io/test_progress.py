@@ -163,8 +163,9 @@ def test_brief_work_is_shown_while_it_takes_long_and_leaves_nothing():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_process_that_is_killed_leaves_the_cursor_visible(number):
     code = f"""
-import os
+import os, signal
 from textlstm.cli.progress import progress
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began a job
 with progress("rows", total=9) as rows:
     rows.update(4)
     os.kill(os.getpid(), {int(number)})
