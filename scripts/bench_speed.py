@@ -39,6 +39,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+if sys.argv[1:3] == ["--worker", "ours"]:
+    from textlstm.nn.memory import keep_freed_memory
+
+    keep_freed_memory()  # as the command line does, before NumPy starts threads
+
 import numpy as np
 
 EMBEDDING, HIDDEN, LAYERS, VOCABULARY, CLASSES, BATCH = 100, 128, 2, 30_000, 2, 64
@@ -122,11 +127,9 @@ class Ours:
 
         from textlstm import BiLSTMClassifier
         from textlstm.config import ModelConfig, TrainingConfig
-        from textlstm.nn.memory import keep_freed_memory
         from textlstm.training.gradients import Parts
         from textlstm.training.optimizer import make_optimizer
 
-        keep_freed_memory()
         torch.manual_seed(0)
         self.model = BiLSTMClassifier(
             ModelConfig(

@@ -231,6 +231,25 @@ def test_bf16_training_gives_fp32_gradients_near_those_of_fp32():
     assert (rough - exact).norm() < 0.03 * exact.norm()
 
 
+@pytest.mark.parametrize("size", [7, 32, 50])
+@needs_bf16
+def test_inputs_that_are_widened_to_whole_tiles_give_the_same(size, monkeypatch):
+    found = []
+    for flags in ("", "amx_bf16"):
+        monkeypatch.setattr("textlstm.nn.bilstm.cpu_flags", lambda flags=flags: {flags})
+        lstm = make(size=size, hidden=32)
+        x, lengths = batch([7, 30, 1], size)
+        x = x.bfloat16().requires_grad_()
+        output, (h_n, c_n) = lstm(x, lengths)
+        (output.float().square().mean() + c_n.float().mean()).backward()
+        gradients = [parameter.grad for parameter in lstm.parameters()]
+        found.append([output, h_n, c_n, x.grad, *gradients])
+    for plain, widened in zip(*found, strict=True):
+        assert plain.shape == widened.shape
+        difference = (plain.float() - widened.float()).norm()
+        assert difference < 0.02 * plain.float().norm()
+
+
 def test_a_state_dict_goes_to_nn_lstm_and_back():
     lstm = make()
     plain = nn.LSTM(7, 6, 2, bidirectional=True)

@@ -123,6 +123,22 @@ def test_max_and_mean_are_over_true_tokens(pooling, expected):
         torch.testing.assert_close(logits, model.linear(expected(output)), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("least", [1, 3, 4])
+def test_max_is_the_same_where_padding_is_looked_for_only_after_the_shortest_text(least):
+    torch.manual_seed(0)
+    lengths = torch.tensor([4, least, 4])
+    pooling = make(pooling="max", ngrams=0).pooling
+    found = []
+    for known in (0, least):
+        states = [torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(1))] * 2
+        states[0] = states[0].requires_grad_()
+        pooled = pooling(states, lengths, known)
+        pooled.square().sum().backward()
+        found.append((pooled, states[0].grad))
+    for plain, faster in zip(*found, strict=True):
+        assert torch.equal(plain, faster)
+
+
 def test_max_of_negative_states_is_negative_in_spite_of_zero_padding():
     model = make(pooling="max", ngrams=0)
     states = [torch.full((2, 4, 6), -0.5)] * 2

@@ -63,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
         done = _read(arguments.json) if arguments.resume else None
     from textlstm.classifier.json_files import json_text
     from textlstm.cli.progress import Progress
-    from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate, crossval_tables
 
     file = None if arguments.json == "-" else arguments.json
@@ -78,7 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
             write_text(file, json_text(found.to_dict()))
 
     code = 0
-    keep_freed_memory()
     try:
         with messages(shown=rank.is_main):
             cross_validate(

@@ -148,14 +148,12 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     import numpy as np
 
     from textlstm.cli.progress import Progress
-    from textlstm.nn.memory import keep_freed_memory
     from textlstm.training.crossval import cross_validate
 
     if arguments.train or arguments.split not in (None, "train"):
         raise ConfigError(
             "--folds predicts the train split of DATA: pass neither --train nor another --split"
         )
-    keep_freed_memory()
     wholes: list[Whole] = []
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     thresholds: list[tuple[float, ...]] = []

@@ -90,13 +90,11 @@ def run_command(
     with errors_of_all():
         options = read_options() if read_options else _read(arguments)
     from textlstm.cli.progress import Progress
-    from textlstm.nn.memory import keep_freed_memory
 
     command = f"{'textlstm' if rank.size == 1 else 'torchrun ... -m textlstm'} {command}"
     out = shlex.quote(arguments.out)
     resume = f"to resume: {command} --resume --out {out}"
     unfinished = is_unfinished or (lambda: _is_unfinished(arguments))
-    keep_freed_memory()
     try:
         with messages(shown=rank.is_main):
             begin(observer=Progress() if rank.is_main else None, **options)

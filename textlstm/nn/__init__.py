@@ -8,6 +8,7 @@
 - `loss`: cross entropy with class weights and label smoothing
 - `optimizers`: AdamW and L-BFGS that load quickly
 - `probabilities`: logits to probabilities to labels
+- `cpu`: what the processor can do
 - `device`: device, threads, seed
 - `memory`: how freed memory is kept or returned
 

@@ -26,10 +26,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textlstm.errors import ConfigError, require_choice
+from textlstm.nn.cpu import cpu_flags
 from textlstm.nn.layers import dropout
 
 States = tuple[Tensor, Tensor]
 PATHS = ("auto", "dense", "packed")
+_TILE = 32  # numbers of bf16 in a row of an AMX tile
 
 
 class BiLSTM(nn.LSTM):
@@ -196,7 +198,7 @@ class BiLSTM(nn.LSTM):
         states (h, c) [B, H] at the end of each layer and direction.
         """
         directions = 2 if self.bidirectional else 1
-        layer_input = x.transpose(0, 1).contiguous()  # [T, B, E]
+        layer_input = _widen(x.transpose(0, 1).contiguous())  # [T, B, E or more]
         ends: list[States] = []
         outputs: list[Tensor] = []
         for layer in range(self.num_layers):
@@ -210,6 +212,8 @@ class BiLSTM(nn.LSTM):
                 inputs = index.flip(layer_input) if direction else layer_input  # [T, B, I]
                 if hold:
                     inputs, weights = _hold(inputs, weights, index.outside)
+                    inputs = _widen(inputs)
+                weights[0] = _widen(weights[0], inputs.shape[2])
                 h_0, c_0 = self._start(hx, number, layer_input)
                 train = self.training or torch.is_grad_enabled()
                 states, _, c_end = torch.lstm(  # [T, B, H], _, [1, B, H]
@@ -314,6 +318,17 @@ def _in_order(parts: list[Tensor], index: _Index) -> Tensor:
     return torch.cat([forward, *map(index.flip, backward)], dim=2)  # [T, B, D*H]
 
 
+def _widen(x: Tensor, width: int | None = None) -> Tensor:
+    """Append zeros to the last dimension, up to `width`, or by default to whole tiles of AMX.
+
+    There, 100 numbers of bf16 take longer than 128, and an odd number takes five times as long.
+    """
+    if width is None:
+        tiled = x.dtype == torch.bfloat16 and "amx_bf16" in cpu_flags()
+        width = x.shape[-1] + -x.shape[-1] % (_TILE if tiled else 1)
+    return nn.functional.pad(x, (0, width - x.shape[-1])) if width > x.shape[-1] else x
+
+
 def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Make padding keep the cell state, so that the kernel's last cell is that of the true end.
 
@@ -331,8 +346,9 @@ def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, li
     """
     saturated = 80.0  # exp(-80) is still a normal fp32 number; sigmoid(80) is 1 exactly
     hidden = weights[1].shape[1]
+    weight = _widen(weights[0], x.shape[2])  # [4H, I]
     column = weights[0].new_zeros(4 * hidden, 1)  # [4H, 1]
     column[:hidden] = -saturated
     column[hidden : 2 * hidden] = saturated
     held = torch.cat([x.masked_fill(outside, 0.0), outside.to(x.dtype)], dim=2)  # [T, B, I+1]
-    return held, [torch.cat([weights[0], column], dim=1), *weights[1:]]
+    return held, [torch.cat([weight, column], dim=1), *weights[1:]]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from textlstm.config import PRECISIONS
 from textlstm.errors import ConfigError, require_choice
+from textlstm.nn.cpu import cpu_flags
 
 _process = os.getpid()  # that torch may have started threads in
 
@@ -93,17 +92,9 @@ def has_bf16_lstm() -> bool:
     return True
 
 
-@functools.lru_cache(maxsize=1)
-def _native_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU has bf16 products: AVX-512 BF16 or AMX.
-
-    Linux says so in a file; elsewhere, and on other kinds of processor, the answer is no.
-    """
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return re.search(r"\b(avx512_bf16|amx_bf16)\b", text) is not None
+def _native_bf16() -> bool:
+    """Whether this CPU has bf16 products: AVX-512 BF16 or AMX."""
+    return not cpu_flags().isdisjoint(("avx512_bf16", "amx_bf16"))
 
 
 @contextlib.contextmanager

@@ -132,13 +132,15 @@ class Pooling(nn.Module):
         """Whether each direction is pooled by itself, in the order in which it reads."""
         return self.kind != "attention"
 
-    def forward(self, states: Sequence[Tensor], lengths: Tensor) -> Tensor:
+    def forward(self, states: Sequence[Tensor], lengths: Tensor, least: int = 0) -> Tensor:
         """Pool.
 
         Args:
             states: if `any_order`, those of each direction as `BiLSTM.scan` gives them, D of
                 [B, T, H]; else one [B, T, F] in the texts' order.
             lengths: true tokens of each text, int64 [B].
+            least: a number of tokens that every text has; among these, 'max' does not look for
+                padding, which saves time. Default 0.
 
         Returns:
             One fp32 vector per text, [B, F]; of 'final+max' [B, 2F].
@@ -153,7 +155,7 @@ class Pooling(nn.Module):
         steps = torch.arange(states[0].shape[1], device=lengths.device)
         outside = (steps >= lengths[:, None])[:, :, None]  # [B, T, 1]
         if "max" in self.kind:
-            parts += [part.masked_fill(outside, -torch.inf).amax(dim=1).float() for part in states]
+            parts += [_greatest(part, outside, least).float() for part in states]
             return torch.cat(parts, dim=1)  # [B, F] or [B, 2F]
         if self.kind == "mean":
             parts = [
@@ -165,3 +167,13 @@ class Pooling(nn.Module):
         weights = scores.masked_fill(outside, -torch.inf).softmax(dim=1)
         pooled: Tensor = (weights * output).sum(dim=1)  # [B, F]
         return pooled
+
+
+def _greatest(states: Tensor, outside: Tensor, least: int) -> Tensor:
+    """Return the maximum of the states [B, T, H] that are not `outside` [B, T, 1], [B, H]."""
+    parts = []
+    if least:
+        parts.append(states[:, :least].amax(dim=1))
+    if not least or least < states.shape[1]:
+        parts.append(states[:, least:].masked_fill(outside[:, least:], -torch.inf).amax(dim=1))
+    return parts[0] if len(parts) == 1 else torch.maximum(*parts)

@@ -1,8 +1,8 @@
-"""Keeping freed memory, so that a training step does not pay for fresh pages again and again.
+"""Keeping freed memory, so that a batch does not pay for fresh pages again and again.
 
-A step over long texts frees and takes hundreds of megabytes in blocks that glibc gives back to
+A batch of long texts frees and takes hundreds of megabytes in blocks that glibc gives back to
 the system each time; the system then hands them out anew, cleared, page by page. On a CPU that
-costs the fused LSTM a third of its training time.
+costs the fused LSTM a third of its training time, and a tenth of its time to predict.
 
 What oneDNN keeps for the shapes of earlier batches lies between those blocks, so that no hole fits
 the next one, and memory grows: after 60 steps of IMDB's reviews, with one thread, 3.0 GB instead of
@@ -16,6 +16,8 @@ import functools
 import os
 import platform
 import sys
+
+from textlstm.nn.cpu import cpu_flags
 
 # From glibc's malloc.h; see mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -46,20 +48,19 @@ def _is_glibc() -> bool:
 def keep_freed_memory() -> bool:
     """Make the C library keep the memory that this process frees for its next use.
 
-    The command line calls it before training; in Python, call it yourself before `train` or
-    `fit`, and before other threads begin. It holds for the whole process until its end. Batches
-    should then come in few shapes: see `textlstm.data.encoded.collate` and `release_excess`.
+    The command line calls it before each command; in Python, call it yourself, before NumPy is
+    imported: it starts threads, and each thread that has begun before may have memory of its own,
+    which is not kept. It holds for the whole process until its end. Batches should then come in
+    few shapes: see `textlstm.data.encoded.collate` and `release_excess`.
 
     Returns:
         Whether it was done: True with glibc on Linux, False elsewhere.
     """
     if not _is_glibc():
         return False
-    import torch  # ONNX Runtime does without
-
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        os.environ.setdefault(_CACHE, str(_PRIMITIVES))
     mallopt = ctypes.CDLL(None).mallopt
     # the memory of threads that begin later would be in arenas, which ignore the threshold
     options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_ARENA_MAX, 1))
+    if "avx512f" not in cpu_flags():
+        os.environ.setdefault(_CACHE, str(_PRIMITIVES))
     return all(bool(mallopt(*option)) for option in options)

@@ -159,7 +159,10 @@ class BiLSTMClassifier(Reader):
         """Return the logits of the LSTM for embeddings, [B, T, E], and lengths, [B]."""
         x = dropout(x, self.config.embedding_dropout, self.training)
         states = self.lstm.scan if self.pooling.any_order else self._states
-        pooled = self.pooling(states(x.to(self.compute_dtype), lengths), lengths)  # [B, F]
+        least = (
+            int(lengths.min()) if lengths.device.type == "cpu" else 0
+        )  # a GPU would be waited for
+        pooled = self.pooling(states(x.to(self.compute_dtype), lengths), lengths, least)  # [B, F]
         pooled = dropout(pooled, self.config.output_dropout, self.training)
         logits: Tensor = self.linear(pooled)  # [B, C]
         return logits
