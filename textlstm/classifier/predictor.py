@@ -10,10 +10,11 @@ Shapes: N rows, B batch, T time (tokens), C classes.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -156,12 +157,28 @@ def for_each(
         for item in items:
             work(item)
         return
-    with start_threads(workers, shared) as pool:
-        try:
-            list(pool.map(work, items))  # raises what `work` raises
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = _threads_of(os.getpid(), workers, shared)
+    begun = [pool.submit(work, item) for item in items]
+    try:
+        for each in begun:
+            each.result()  # raises what `work` raises
+    except BaseException:
+        for each in begun:
+            each.cancel()
+        wait(begun)
+        raise
+
+
+@lru_cache(maxsize=4)
+def _threads_of(process: int, workers: int, threads: int | None) -> ThreadPoolExecutor:
+    """Return threads that are started once: that takes longer than many a short batch.
+
+    Args:
+        process: who asks; a forked process has none of its parent's threads.
+        workers: as for `start_threads`.
+        threads: as for `start_threads`.
+    """
+    return start_threads(workers, threads)
 
 
 def start_threads(workers: int, threads: int | None) -> ThreadPoolExecutor:
@@ -268,7 +285,10 @@ def _compute(
     training = model.training
     model.eval()
     try:
-        return predict_in_batches(forward, texts, size, parallel=device.type == "cpu", **options)
+        with model.lstm.weights_in(model.compute_dtype):
+            return predict_in_batches(
+                forward, texts, size, parallel=device.type == "cpu", **options
+            )
     finally:
         model.train(training)
 

@@ -19,6 +19,8 @@ I a layer's input size (E, or D*H above the first layer).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -66,6 +68,23 @@ class BiLSTM(nn.LSTM):
             dropout=dropout if num_layers > 1 else 0.0,  # nn.LSTM warns of dropout on one layer
         )
         self._path = "auto"
+        self._converted: tuple[torch.dtype, list[list[Tensor]]] | None = None
+
+    @contextlib.contextmanager
+    def weights_in(self, dtype: torch.dtype) -> Iterator[None]:
+        """Convert the weights to the dtype of the inputs once for all batches inside the block.
+
+        The weights must not change inside it. Where gradients are computed it has no effect.
+        """
+        with torch.no_grad():
+            self._converted = (
+                dtype,
+                [self._weights(number, dtype) for number in range(len(self._all_weights))],
+            )
+        try:
+            yield
+        finally:
+            self._converted = None
 
     @property
     def path(self) -> str:
@@ -145,7 +164,8 @@ class BiLSTM(nn.LSTM):
         lengths, _ = self._checked(x, lengths, None)
         if self.path == "packed":
             return self._packed(x, lengths, None)[0]
-        output, _ = self._dense(x, _Index(lengths, x.shape[1]), None, hold=False)
+        index = _Index(lengths, x.shape[1])
+        output = _in_order(self._layers(x, index, None, hold=False), index)
         return output.transpose(0, 1)  # [B, T, D*H]
 
     def scan(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -171,7 +191,7 @@ class BiLSTM(nn.LSTM):
             parts = list(output.split(self.hidden_size, dim=2))  # [T, B, H]
             parts[1:] = [index.flip(part) for part in parts[1:]]
         else:
-            parts, _ = self._layers(x, index, None, hold=False)
+            parts = self._layers(x, index, None, hold=False)
         return [part.transpose(0, 1) for part in parts]  # [B, T, H]
 
     def _packed(self, x: Tensor, lengths: Tensor, hx: States | None) -> tuple[Tensor, States]:
@@ -185,26 +205,32 @@ class BiLSTM(nn.LSTM):
         self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
     ) -> tuple[Tensor, States]:
         """Return the last layer's output [T, B, D*H] in the texts' order, and the states."""
-        parts, ends = self._layers(x, index, hx, hold=hold)
+        ends: list[States] = []
+        parts = self._layers(x, index, hx, hold=hold, ends=ends)
         h_n, c_n = (torch.stack(states) for states in zip(*ends, strict=True))  # [L*D, B, H]
         return _in_order(parts, index), (h_n, c_n)
 
     def _layers(
-        self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
-    ) -> tuple[list[Tensor], list[States]]:
+        self,
+        x: Tensor,
+        index: _Index,
+        hx: States | None,
+        *,
+        hold: bool,
+        ends: list[States] | None = None,
+    ) -> list[Tensor]:
         """Read time-major with one dense call per layer and direction.
 
-        Returns the last layer's states of each direction in its own order [T, B, H], and the
-        states (h, c) [B, H] at the end of each layer and direction.
+        Returns the last layer's states of each direction in its own order [T, B, H]. `ends` gets
+        the states (h, c) [B, H] at the end of each layer and direction.
         """
         directions = 2 if self.bidirectional else 1
-        layer_input = _widen(x.transpose(0, 1).contiguous())  # [T, B, E or more]
-        ends: list[States] = []
+        layer_input = _widen(x.transpose(0, 1).contiguous())  # [T, B, E], or more
         outputs: list[Tensor] = []
         for layer in range(self.num_layers):
             if layer:
                 layer_input = _in_order(outputs, index)  # [T, B, D*H]
-                layer_input = dropout(layer_input, self.dropout, self.training)
+                layer_input = _widen(dropout(layer_input, self.dropout, self.training))
             outputs = []
             for direction in range(directions):
                 number = layer * directions + direction
@@ -212,20 +238,26 @@ class BiLSTM(nn.LSTM):
                 inputs = index.flip(layer_input) if direction else layer_input  # [T, B, I]
                 if hold:
                     inputs, weights = _hold(inputs, weights, index.outside)
-                    inputs = _widen(inputs)
-                weights[0] = _widen(weights[0], inputs.shape[2])
                 h_0, c_0 = self._start(hx, number, layer_input)
                 train = self.training or torch.is_grad_enabled()
                 states, _, c_end = torch.lstm(  # [T, B, H], _, [1, B, H]
                     inputs, (h_0, c_0), weights, True, 1, 0.0, train, False, batch_first=False
                 )
-                ends.append((index.last(states), c_end[0]))
+                if ends is not None:
+                    ends.append((index.last(states), c_end[0]))
                 outputs.append(states)
-        return outputs, ends
+        return outputs
 
     def _weights(self, number: int, dtype: torch.dtype) -> list[Tensor]:
-        """Return the four parameters of one layer and direction in the dtype of the inputs."""
-        return [getattr(self, name).to(dtype) for name in self._all_weights[number]]
+        """Return the four parameters of one layer and direction in the dtype of the inputs.
+
+        Those of the inputs are as wide as `_widen` makes these.
+        """
+        converted = None if torch.is_grad_enabled() else self._converted
+        if converted is not None and converted[0] == dtype:
+            return converted[1][number]
+        weight, *others = (getattr(self, name).to(dtype) for name in self._all_weights[number])
+        return [_widen(weight), *others]
 
     def _start(self, hx: States | None, number: int, like: Tensor) -> States:
         if hx is None:
@@ -318,15 +350,15 @@ def _in_order(parts: list[Tensor], index: _Index) -> Tensor:
     return torch.cat([forward, *map(index.flip, backward)], dim=2)  # [T, B, D*H]
 
 
-def _widen(x: Tensor, width: int | None = None) -> Tensor:
-    """Append zeros to the last dimension, up to `width`, or by default to whole tiles of AMX.
+def _widen(x: Tensor) -> Tensor:
+    """Append zeros to the last dimension up to whole tiles of AMX, where bf16 is multiplied so.
 
-    There, 100 numbers of bf16 take longer than 128, and an odd number takes five times as long.
+    There, 100 numbers take longer than 128, and an odd number takes five times as long.
     """
-    if width is None:
-        tiled = x.dtype == torch.bfloat16 and "amx_bf16" in cpu_flags()
-        width = x.shape[-1] + -x.shape[-1] % (_TILE if tiled else 1)
-    return nn.functional.pad(x, (0, width - x.shape[-1])) if width > x.shape[-1] else x
+    if x.dtype != torch.bfloat16 or "amx_bf16" not in cpu_flags():
+        return x
+    missing = -x.shape[-1] % _TILE
+    return nn.functional.pad(x, (0, missing)) if missing else x
 
 
 def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -342,13 +374,12 @@ def _hold(x: Tensor, weights: list[Tensor], outside: Tensor) -> tuple[Tensor, li
         outside: whether a step is padding, [T, B, 1].
 
     Returns:
-        The input [T, B, I+1] and the weights that belong to it.
+        The input [T, B, I+1], or wider, and the weights that belong to it.
     """
     saturated = 80.0  # exp(-80) is still a normal fp32 number; sigmoid(80) is 1 exactly
     hidden = weights[1].shape[1]
-    weight = _widen(weights[0], x.shape[2])  # [4H, I]
     column = weights[0].new_zeros(4 * hidden, 1)  # [4H, 1]
     column[:hidden] = -saturated
     column[hidden : 2 * hidden] = saturated
     held = torch.cat([x.masked_fill(outside, 0.0), outside.to(x.dtype)], dim=2)  # [T, B, I+1]
-    return held, [torch.cat([weight, column], dim=1), *weights[1:]]
+    return _widen(held), [_widen(torch.cat([weights[0], column], dim=1)), *weights[1:]]
