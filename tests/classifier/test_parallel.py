@@ -101,3 +101,19 @@ def test_threads_without_torch_leave_its_number_alone():
         assert torch.get_num_threads() == 3
     assert 1 <= len(found) <= 2
     assert threading.current_thread().name not in found
+
+
+def test_threads_are_started_once_and_go_on_after_an_error():
+    def fail(item):
+        raise ValueError("always")
+
+    def threads_of(count):
+        before = set(threading.enumerate())
+        at_the_same_time(count, threads=count)
+        return set(threading.enumerate()) - before
+
+    threads_of(2)
+    with cpu_threads(2), pytest.raises(ValueError, match="always"):
+        for_each(fail, range(100))
+    assert not threads_of(2)
+    assert len(threads_of(5)) == 5

@@ -250,6 +250,26 @@ def test_inputs_that_are_widened_to_whole_tiles_give_the_same(size, monkeypatch)
         assert difference < 0.02 * plain.float().norm()
 
 
+@needs_bf16
+def test_weights_that_are_converted_once_give_the_same_outputs_and_leave_gradients_alone():
+    lstm = make(hidden=32)
+    x, lengths = batch([7, 30, 1])
+    x = x.bfloat16()
+    with torch.no_grad():
+        expected = lstm.scan(x, lengths)
+        with lstm.weights_in(torch.bfloat16):
+            found = lstm.scan(x, lengths)
+            lstm.weight_ih_l0.mul_(2)  # not seen before the block ends
+            again = lstm.scan(x, lengths)
+        changed = lstm.scan(x, lengths)
+    assert all(map(torch.equal, expected, found))
+    assert all(map(torch.equal, expected, again))
+    assert not all(map(torch.equal, expected, changed))
+    with lstm.weights_in(torch.bfloat16):
+        lstm.scan(x, lengths)[0].float().sum().backward()
+    assert lstm.weight_ih_l0.grad.any()
+
+
 def test_a_state_dict_goes_to_nn_lstm_and_back():
     lstm = make()
     plain = nn.LSTM(7, 6, 2, bidirectional=True)
