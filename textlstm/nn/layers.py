@@ -102,12 +102,17 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     if not 0 < dropped < _LEVELS:
         kept = torch.rand(x.shape, generator=thread_generator()) >= share
         return x * kept / max(1 - share, 2**-32)
+    if x.ndim > 1 and not x.is_contiguous() and x.transpose(0, 1).is_contiguous():
+        return dropout(x.transpose(0, 1), share, training).transpose(0, 1)  # as it lies in memory
     count = x.numel()
     words = torch.empty(-(-count // 8), dtype=torch.int64)
     words.random_(-(2**63), None, generator=thread_generator())
     draws = words.view(torch.uint8)[:count].view(x.shape)
-    kept = (draws >= dropped).to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
-    return x * kept
+    kept = torch.empty(x.shape, dtype=x.dtype)
+    torch.ge(
+        draws, dropped, out=kept
+    )  # to bool first, and then to a float, takes five times as long
+    return x * kept.mul_(_LEVELS / (_LEVELS - dropped))
 
 
 class Pooling(nn.Module):
@@ -171,9 +176,33 @@ class Pooling(nn.Module):
 
 def _greatest(states: Tensor, outside: Tensor, least: int) -> Tensor:
     """Return the maximum of the states [B, T, H] that are not `outside` [B, T, 1], [B, H]."""
+    if least and states.requires_grad and torch.is_grad_enabled():
+        return cast(Tensor, _Greatest.apply(states, outside, least))  # type: ignore[no-untyped-call]
     parts = []
     if least:
         parts.append(states[:, :least].amax(dim=1))
     if not least or least < states.shape[1]:
         parts.append(states[:, least:].masked_fill(outside[:, least:], -torch.inf).amax(dim=1))
     return parts[0] if len(parts) == 1 else torch.maximum(*parts)
+
+
+class _Greatest(torch.autograd.Function):
+    """`_greatest`, whose gradient is shared by the states that are equal to the maximum.
+
+    So does that of `amax`, which takes three times as long on a CPU: it makes a float of a bool.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, outside: Tensor, least: int) -> Tensor:
+        found = _greatest(states, outside, least)
+        ctx.save_for_backward(states, outside, found)
+        ctx.least = least
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        states, outside, found = ctx.saved_tensors
+        shares = torch.empty_like(states)  # [B, T, H], as it lies in memory
+        torch.eq(states, found[:, None], out=shares)
+        shares[:, ctx.least :].masked_fill_(outside[:, ctx.least :], 0.0)
+        return shares.mul_((gradient / shares.sum(dim=1))[:, None]), None, None
