@@ -65,6 +65,19 @@ def test_a_batch_reads_as_the_plain_tokenizers_library_reads_its_json(few, texts
 
 
 @pytest.mark.slow
+@settings(max_examples=300)
+@given(st.lists(st.text(st.sampled_from("aZſKé'(\"),.!?;:-3 \t\n\u0301"), max_size=30), max_size=9))
+def test_words_with_punctuation_read_as_the_plain_tokenizers_library_reads_them(texts):
+    for kind in ("word", "basic_english"):
+        texts = ["(great film)... " + "x" * 101 + "! y", *texts]
+        expected = [PLAIN[kind].encode(text).ids if text.strip() else [UNK_ID] for text in texts]
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tokenizer_module, "_FEW", 0)
+            ids, _ = TRAINED[kind].encode_batch(texts)
+        assert ids.tolist() == list(chain.from_iterable(one or [UNK_ID] for one in expected)), kind
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 def test_many_texts_are_truncated_as_each_alone_and_in_any_number_of_threads(
     kind, truncation, monkeypatch

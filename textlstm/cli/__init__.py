@@ -57,9 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(arguments)
         set_verbosity(quiet=options.quiet, verbose=options.verbose)
-        from textlstm.nn.memory import keep_freed_memory
+        if options.trains:
+            from textlstm.nn.memory import keep_freed_memory
 
-        keep_freed_memory()  # before NumPy starts threads
+            keep_freed_memory()  # before NumPy starts threads
         # one of several processes, which waits for the others, would ignore SIGTERM
         with term_as_interrupt(wanted=read_rank().size == 1):
             code: int = options.run(options)

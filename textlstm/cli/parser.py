@@ -38,6 +38,8 @@ COMMANDS = {
 """Each command, with its line in the list of commands. Its module has the same name, `configure`,
 `run`, and a docstring that is shown as its usage and its description."""
 
+_TRAINING = ("train", "pretrain", "distill", "tune", "crossval", "mistakes")
+
 _EPILOG = """\
 `textlstm COMMAND --help` lists the options of a command. First steps:
   textlstm train sample --out my-model
@@ -138,7 +140,7 @@ def build_parser(*chosen: str) -> Parser:
             module = importlib.import_module(f"textlstm.cli.{name}")
             usage, _, description = (module.__doc__ or "").partition("\n\n")
             command.usage, command.description = usage or None, description.strip() or None
-            command.set_defaults(run=getattr(module, "run", None))
+            command.set_defaults(run=getattr(module, "run", None), trains=name in _TRAINING)
             module.configure(command)
     return parser
 
@@ -163,7 +165,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         arguments: default: those of the process.
 
     Returns:
-        The values; `run` is the function of the command, `words` the command line itself.
+        The values; `run` is the function of the command, `trains` whether that may train, `words`
+        the command line itself.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["help"]:

@@ -1,8 +1,9 @@
-"""Keeping freed memory, so that a batch does not pay for fresh pages again and again.
+"""Keeping freed memory, so that a training step does not pay for fresh pages again and again.
 
-A batch of long texts frees and takes hundreds of megabytes in blocks that glibc gives back to
+A step over long texts frees and takes hundreds of megabytes in blocks that glibc gives back to
 the system each time; the system then hands them out anew, cleared, page by page. On a CPU that
-costs the fused LSTM a third of its training time, and a tenth of its time to predict.
+costs the fused LSTM a third of its training time. Prediction does without: its tokenizer's threads
+would wait for each other, since all threads then take their memory from one place.
 
 What oneDNN keeps for the shapes of earlier batches lies between those blocks, so that no hole fits
 the next one, and memory grows: after 60 steps of IMDB's reviews, with one thread, 3.0 GB instead of
@@ -48,7 +49,7 @@ def _is_glibc() -> bool:
 def keep_freed_memory() -> bool:
     """Make the C library keep the memory that this process frees for its next use.
 
-    The command line calls it before each command; in Python, call it yourself, before NumPy is
+    The command line calls it before training; in Python, call it yourself, before NumPy is
     imported: it starts threads, and each thread that has begun before may have memory of its own,
     which is not kept. It holds for the whole process until its end. Batches should then come in
     few shapes: see `textlstm.data.encoded.collate` and `release_excess`.

@@ -27,6 +27,9 @@ from textlstm.prediction.engines import Engine
 
 T = TypeVar("T")
 
+_CHUNKS_OF_HOLES = (
+    8  # threads leave holes in memory, more with every chunk; to fill them takes time
+)
 _BLOCK = 2**18  # bytes read at once from a stream
 
 
@@ -86,10 +89,13 @@ def classify_chunks(
         ahead(map(encode, read)) as encoded,
         ThreadPoolExecutor(1, "textlstm-write") as writer,
     ):
-        for chunk, texts in encoded:  # in this thread, so that Ctrl-C gets in between batches
+        for number, (chunk, texts) in enumerate(
+            encoded
+        ):  # in this thread, so that Ctrl-C gets in between batches
             with _timed(seconds, "predict"):
                 predicted = engine.predict(texts)
-                release_excess()  # threads leave holes, more with every chunk
+            if (number + 1) % _CHUNKS_OF_HOLES == 0:
+                release_excess()
             if written is not None:
                 written.result()
             written = writer.submit(write, chunk, predicted)

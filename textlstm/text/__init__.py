@@ -1,6 +1,7 @@
 """Text to tokens to ids: tokenizers, vocabularies, word vectors.
 
 - `tokenizer`: train, load and save a tokenizer; encode texts
+- `pieces`: the different pieces of many texts, each encoded once
 - `rules`: how each kind of tokenizer splits a text; tokens counted
 - `subwords`: subword models from word counts, the same on every run
 - `tokenizer_file`: any `tokenizer.json`, with `<pad>` as 0 and `<unk>` as 1

@@ -66,12 +66,15 @@ class Rules(NamedTuple):
             each character is a piece. Where a text is split at ASCII white space alone, pieces
             may have other white space in them, or be blank, which has no tokens.
         decoder: joins tokens into a text, where a space between them is not enough.
+        plain_words: whether a run of up to 100 ASCII letters is one token, its lower case, and
+            `("` before and `,.!?;:)"` after ASCII letters are pieces of their own.
     """
 
     normalizers: tuple[normalizers.Normalizer, ...]
     pre_tokenizers: tuple[pre_tokenizers.PreTokenizer, ...]
     breaks: str | None
     decoder: decoders.Decoder | None = None
+    plain_words: bool = False
 
     @property
     def cut(self) -> re.Pattern[str]:
@@ -162,6 +165,7 @@ def _word() -> Rules:
         (*_clean(), *(normalizers.Replace(old, new) for old, new in marks)),
         (pre_tokenizers.Split(Regex(_WORD), "removed", invert=True),),
         _BREAK,
+        plain_words=True,
     )
 
 
@@ -181,6 +185,7 @@ def _basic_english() -> Rules:
             pre_tokenizers.Split(Regex("['.,()!?]"), "isolated"),
         ),
         _BASIC_BREAK,
+        plain_words=True,
     )
 
 

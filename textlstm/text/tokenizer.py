@@ -1,6 +1,6 @@
 """Text to tokens to ids, with the `tokenizers` library and its file format `tokenizer.json`.
 
-Shapes: N texts.
+Shapes: N texts, P pieces where they stand, Q different pieces.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -321,7 +320,38 @@ class TextTokenizer:
 
     def _encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Return the ids of whole texts, and how many each has; none for an empty text."""
-        pieces, codes, ends = self._pieces(texts)
+        rules = self._rules
+        if rules is None or rules.breaks is None or len(texts) <= _FEW:
+            split_one = rules.pieces if rules else lambda text: [text]
+            numbers: dict[str, int] = {}
+            some = [[] if text.isspace() else split_one(text) for text in texts]
+            flat = [numbers.setdefault(piece, len(numbers)) for one in some for piece in one]
+            codes = np.array(flat, np.int64)
+            ends = np.cumsum(list(map(len, some)), dtype=np.int64)
+            ids, sizes = self._encode_pieces(list(numbers))
+        else:
+            # imports pyarrow: a fifth of a second, for a single text
+            from textlstm.text.pieces import column, encode_plain, split
+
+            pieces, codes, ends = split(column(texts), rules.breaks)
+            if rules.plain_words:
+                parts = encode_plain(pieces, self._column, UNK_ID, self._encode_pieces)
+                ids, sizes = _gather(*parts)
+            else:
+                ids, sizes = self._encode_pieces(pieces.to_pylist())
+        return _gather(ids, sizes, np.cumsum(sizes) - sizes, codes, ends)
+
+    @cached_property
+    def _column(self) -> Any:
+        """The entries of the vocabulary as a `pyarrow.Array`."""
+        from textlstm.text.pieces import column
+
+        return column(self.vocabulary.get_itos())
+
+    def _encode_pieces(
+        self, pieces: list[str]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the ids of different pieces, and how many each has."""
         recent, older = self._recent, self._older
         found = list(map(recent.get, pieces))
         absent = [piece for piece, ids in zip(pieces, found, strict=True) if ids is None]
@@ -337,34 +367,7 @@ class TextTokenizer:
             found = [fresh[piece] if ids is None else ids for piece, ids in pairs]
         known = cast("list[bytes]", found)
         sizes = np.fromiter(map(len, known), np.int64, len(known)) // _ID_BYTES
-        every = np.frombuffer(b"".join(known), np.int32)
-        counts = sizes[codes]  # tokens of each piece where it stands
-        until = np.cumsum(counts)
-        begin = np.repeat((np.cumsum(sizes) - sizes)[codes] - (until - counts), counts)
-        ids = every[begin + np.arange(len(begin))]
-        return ids, np.diff(np.append(0, until)[ends], prepend=0)
-
-    def _pieces(
-        self, texts: Sequence[str]
-    ) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Split texts: different pieces, the number of each in order, and where texts end."""
-        if self._rules is not None and self._rules.breaks is not None and len(texts) > _FEW:
-            import pyarrow as pa  # a fifth of a second, for a single text
-            import pyarrow.compute as pc
-
-            whole = pa.array(texts, pa.string())
-            if self._rules.breaks:
-                whole = pc.replace_substring_regex(whole, self._rules.breaks, " ")
-            split = pc.ascii_split_whitespace(whole)
-            unique = split.flatten().dictionary_encode()
-            ends = split.offsets.to_numpy()[1:] - split.offsets[0].as_py()
-            return unique.dictionary.to_pylist(), unique.indices.to_numpy(), ends
-        split_one = self._rules.pieces if self._rules else lambda text: [text]
-        numbers: dict[str, int] = {}
-        some = [[] if text.isspace() else split_one(text) for text in texts]
-        codes = [[numbers.setdefault(piece, len(numbers)) for piece in one] for one in some]
-        flat = np.fromiter(chain.from_iterable(codes), np.int64)
-        return list(numbers), flat, np.cumsum(list(map(len, codes)), dtype=np.int64)
+        return np.frombuffer(b"".join(known), np.int32), sizes
 
     def _encode_now(self, texts: Sequence[str]) -> list[bytes]:
         try:
@@ -375,6 +378,29 @@ class TextTokenizer:
                 raise
             return [ids for text in texts for ids in self._encode_now([text])]
         return [array("i", one.ids).tobytes() for one in encoded]
+
+
+def _gather(
+    ids: npt.NDArray[np.int32],
+    sizes: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Return the ids of texts, and how many each has.
+
+    Args:
+        ids: those of different pieces.
+        sizes: how many each piece has, [Q].
+        starts: where its ids begin, [Q].
+        codes: the number of each piece where it stands, [P].
+        ends: the number of pieces up to the end of each text, [N].
+    """
+    counts = sizes[codes]  # [P]
+    until = np.cumsum(counts)
+    begin = np.repeat(starts[codes] - (until - counts), counts)
+    found = ids[begin + np.arange(len(begin))]
+    return found, np.diff(np.append(0, until)[ends], prepend=0)
 
 
 def _kind_of(config: TokenizerConfig) -> str:
