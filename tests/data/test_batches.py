@@ -128,6 +128,23 @@ def test_sorted_batches_begin_with_the_longest():
     assert [rows.tolist() for rows in batches] == [[2, 1], [3, 0], [4]]
 
 
+def test_short_rows_are_in_batches_of_twice_as_many():
+    lengths = np.array([2, 5, 9, 5, 1, 2, 1, 1])
+    batches = sorted_batches(lengths, batch_size=2, pair_up_to=4)
+    assert [rows.tolist() for rows in batches] == [[2, 1], [3, 0], [5, 4, 6, 7]]
+    short = sorted_batches(lengths, batch_size=2, pair_up_to=9)
+    assert [rows.tolist() for rows in short] == [[2, 1, 3, 0], [5, 4, 6, 7]]
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 40), st.integers(0, 400))
+def test_every_row_is_in_one_batch_where_short_ones_are_paired(lengths, batch_size, up_to):
+    batches = sorted_batches(lengths, batch_size=batch_size, pair_up_to=up_to)
+    assert sorted(np.concatenate([[], *batches])) == list(range(len(lengths)))
+    for rows in batches:
+        assert 0 < len(rows) <= batch_size * (2 if lengths[rows].max() <= up_to else 1)
+
+
 @pytest.mark.parametrize("make", [sorted_batches, train_batches])
 def test_no_rows_give_no_batches(make):
     seeds = {"seed": 1, "epoch": 0} if make is train_batches else {}

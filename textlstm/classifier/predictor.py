@@ -38,6 +38,7 @@ WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
 _MOST_NUMBERS = 2**22  # probabilities at a time, or those of
 _LEAST_ROWS = 64  # texts
 BATCH_SIZE = 64
+_SHORT = 32  # tokens
 _NGRAM_BATCHES = 4  # read as one by the n-grams alone, which take so little time
 TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
 
@@ -64,7 +65,7 @@ def predict_in_batches(
             in several threads at once if `parallel`.
         texts: N encoded texts.
         classes: C.
-        batch_size: texts per step.
+        batch_size: texts per step, half of those of short texts.
         parallel: whether the CPU threads predict batches side by side.
         threads: how many, where torch does not compute; None divides torch's.
         on_rows: called now and then with the number of texts that are predicted.
@@ -81,7 +82,8 @@ def predict_in_batches(
         if on_rows is not None:
             on_rows(start)
         window = texts.lengths[start : start + WINDOW_ROWS]
-        batches = [rows + start for rows in sorted_batches(window, batch_size=batch_size)]
+        found = sorted_batches(window, batch_size=batch_size, pair_up_to=_SHORT)
+        batches = [rows + start for rows in found]
         tokens = len(batches[0]) * int(window.max())  # of the largest batch
         most = TOKENS_AT_ONCE // tokens if parallel else 1
         for_each(predict, batches, most=most, threads=threads)

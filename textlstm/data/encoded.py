@@ -286,7 +286,9 @@ def _within(rows: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarr
     return np.array_split(rows, -(-len(rows) // most))
 
 
-def sorted_batches(lengths: np.ndarray, *, batch_size: int) -> list[np.ndarray]:
+def sorted_batches(
+    lengths: np.ndarray, *, batch_size: int, pair_up_to: int = 0
+) -> list[np.ndarray]:
     """Divide rows into batches by length, longest first, for evaluation and prediction.
 
     The longest first: if memory does not suffice, that shows at once.
@@ -294,9 +296,16 @@ def sorted_batches(lengths: np.ndarray, *, batch_size: int) -> list[np.ndarray]:
     Args:
         lengths: tokens of each row, [N].
         batch_size: rows of a batch; the last may have fewer.
+        pair_up_to: rows of at most so many tokens are in batches of twice as many rows, since
+            there is some work for each batch, however short. Default 0.
 
     Returns:
         Arrays of row numbers, int64 [B]. Every row is in exactly one.
     """
     order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    longer = int((np.asarray(lengths) > pair_up_to).sum())
+    longer += -longer % batch_size
+    parts = ((order[:longer], batch_size), (order[longer:], 2 * batch_size))
+    return [
+        part[start : start + size] for part, size in parts for start in range(0, len(part), size)
+    ]

@@ -175,11 +175,15 @@ def row_text(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[str | N
         `bad_text` and, where there are several columns, the name of the bad one. A null beside a
         good text counts as empty.
     """
+    if len(columns) == 1:
+        cell = cell_of(values, columns[0])
+        reason = bad_text(cell)
+        return (None, reason) if reason else (cell, None) if cell.strip() else (None, "blank")
     cells = [cell_of(values, column) for column in columns]
     reasons = list(map(bad_text, cells))
     for column, reason in zip(columns, reasons, strict=True):
         if reason not in (None, "null"):
-            return None, f"{reason} (column {column!r})" if len(columns) > 1 else reason
+            return None, f"{reason} (column {column!r})"
     if all(reasons):
         return None, "null"
     text = " ".join("" if reason else cell for cell, reason in zip(cells, reasons, strict=True))

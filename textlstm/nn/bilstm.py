@@ -332,7 +332,7 @@ class _Permute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
         ctx.save_for_backward(order)
-        return x.flatten(0, 1).index_select(0, order).view_as(x)
+        return _permuted(x, order)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -340,7 +340,13 @@ class _Permute(torch.autograd.Function):
         return _permute(gradient, order), None
 
 
+def _permuted(x: Tensor, order: Tensor) -> Tensor:
+    return x.flatten(0, 1).index_select(0, order).view_as(x)
+
+
 def _permute(x: Tensor, order: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():  # a function of ours costs Python time
+        return _permuted(x, order)
     return cast(Tensor, _Permute.apply(x, order))  # type: ignore[no-untyped-call]
 
 
