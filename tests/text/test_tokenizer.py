@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
@@ -62,6 +64,41 @@ def test_a_batch_reads_as_the_plain_tokenizers_library_reads_its_json(few, texts
         assert ids.dtype == np.int32
         assert ids.tolist() == list(chain.from_iterable(expected)), kind
         assert lengths.tolist() == [len(one) for one in expected], kind
+
+
+@pytest.mark.parametrize("kind", WORD_LEVEL)
+def test_plain_words_of_many_texts_read_as_each_text_alone(kind):
+    words = [
+        "Film",
+        '("great,")',
+        "x" * 101,
+        "don't",
+        "3.5",
+        "é.",
+        "GREAT!",
+        "n't",
+        "a,b",
+        "<br />",
+    ]
+    texts = [f"{words[i % 10]} {words[i * 3 % 10]}\t{words[i * 7 % 10]}" for i in range(30)]
+    ids, lengths = TRAINED[kind].encode_batch(texts)
+    alone = [TRAINED[kind].encode(text) for text in texts]
+    assert ids.tolist() == list(chain.from_iterable(alone))
+    assert lengths.tolist() == list(map(len, alone))
+
+
+def test_many_texts_are_encoded_without_pandas():
+    code = (
+        "import sys\n"
+        "from textlstm.config import TokenizerConfig\n"
+        "from textlstm.text.tokenizer import TextTokenizer\n"
+        "texts = ['A great film.'] * 20\n"
+        "trained = TextTokenizer.train(lambda: iter([texts]), TokenizerConfig())\n"
+        "sys.modules.pop('pandas', None)\n"
+        "assert trained.encode_batch(texts)[1].tolist() == [4] * 20\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.slow
