@@ -237,7 +237,7 @@ def test_inputs_that_are_widened_to_whole_tiles_give_the_same(size, monkeypatch)
     found = []
     for flags in ("", "amx_bf16"):
         monkeypatch.setattr("textlstm.nn.bilstm.cpu_flags", lambda flags=flags: {flags})
-        lstm = make(size=size, hidden=32)
+        lstm = make(size=size, hidden=size)
         x, lengths = batch([7, 30, 1], size)
         x = x.bfloat16().requires_grad_()
         output, (h_n, c_n) = lstm(x, lengths)

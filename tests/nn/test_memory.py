@@ -49,7 +49,7 @@ import random, resource, torch
 def rounds(seed):
     draw = random.Random(seed)
     for _ in range(12):
-        blocks = [torch.ones(draw.randint(9_000_000, 14_000_000)) for _ in range(4)]
+        blocks = [torch.ones(draw.randint(17_000_000, 20_000_000)) for _ in range(2)]
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -80,7 +80,7 @@ def test_large_tensors_of_many_sizes_cost_few_fresh_pages_once_memory_is_kept(fi
 def test_threads_that_begin_later_keep_their_memory_too(figures):
     run = subprocess.run([sys.executable, "-c", IN_THREADS], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) * 5 < 2 * figures[0]  # that is of six such rounds, this of 72
+    assert float(run.stdout) < 300_000  # of 2.6 million pages that are filled
 
 
 def test_excess_memory_goes_back_to_the_system_when_asked(figures):
