@@ -87,6 +87,17 @@ def test_plain_words_of_many_texts_read_as_each_text_alone(kind):
     assert lengths.tolist() == list(map(len, alone))
 
 
+def test_texts_that_are_too_large_for_a_column_read_alike(monkeypatch):
+    texts = [f"Film {i}, a great one" for i in range(30)]
+    expected = TRAINED["word"].encode_batch(texts)[0].tolist()
+    monkeypatch.setattr("textlstm.text.pieces.split", None)
+    monkeypatch.setattr(tokenizer_module, "_MOST_LETTERS", sum(map(len, texts)) - 1)
+    assert TRAINED["word"].encode_batch(texts)[0].tolist() == expected
+    monkeypatch.setattr(tokenizer_module, "_MOST_LETTERS", sum(map(len, texts)))
+    with pytest.raises(TypeError):
+        TRAINED["word"].encode_batch(texts)
+
+
 def test_many_texts_are_encoded_without_pandas():
     code = (
         "import sys\n"

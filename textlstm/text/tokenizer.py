@@ -44,7 +44,8 @@ WHOLE_WORDS = ("word", "basic_english", "whitespace")
 
 _ID_BYTES = 4  # an id is an int32
 _TEXTS_AT_ONCE = 1024  # bounds the memory for their pieces
-_FEW = 16  # texts that are split without pyarrow
+_FEW = 16  # texts that are split without pyarrow,
+_MOST_LETTERS = 2**28  # and so are texts with more: a column of pyarrow has at most 2 GB
 _CACHE_LETTERS = 2**21  # of the pieces in one cache: about 250,000 English words, 35 MB
 _LETTERS_A_TOKEN = 16  # a first, generous guess of where to cut a long text
 _MOST_LETTERS_A_TOKEN = 256  # kept at each end of a text that can't be cut; a word has 100
@@ -321,7 +322,8 @@ class TextTokenizer:
     def _encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Return the ids of whole texts, and how many each has; none for an empty text."""
         rules = self._rules
-        if rules is None or rules.breaks is None or len(texts) <= _FEW:
+        few = len(texts) <= _FEW or sum(map(len, texts)) > _MOST_LETTERS
+        if rules is None or rules.breaks is None or few:
             split_one = rules.pieces if rules else lambda text: [text]
             numbers: dict[str, int] = {}
             some = [[] if text.isspace() else split_one(text) for text in texts]
