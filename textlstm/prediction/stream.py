@@ -27,9 +27,7 @@ from textlstm.prediction.engines import Engine
 
 T = TypeVar("T")
 
-_CHUNKS_OF_HOLES = (
-    8  # threads leave holes in memory, more with every chunk; to fill them takes time
-)
+_CHUNKS_OF_HOLES = 8  # threads leave holes in memory, more with every chunk; filling takes time
 _BLOCK = 2**18  # bytes read at once from a stream
 
 
@@ -89,9 +87,8 @@ def classify_chunks(
         ahead(map(encode, read)) as encoded,
         ThreadPoolExecutor(1, "textlstm-write") as writer,
     ):
-        for number, (chunk, texts) in enumerate(
-            encoded
-        ):  # in this thread, so that Ctrl-C gets in between batches
+        # in this thread, so that Ctrl-C gets in between batches
+        for number, (chunk, texts) in enumerate(encoded):
             with _timed(seconds, "predict"):
                 predicted = engine.predict(texts)
             if (number + 1) % _CHUNKS_OF_HOLES == 0:
