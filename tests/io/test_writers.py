@@ -70,6 +70,12 @@ def test_lines_of_csv_end_in_a_line_feed(tmp_path):
     assert written(tmp_path / "x.csv", [{"a": "1", "b": "2"}]).read_bytes() == b"a,b\n1,2\n"
 
 
+def test_a_carriage_return_changes_only_how_its_own_row_is_quoted(tmp_path):
+    rows = [{"a": "1", "b": "2"}, {"a": "x\ry", "b": "3"}, {"a": "4", "b": "5,"}]
+    expected = b'a,b\n1,2\n"x\ry","3"\n4,"5,"\n'
+    assert written(tmp_path / "x.csv", rows, at_once=3).read_bytes() == expected
+
+
 def test_in_csv_null_is_an_empty_cell_and_other_values_are_json(tmp_path):
     rows = [
         {"a": None, "b": 1},

@@ -151,8 +151,9 @@ class Labeller:
         predictions = zip(*(values for _, values in columns), strict=True)
         label_column, score_column = _names(self.config)
         labelled = []
+        complete = len(probabilities) == len(rows)  # then every row has a text
         for row in rows:
-            _, reason = self._text(row)
+            reason = None if complete else self._text(row)[1]
             if reason is not None:
                 where = f"{row.file} row {row.number}: ".lstrip() if row.error else ""
                 added: dict[str, Any] = {label_column: None, score_column: None}

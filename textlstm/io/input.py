@@ -101,7 +101,8 @@ def group_chunks(
     for row in source.rows(group, skip, meter):
         held.append(row)
         done += 1
-        size += _characters(row.values)
+        for value in row.values.values():
+            size += len(value) if isinstance(value, str) else _characters(value)
         if len(held) >= rows or size >= characters:
             yield chunk()
             held, size = [], 0

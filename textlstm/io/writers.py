@@ -103,19 +103,26 @@ class CsvEncoder:
         """Return the lines of rows."""
         records = []
         for row in rows:
-            literals = _literals(row)
-            records.append([_cell(row.get(name), literals.get(name)) for name in self.columns])
+            values, literals = {**row.values, **row.added}, _literals(row)
+            records.append([_cell(values.get(name), literals.get(name)) for name in self.columns])
         return self._lines(records)
 
-    def _lines(self, records: Iterable[Sequence[str]]) -> bytes:
-        text = io.StringIO(newline="")
-        shape: dict[str, Any] = {"delimiter": DELIMITERS[self.kind], "lineterminator": "\n"}
-        usual, quoting = csv.writer(text, **shape), csv.writer(text, quoting=csv.QUOTE_ALL, **shape)
-        for cells in records:
-            # csv does not quote a carriage return, which a reader would take for a line's end
-            (quoting if any("\r" in cell for cell in cells) else usual).writerow(cells)
+    def _lines(self, records: Sequence[Sequence[str]]) -> bytes:
+        text = self._text(records, csv.QUOTE_MINIMAL)
+        if "\r" in text:  # csv does not quote it, and a reader would take it for a line's end
+            kinds = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+            returns = (any("\r" in cell for cell in cells) for cells in records)
+            pairs = zip(records, returns, strict=True)
+            text = "".join(self._text([cells], kinds[quoted]) for cells, quoted in pairs)
         # bytes that are not valid UTF-8 are written as they were read
-        return _packed(text.getvalue().encode("utf-8", "surrogateescape"), self.compression)
+        return _packed(text.encode("utf-8", "surrogateescape"), self.compression)
+
+    def _text(self, records: Iterable[Sequence[str]], quoting: Any) -> str:
+        text = io.StringIO(newline="")
+        delimiter = DELIMITERS[self.kind]
+        writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting)
+        writer.writerows(records)
+        return text.getvalue()
 
 
 @dataclass(frozen=True)
