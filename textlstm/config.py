@@ -311,7 +311,8 @@ class PredictionConfig(TableConfig):
         metavar="COLUMN",
     )
     batch_size: int = option(64, "texts per step", low=1)
-    chunk_rows: int = option(4096, "maximum number of rows saved and written together", low=1)
+    # of many rows, those that a cascade leaves to the LSTM still make batches of like length
+    chunk_rows: int = option(16384, "maximum number of rows saved and written together", low=1)
     engine: str = option(
         "torch", "compute with PyTorch, ONNX Runtime or a Ray cluster", choices=ENGINES
     )

@@ -133,8 +133,29 @@ def test_several_threads_may_share_a_model(classifier, batches):
     assert max(errors) < 1e-6
 
 
+def test_a_window_of_long_texts_has_fewer(classifier, batches, monkeypatch):
+    encoded = EncodedTexts.from_batches(batches)
+    expected, _ = predict_texts(classifier.model, encoded)
+    sizes, read = [], []
+    divide = predictor.sorted_batches
+
+    def noting(lengths, **options):
+        sizes.append(len(lengths))
+        return divide(lengths, **options)
+
+    monkeypatch.setattr(predictor, "sorted_batches", noting)
+    monkeypatch.setattr(predictor, "WINDOW_TOKENS", int(encoded.lengths.sum()) // 5)
+    found, _ = predict_texts(classifier.model, encoded)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert sizes == [len(encoded) // 5] * 5
+    monkeypatch.setattr(predictor, "WINDOW_TOKENS", len(batches[0][0]) + 1)
+    given = (read.append(i) or item for i, item in enumerate(batches))
+    next(stream_probabilities(classifier.model, given))
+    assert read == [0, 1]
+
+
 def test_of_many_labels_fewer_texts_are_held(classifier, batches, monkeypatch):
-    assert [predictor.rows_at_once(labels) for labels in (2, 1000, 10_000)] == [4096, 4096, 419]
+    assert [predictor.rows_at_once(4096, labels) for labels in (2, 10_000)] == [4096, 419]
     monkeypatch.setattr(predictor, "_MOST_NUMBERS", 30)  # of 3 labels: 10 texts
     monkeypatch.setattr(predictor, "_LEAST_ROWS", 1)
     read = []

@@ -138,7 +138,7 @@ def test_overwrite_alone_begins_anew(model, source, tmp_path, monkeypatch):
         pytest.param(
             ["--precision", "bf16"], "precision was fp32 and is now bf16", marks=needs_bf16
         ),
-        ([], "chunk_rows was 5 and is now 4096"),
+        ([], "chunk_rows was 5 and is now 16384"),
     ],
 )
 def test_a_run_is_resumed_only_by_its_own_command(

@@ -34,7 +34,10 @@ T = TypeVar("T")
 
 MOST_THREADS = 8  # Python's lock slows more down: about an eighth of a short batch is Python
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
-WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
+# Of 64 batches or more, padding is about 1%; the last batch of a window has a shape of its own, for
+# which a kernel may have to be made.
+WINDOW_ROWS = 2**14
+WINDOW_TOKENS = 2**20  # in a window of long texts, which has fewer
 _MOST_NUMBERS = 2**22  # probabilities at a time, or those of
 _LEAST_ROWS = 64  # texts
 BATCH_SIZE = 64
@@ -43,9 +46,9 @@ _NGRAM_BATCHES = 4  # read as one by the n-grams alone, which take so little tim
 TOKENS_AT_ONCE = 1 << 18  # about 5 kB of memory each, while threads read several batches
 
 
-def rows_at_once(labels: int) -> int:
-    """Return of how many texts the probabilities are in memory at a time, by the labels."""
-    return min(WINDOW_ROWS, max(_LEAST_ROWS, _MOST_NUMBERS // labels))
+def rows_at_once(most: int, labels: int) -> int:
+    """Return of how many texts, at most so many, the probabilities of labels are in memory."""
+    return min(most, max(_LEAST_ROWS, _MOST_NUMBERS // labels))
 
 
 def predict_in_batches(
@@ -78,10 +81,12 @@ def predict_in_batches(
     def predict(rows: np.ndarray) -> None:
         probabilities[rows] = forward(*collate_arrays(texts, rows))
 
-    for start in range(0, len(texts), WINDOW_ROWS):
+    lengths = texts.lengths
+    size = max(1, min(WINDOW_ROWS, WINDOW_TOKENS * len(texts) // max(1, int(lengths.sum()))))
+    for start in range(0, len(texts), size):
         if on_rows is not None:
             on_rows(start)
-        window = texts.lengths[start : start + WINDOW_ROWS]
+        window = lengths[start : start + size]
         found = sorted_batches(window, batch_size=batch_size, pair_up_to=_SHORT)
         batches = [rows + start for rows in found]
         tokens = len(batches[0]) * int(window.max())  # of the largest batch
@@ -302,7 +307,7 @@ def stream_predictions(
     batch_size: int = BATCH_SIZE,
     shortcut: Shortcut | None = None,
 ) -> Iterator[Predicted]:
-    """Predict a stream of texts; about `rows_at_once` are held at a time.
+    """Predict a stream of texts; about as many as in a window are held at a time.
 
     Args:
         model: the classifier.
@@ -315,7 +320,7 @@ def stream_predictions(
         the n-grams alone predicted, bool [n].
     """
     window: list[tuple[np.ndarray, np.ndarray]] = []
-    rows, most = 0, rows_at_once(model.linear.out_features)
+    rows, tokens, most = 0, 0, rows_at_once(WINDOW_ROWS, model.linear.out_features)
 
     def predicted() -> Iterator[Predicted]:
         texts = EncodedTexts.from_batches(window)
@@ -326,8 +331,9 @@ def stream_predictions(
     for batch in batches:
         window.append(batch)
         rows += len(batch[1])
-        if rows >= most:
+        tokens += len(batch[0])
+        if rows >= most or tokens >= WINDOW_TOKENS:
             yield from predicted()
-            window, rows = [], 0
+            window, rows, tokens = [], 0, 0
     if window:
         yield from predicted()

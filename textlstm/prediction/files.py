@@ -71,7 +71,7 @@ def classify_file(
         OutputError: the target exists or can't be written. Finished rows stay in its work folder.
     """
     engine = make_engine(model, config)
-    config = replace(config, chunk_rows=min(config.chunk_rows, rows_at_once(len(model.labels))))
+    config = replace(config, chunk_rows=rows_at_once(config.chunk_rows, len(model.labels)))
     place = _target(target)
     kind = place.kind if place else "jsonl"
     rows = find_input(source, config, kind)
