@@ -204,10 +204,13 @@ class TrainingConfig(Settings):
         metavar="BASE",
     )
     freeze_vectors: int = option(
-        0, "epochs in which the vectors are not trained; -1 for all", low=-1
+        0, "epochs in which pretrained vectors are not trained; -1 for all", low=-1
     )
     vector_rate: float = option(
-        0.3, "learning rate of the vectors, as a share of --learning-rate", low=0, high=10
+        0.3,
+        "learning rate of pretrained vectors, of a base too, as a share of --learning-rate",
+        low=0,
+        high=10,
     )
     adversarial: float | None = option(
         None,

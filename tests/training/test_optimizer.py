@@ -141,10 +141,12 @@ def test_rows_of_a_gradient_added_from_two_passes_are_merged():
     assert values.tolist() == [[1, 1], [2, 2]]
 
 
-@pytest.mark.parametrize(("vectors", "share"), [(None, 1.0), ("v.txt", 0.2)])
-def test_vectors_take_their_share_of_the_learning_rate(vectors, share):
+@pytest.mark.parametrize(
+    ("source", "share"), [({}, 1.0), ({"vectors": "v.txt"}, 0.2), ({"init_from": "base"}, 0.2)]
+)
+def test_pretrained_vectors_take_their_share_of_the_learning_rate(source, share):
     model = nn.Sequential(RowEmbedding(6, 3, padding_idx=0), nn.Linear(3, 2))
-    optimizer = make_optimizer(model, TrainingConfig(vectors=vectors, vector_rate=0.2))
+    optimizer = make_optimizer(model, TrainingConfig(**source, vector_rate=0.2))
     set_rate(optimizer, 0.5)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rates[id(model[0].weight)] == pytest.approx(0.5 * share)

@@ -138,6 +138,16 @@ def test_a_training_starts_from_the_weights_of_a_base(base, tmp_path):
     assert loaded.describe()["training"]["init_from"] == str(base)
 
 
+@pytest.mark.parametrize(("name", "value"), [("vector_rate", 0), ("freeze_vectors", -1)])
+def test_the_embedding_of_a_base_can_be_kept_as_it_is(base, tmp_path, name, value):
+    data = write_csv(tmp_path / "data.csv", 60)
+    options = {**SMALL, "learning_rate": 0.1, name: value}
+    trained = train(data, tmp_path / "model", init_from=base, **options).model.state_dict()
+    kept = read_base(base).weights
+    assert torch.equal(trained["embedding.weight"], kept["embedding.weight"])
+    assert not torch.equal(trained["lstm.weight_hh_l0"], kept["lstm.weight_hh_l0"])
+
+
 def test_a_model_can_be_started_from_too(base, tmp_path):
     data = write_csv(tmp_path / "data.csv", 60)
     train(data, tmp_path / "one", init_from=base, **SMALL)

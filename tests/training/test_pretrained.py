@@ -268,12 +268,12 @@ REFUSED = {
     "no vectors to freeze": (
         {"freeze_vectors": -1, "vectors": None},
         ConfigError,
-        "freeze_vectors = -1 needs a file of word vectors: pass vectors",
+        "freeze_vectors = -1 needs pretrained vectors: pass vectors or init_from",
     ),
     "no vectors with a rate": (
         {"vector_rate": 0.5, "vectors": None},
         ConfigError,
-        "vector_rate = 0.5 needs a file of word vectors: pass vectors",
+        "vector_rate = 0.5 needs pretrained vectors: pass vectors or init_from",
     ),
     "no file": ({"vectors": "none.txt"}, DataError, "no such file of word vectors: .*none.txt"),
     "nothing that fits": (

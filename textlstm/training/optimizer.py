@@ -82,7 +82,8 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> AdamW:
         if parameter.requires_grad:
             kind = "matrices" if parameter.ndim > 1 else "rest"
             groups["embeddings" if id(parameter) in embeddings else kind].append(parameter)
-    of_vectors = 1.0 if config.vectors is None else config.vector_rate
+    pretrained = config.vectors is not None or config.init_from is not None
+    of_vectors = config.vector_rate if pretrained else 1.0
     settings = [
         {
             "params": parameters,

@@ -58,8 +58,9 @@ def read_options(options: Mapping[str, Any]) -> TrainSettings:
         return _from_base(settings.training.init_from, options, settings)
     path, extend = settings.training.vectors, settings.tokenizer.extend_vocab
     if path is None:
-        names = ("extend_vocab", "freeze_vectors", "vector_rate")
-        _require(names, asked, "a file of word vectors: pass vectors")
+        _require(("extend_vocab",), asked, "a file of word vectors: pass vectors")
+        need = "pretrained vectors: pass vectors or init_from"
+        _require(("freeze_vectors", "vector_rate"), asked, need)
         return settings
     kind = settings.tokenizer.tokenizer
     if extend and kind not in WHOLE_WORDS:
