@@ -133,10 +133,11 @@ def test_several_threads_may_share_a_model(classifier, batches):
     assert max(errors) < 1e-6
 
 
-def test_a_window_of_long_texts_has_fewer(classifier, batches, monkeypatch):
+@pytest.mark.parametrize(("tokens", "windows"), [(64, [40, 10]), (1, [10] * 5)])
+def test_a_window_of_short_texts_has_more(classifier, batches, monkeypatch, tokens, windows):
     encoded = EncodedTexts.from_batches(batches)
     expected, _ = predict_texts(classifier.model, encoded)
-    sizes, read = [], []
+    sizes = []
     divide = predictor.sorted_batches
 
     def noting(lengths, **options):
@@ -144,14 +145,11 @@ def test_a_window_of_long_texts_has_fewer(classifier, batches, monkeypatch):
         return divide(lengths, **options)
 
     monkeypatch.setattr(predictor, "sorted_batches", noting)
-    monkeypatch.setattr(predictor, "WINDOW_TOKENS", int(encoded.lengths.sum()) // 5)
+    monkeypatch.setattr(predictor, "WINDOW_ROWS", 10)
+    monkeypatch.setattr(predictor, "_FEW_TOKENS", tokens)
     found, _ = predict_texts(classifier.model, encoded)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert sizes == [len(encoded) // 5] * 5
-    monkeypatch.setattr(predictor, "WINDOW_TOKENS", len(batches[0][0]) + 1)
-    given = (read.append(i) or item for i, item in enumerate(batches))
-    next(stream_probabilities(classifier.model, given))
-    assert read == [0, 1]
+    assert sizes == windows
 
 
 def test_of_many_labels_fewer_texts_are_held(classifier, batches, monkeypatch):

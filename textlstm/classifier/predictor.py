@@ -34,10 +34,11 @@ T = TypeVar("T")
 
 MOST_THREADS = 8  # Python's lock slows more down: about an eighth of a short batch is Python
 _LEAST_ITEMS = 4  # for each thread; with fewer, most threads would wait for the last one
-# Of 64 batches or more, padding is about 1%; the last batch of a window has a shape of its own, for
-# which a kernel may have to be made.
-WINDOW_ROWS = 2**14
-WINDOW_TOKENS = 2**20  # in a window of long texts, which has fewer
+WINDOW_ROWS = 4096  # 64 batches of 64: padding is then about 1% on reviews
+# Short texts are done the sooner, the fewer batches are the last of a window, with a shape of their
+# own, for which a kernel may have to be made.
+_MANY = 4  # windows at a time, of texts with
+_FEW_TOKENS = 64  # on average
 _MOST_NUMBERS = 2**22  # probabilities at a time, or those of
 _LEAST_ROWS = 64  # texts
 BATCH_SIZE = 64
@@ -82,7 +83,8 @@ def predict_in_batches(
         probabilities[rows] = forward(*collate_arrays(texts, rows))
 
     lengths = texts.lengths
-    size = max(1, min(WINDOW_ROWS, WINDOW_TOKENS * len(texts) // max(1, int(lengths.sum()))))
+    short = lengths.sum() <= _FEW_TOKENS * len(texts)
+    size = WINDOW_ROWS * (_MANY if short else 1)
     for start in range(0, len(texts), size):
         if on_rows is not None:
             on_rows(start)
@@ -320,7 +322,7 @@ def stream_predictions(
         the n-grams alone predicted, bool [n].
     """
     window: list[tuple[np.ndarray, np.ndarray]] = []
-    rows, tokens, most = 0, 0, rows_at_once(WINDOW_ROWS, model.linear.out_features)
+    rows, most = 0, rows_at_once(WINDOW_ROWS, model.linear.out_features)
 
     def predicted() -> Iterator[Predicted]:
         texts = EncodedTexts.from_batches(window)
@@ -331,9 +333,8 @@ def stream_predictions(
     for batch in batches:
         window.append(batch)
         rows += len(batch[1])
-        tokens += len(batch[0])
-        if rows >= most or tokens >= WINDOW_TOKENS:
+        if rows >= most:
             yield from predicted()
-            window, rows, tokens = [], 0, 0
+            window, rows = [], 0
     if window:
         yield from predicted()
