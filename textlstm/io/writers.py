@@ -15,7 +15,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias
@@ -111,13 +111,13 @@ class CsvEncoder:
         text = self._text(records, csv.QUOTE_MINIMAL)
         if "\r" in text:  # csv does not quote it, and a reader would take it for a line's end
             kinds = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-            returns = (any("\r" in cell for cell in cells) for cells in records)
-            pairs = zip(records, returns, strict=True)
-            text = "".join(self._text([cells], kinds[quoted]) for cells, quoted in pairs)
+            text = "".join(
+                self._text([cells], kinds[any("\r" in cell for cell in cells)]) for cells in records
+            )
         # bytes that are not valid UTF-8 are written as they were read
         return _packed(text.encode("utf-8", "surrogateescape"), self.compression)
 
-    def _text(self, records: Iterable[Sequence[str]], quoting: Any) -> str:
+    def _text(self, records: Sequence[Sequence[str]], quoting: Any) -> str:
         text = io.StringIO(newline="")
         delimiter = DELIMITERS[self.kind]
         writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting)
