@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from tiny_classifier import needs_bf16
 from tiny_corpus import OPTIONS, rows, tagged_rows, write_csv, write_splits, write_tagged
 
 from textlstm import TextClassifier, cross_validate, train
@@ -56,6 +58,30 @@ def test_several_teachers_say_their_mean_in_the_order_of_the_labels(data, teache
     found = np.concatenate(list(both.predict([split, split])))
     expected = (one.predict_proba(TEXTS) + other.predict_proba(TEXTS)[:, ::-1]) / 2
     np.testing.assert_allclose(found, np.tile(expected, (2, 1)), atol=1e-6)
+
+
+@needs_bf16
+def test_a_teacher_computes_in_the_precision_of_the_training_and_keeps_its_own(data, tmp_path):
+    import datasets
+
+    one = train(data, tmp_path / "one", ngrams=0, **FAST)
+    exact = one.predict_proba(TEXTS)
+    split = Split(datasets.Dataset.from_dict({"text": TEXTS}), ["text"], np.zeros(20, np.int64))
+    told = Teacher([one], one.labels, multi_label=False, precision="bf16").predict([split])
+    rough = TextClassifier.load(tmp_path / "one", precision="bf16").predict_proba(TEXTS)
+    np.testing.assert_allclose(np.concatenate(list(told)), rough, atol=1e-6)
+    assert abs(exact - rough).max() > 1e-5
+    np.testing.assert_array_equal(one.predict_proba(TEXTS), exact)
+
+
+def test_the_precision_of_a_training_is_that_of_its_teacher(data, teacher, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "textlstm.training.teacher.pick_precision",
+        lambda name, device: asked.append(name) or torch.float32,
+    )
+    train(data, teacher=teacher, **{**FAST, "precision": "auto", "epochs": 1})
+    assert asked == ["auto"]
 
 
 def test_a_student_learns_what_the_teacher_says_and_not_the_labels(data, teacher, tmp_path):

@@ -388,10 +388,11 @@ class Run:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
         if not (self.settings.training.teacher or self.corpus.unlabeled):
             return None
-        several = self.corpus.train.labels.ndim == 2
+        several, training = self.corpus.train.labels.ndim == 2, self.settings.training
         models = load_teachers(self.settings, self.teachers)
-        teacher = Teacher(models, labels, multi_label=several) if models else None
-        with cpu_threads(self.settings.training.threads):
+        options: Any = {"multi_label": several, "precision": training.precision}
+        teacher = Teacher(models, labels, **options) if models else None
+        with cpu_threads(training.threads):
             return write_probabilities(self.work, teacher, splits, len(labels))
 
     def _teacher_facts(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shapes: N texts, C labels.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.data.split import Split
 from textlstm.errors import ConfigError, TrainingError
 from textlstm.io.atomic import atomic_path, write_text
+from textlstm.nn.device import pick_precision
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +77,19 @@ class Teacher:
         classifiers: at least one.
         labels: label names of the student, C of them.
         multi_label: whether a text may have several labels.
+        precision: what their LSTM computes in: that of the training, which rounds no less.
 
     Raises:
         ConfigError: a classifier has other labels.
     """
 
     def __init__(
-        self, classifiers: Sequence[TextClassifier], labels: Sequence[str], *, multi_label: bool
+        self,
+        classifiers: Sequence[TextClassifier],
+        labels: Sequence[str],
+        *,
+        multi_label: bool,
+        precision: str = "fp32",
     ) -> None:
         for one in classifiers:
             if set(one.labels) != set(labels) or one.multi_label != multi_label:
@@ -93,15 +101,29 @@ class Teacher:
                 )
         self._classifiers = classifiers
         self._labels = labels
+        self._precision = precision
         self.fingerprint = [one.fingerprint() for one in classifiers]
 
     def predict(self, splits: Sequence[Split]) -> Iterator[np.ndarray]:
         """Yield the probabilities of the texts of splits, in order, float32 [n, C] each."""
         streams = [one.predict_batches(_texts(splits)) for one in self._classifiers]
         orders = [[one.labels.index(label) for label in self._labels] for one in self._classifiers]
-        for parts in zip(*streams, strict=True):
-            ordered = [part[:, order] for part, order in zip(parts, orders, strict=True)]
-            yield np.stack(ordered).mean(axis=0)
+        with contextlib.ExitStack() as stack:
+            for one in self._classifiers:
+                stack.enter_context(_computing_in(self._precision, one))
+            for parts in zip(*streams, strict=True):
+                ordered = [part[:, order] for part, order in zip(parts, orders, strict=True)]
+                yield np.stack(ordered).mean(axis=0)
+
+
+@contextlib.contextmanager
+def _computing_in(precision: str, classifier: TextClassifier) -> Iterator[None]:
+    model = classifier.model
+    before, model.compute_dtype = model.compute_dtype, pick_precision(precision, classifier.device)
+    try:
+        yield
+    finally:
+        model.compute_dtype = before
 
 
 def _texts(splits: Sequence[Split]) -> Iterator[list[str]]:
