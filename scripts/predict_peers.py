@@ -43,7 +43,7 @@ def packed(model: Path, source: Path, out: Path) -> None:
 
     classifier = TextClassifier.load(model, device="cpu")
     network, shape = classifier.model, classifier.settings.model
-    if shape.pooling not in ("final", "max"):
+    if shape.pooling not in ("final", "max", "final+max"):
         sys.exit(f"the packed loop has no {shape.pooling} pooling: train with another --pooling")
     lstm = nn.LSTM(
         *(shape.embedding_size, shape.hidden_size, shape.num_layers),
@@ -57,10 +57,13 @@ def packed(model: Path, source: Path, out: Path) -> None:
         x = nn.functional.embedding(ids, network.embedding.weight)  # [B, T, E]
         inputs = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         output, (h_n, _) = lstm(inputs)  # h_n [L*D, B, H]
-        if shape.pooling == "final":
-            return torch.cat(list(h_n[-2 if shape.bidirectional else -1 :]), dim=1)  # [B, D*H]
-        states, _ = pad_packed_sequence(output, batch_first=True, padding_value=-torch.inf)
-        return states.amax(dim=1)  # [B, D*H]
+        parts = []
+        if "final" in shape.pooling:
+            parts += list(h_n[-2 if shape.bidirectional else -1 :])  # [B, H] each
+        if "max" in shape.pooling:
+            states, _ = pad_packed_sequence(output, batch_first=True, padding_value=-torch.inf)
+            parts.append(states.amax(dim=1))  # [B, D*H]
+        return torch.cat(parts, dim=1)  # [B, F]
 
     def labelled() -> Iterator[tuple[dict[str, str], str, float]]:
         for batch in batches(source):
