@@ -12,22 +12,22 @@ def rates(kind, steps, peak=2.0):
 
 
 def test_one_cycle_climbs_in_a_line_and_falls_to_nearly_nothing():
-    course = rates("one-cycle", 999)
-    top = course.index(max(course))
+    found = rates("one-cycle", 999)
+    top = found.index(max(found))
     assert top == 299  # three tenths of the way
-    assert course[top] == pytest.approx(2.0)
-    assert course[:4] == pytest.approx([2 / 300, 4 / 300, 6 / 300, 8 / 300])
-    assert course[top:] == sorted(course[top:], reverse=True)
-    assert course[649] == pytest.approx(1.0, rel=0.01)  # halfway down
-    assert 0 < course[-1] < 1e-4
+    assert found[top] == pytest.approx(2.0)
+    assert found[:4] == pytest.approx([2 / 300, 4 / 300, 6 / 300, 8 / 300])
+    assert found[top:] == sorted(found[top:], reverse=True)
+    assert found[649] == pytest.approx(1.0, rel=0.01)  # halfway down
+    assert 0 < found[-1] < 1e-4
 
 
 def test_cosine_falls_from_the_start():
-    course = rates("cosine", 99)
-    assert course == sorted(course, reverse=True)
-    assert course[0] == pytest.approx(2.0, rel=1e-3)
-    assert course[49] == pytest.approx(1.0)
-    assert 0 < course[-1] < 2e-3
+    found = rates("cosine", 99)
+    assert found == sorted(found, reverse=True)
+    assert found[0] == pytest.approx(2.0, rel=1e-3)
+    assert found[49] == pytest.approx(1.0)
+    assert 0 < found[-1] < 2e-3
 
 
 def test_constant_stays():

@@ -1,4 +1,4 @@
-"""A split is judged whole, or not at all; `test_distributed` has several processes judge one."""
+"""A split is validated whole or not at all; `test_distributed` validates in several processes."""
 
 import dataclasses
 
