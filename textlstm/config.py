@@ -142,7 +142,7 @@ class ModelConfig(Settings):
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option(
-        "max", "how the states of a text are combined into one vector", choices=POOLINGS
+        "final+max", "how the states of a text are combined into one vector", choices=POOLINGS
     )
     ngrams: int = option(
         2,
@@ -382,6 +382,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "min_frequency": 1,
         "hidden_size": 64,
         "num_layers": 1,
+        "pooling": "max",
         "batch_size": 16,
         "total_tokens": 500_000,
         "ngram_fit": "margins",
