@@ -78,8 +78,9 @@ def test_final_is_the_last_layers_forward_state_at_the_end_and_backward_state_at
             torch.testing.assert_close(logits[text], also, atol=1e-5, rtol=0)
 
 
-def test_final_and_max_are_both_read_final_first():
-    model = make(pooling="final+max", ngrams=0)
+def test_by_default_final_states_and_maxima_are_both_read_final_first():
+    model = make(ngrams=0)
+    assert model.config.pooling == "final+max"
     ids, lengths = batch([5, 12])
     with torch.no_grad():
         logits = model(ids, lengths)[0]

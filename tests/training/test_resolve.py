@@ -135,6 +135,7 @@ def test_the_preset_small_is_saved_shown_and_resumed(tmp_path):
     card = (tmp_path / "model" / "README.md").read_text()
     assert "| training.ngram_fit | margins |" in card
     assert "| model.hidden_size | 64 |" in card
+    assert "| model.pooling | max |" in card  # final+max was not measured there
     again = train(None, tmp_path / "model", resume=True, **options)
     assert small(again.settings) == set(PRESETS["small"])
 
