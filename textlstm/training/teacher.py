@@ -77,7 +77,7 @@ class Teacher:
         classifiers: at least one.
         labels: label names of the student, C of them.
         multi_label: whether a text may have several labels.
-        precision: what their LSTM computes in: that of the training, which rounds no less.
+        precision: of their LSTM while they predict, as in `TrainingConfig`; default fp32.
 
     Raises:
         ConfigError: a classifier has other labels.
