@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textlstm.errors import DataError
-from textlstm.io.formats import Meter, csv_delimiter
+from textlstm.io.formats import Meter
 from textlstm.io.readers import (
     MOST_NESTED,
     Row,
     bad_text,
     cell_of,
+    csv_delimiter,
     read_columns,
     read_rows,
     row_text,
@@ -119,7 +120,7 @@ def test_fields_of_megabytes_are_read(tmp_path: Path) -> None:
 def test_a_quote_left_open_does_not_take_all_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textlstm.io.formats._LONGEST_FIELD", 1000)
+    monkeypatch.setattr("textlstm.io.readers._LONGEST_FIELD", 1000)
     before = csv.field_size_limit(1000)
     try:
         rows = read(tmp_path, "a.csv", 'text,label\n"open,1\n' + "a,2\n" * 2000)

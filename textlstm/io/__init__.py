@@ -3,7 +3,7 @@
 - `atomic`: write a file or folder so that either the old or the new one is there
 - `formats`: open files by name: suffix, decompression, errors in one line
 - `readers`: read the rows of a file as a stream that a bad row doesn't stop
-- `arrow`: Arrow columns to Python values, row by row
+- `arrow`: Arrow columns and parquet to Python values, row by row
 - `schema`: the columns that several files share
 - `input`: files or a dataset as one stream of rows, from any row on
 - `hub`: what all downloads from the Hugging Face Hub share

@@ -1,4 +1,4 @@
-"""Arrow columns → Python values row by row, with a reason where a cell has none."""
+"""Arrow columns and parquet → Python values row by row, with a reason where a cell has none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,40 @@ import numpy as np
 import pyarrow as pa
 
 from textlstm.io.formats import first_line
+
+_BATCH_BYTES = 4 * 2**20
+_BATCH_ROWS = 1000
+
+
+def parquet_values(
+    file: Any, columns: Sequence[str] | None, skip: int
+) -> Iterator[tuple[int, dict[str, Any], str | None]]:
+    """Yield the rows of a parquet file, a batch of them in memory at a time.
+
+    Args:
+        file: a `pyarrow.parquet.ParquetFile`.
+        columns: the only columns wanted, such as `text`, or `body.text` within `body`; None for
+            all of them.
+        skip: how many rows to pass over at the beginning.
+
+    Yields:
+        The number of each row, from 1, and what `batch_values` yields for it.
+    """
+    names = file.schema_arrow.names
+    if columns is not None:
+        wanted = {*columns, *(column.partition(".")[0] for column in columns)}
+        names = [name for name in names if name in wanted]
+    first, number = _group_of(file.metadata, skip)
+    batches = file.iter_batches(
+        _parquet_batch_rows(file.metadata),
+        row_groups=range(first, file.metadata.num_row_groups),
+        columns=names,
+    )
+    for batch in batches:
+        for values, error in batch_values(batch):
+            number += 1
+            if number > skip:
+                yield number, values, error
 
 
 def batch_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
@@ -60,3 +94,21 @@ def _cell(scalar: Any) -> Any:
         return scalar.as_py()
     except (ValueError, OverflowError) as error:
         return error  # such as a date after the year 9999
+
+
+def _group_of(metadata: Any, row: int) -> tuple[int, int]:
+    """Find the row group that holds a row (counted from 0), and its first row."""
+    first = 0
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if row < first + rows:
+            return group, first
+        first += rows
+    return metadata.num_row_groups, first
+
+
+def _parquet_batch_rows(metadata: Any) -> int:
+    """Choose how many rows to hold at a time, so that long texts don't add up."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return min(_BATCH_ROWS, max(1, _BATCH_BYTES // max(1, longest)))

@@ -1,17 +1,14 @@
-"""Open files of rows: format by name, decompression, the records of a csv, errors in one line."""
+"""Open files of rows: format by name, decompression, errors in one line."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import gzip
 import io
-import itertools
 import os
 import shutil
 import tempfile
 import zlib
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +31,6 @@ COMPRESSIONS = (".gz", ".zst")
 _OTHER_SUFFIXES = (".txt", ".xlsx", ".xls", ".zip", ".arrow", ".pkl", ".tar", ".xml", ".yaml")
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-_HEAD = 2**16  # characters that are looked at
-# The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
-_LONGEST_FIELD = 2**26
 _SIGNATURES = {
     b"\x1f\x8b": "it is gzip: add .gz to its name",
     b"\x28\xb5\x2f\xfd": "it is zstd: add .zst to its name",
@@ -220,72 +214,3 @@ def open_parquet(path: Path) -> Iterator[Any]:
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not a whole parquet file: {first_line(error)}") from error
         yield stack.enter_context(file)
-
-
-def csv_delimiter(path: Path, kind: str) -> str:
-    """Return what separates the cells of a csv or tsv: a comma or tab unless its rows say other.
-
-    Another mark is taken where the first rows are one cell each, and several, as many in each,
-    if they are cut at that mark.
-    """
-    expected = DELIMITERS[kind]
-    with clear_errors(path), open_text(path) as text:
-        head = text.read(_HEAD)
-
-    def fields(mark: str) -> set[int]:
-        records = list(itertools.islice(csv_records(io.StringIO(head, newline=""), mark), 4))
-        if len(head) == _HEAD and len(records) > 2:  # the last one may be cut off
-            records.pop()
-        return {len(record) if isinstance(record, list) else 0 for record in records[:3]}
-
-    header = next(csv_records(io.StringIO(head, newline=""), expected), [])
-    if len(header) == 1 and isinstance(header, list):
-        for mark in (";", "\t", "|", ","):
-            counts = fields(mark) if mark in header[0] else {1}
-            if len(counts) == 1 and min(counts) > 1:
-                return mark
-    return expected
-
-
-def csv_records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
-    """Split a csv into records: lists of fields, or the reason why one doesn't parse.
-
-    After a bad record, reading goes on at its second line.
-    """
-    if csv.field_size_limit() < _LONGEST_FIELD:
-        csv.field_size_limit(_LONGEST_FIELD)
-    ahead: deque[str] = deque()
-    lines: list[str] = []  # of the current record
-
-    def next_lines() -> Iterator[str]:
-        while line := ahead.popleft() if ahead else next(text, ""):
-            lines.append(line)
-            if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
-                raise csv.Error("a NUL byte")
-            yield line
-
-    reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
-    record: list[str] | str | None
-    while True:
-        try:
-            record = next(reader, None)
-        except csv.Error as error:
-            ahead.extendleft(reversed(lines[1:]))
-            reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
-            record = _csv_reason(error)
-        if record is None:
-            return
-        lines.clear()
-        if record:
-            yield record
-
-
-def _csv_reason(error: csv.Error) -> str:
-    message = str(error)
-    if "unexpected end of data" in message:
-        return "a quote is opened and never closed"
-    if "expected after" in message:
-        return "text after a closing quote (a quote within quotes is written twice)"
-    if "field limit" in message:
-        return f"a field of over {_LONGEST_FIELD:,} characters (a quote left open?)"
-    return message

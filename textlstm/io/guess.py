@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from textlstm.errors import DataError
-from textlstm.io.formats import DELIMITERS, clear_errors, csv_delimiter, file_format, open_parquet
-from textlstm.io.readers import bad_text, read_columns, read_rows
+from textlstm.io.formats import DELIMITERS, clear_errors, file_format, open_parquet
+from textlstm.io.readers import bad_text, csv_delimiter, read_columns, read_rows
 
 logger = logging.getLogger(__name__)
 

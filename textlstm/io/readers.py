@@ -8,25 +8,26 @@ reason. Memory is constant: a batch of a parquet file or a record of a text file
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import itertools
 import json
 import os
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from textlstm.errors import DataError
-from textlstm.io.arrow import batch_values
+from textlstm.io.arrow import parquet_values
 from textlstm.io.formats import (
+    DELIMITERS,
     EmptyFileError,
     Meter,
     check_file,
     clear_errors,
-    csv_delimiter,
-    csv_records,
     first_line,
     label_folders,
     open_lines,
@@ -37,11 +38,12 @@ from textlstm.io.formats import (
 LABEL_MARK = "__label__"  # of fastText
 _LABEL = re.compile(rf"{LABEL_MARK}(\S*)\s*", re.ASCII)
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
-_BATCH_BYTES = 4 * 2**20
+_HEAD = 2**16  # characters of a csv that are looked at
+# The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
+_LONGEST_FIELD = 2**26
 MOST_NESTED = 100  # levels of a json line; Python's functions for JSON call themselves for each
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def read_columns(path: str | os.PathLike[str], *, delimiter: str | None = None) 
                 return _unique(path, file.schema_arrow.names)
         delimiter = delimiter or csv_delimiter(path, kind)
         with open_text(path) as text:
-            return _read_header(path, csv_records(text, delimiter))
+            return _read_header(path, _csv_records(text, delimiter))
 
 
 def bad_text(value: Any) -> str | None:
@@ -199,6 +201,31 @@ def cell_of(values: Mapping[str, Any], column: str) -> Any:
     return cell_of(inner, rest) if isinstance(inner, Mapping) else None
 
 
+def csv_delimiter(path: Path, kind: str) -> str:
+    """Return what separates the cells of a csv or tsv: a comma or tab unless its rows say other.
+
+    Another mark is taken where the first rows are one cell each, and several, as many in each,
+    if they are cut at that mark.
+    """
+    expected = DELIMITERS[kind]
+    with clear_errors(path), open_text(path) as text:
+        head = text.read(_HEAD)
+
+    def fields(mark: str) -> set[int]:
+        records = list(itertools.islice(_csv_records(io.StringIO(head, newline=""), mark), 4))
+        if len(head) == _HEAD and len(records) > 2:  # the last one may be cut off
+            records.pop()
+        return {len(record) if isinstance(record, list) else 0 for record in records[:3]}
+
+    header = next(_csv_records(io.StringIO(head, newline=""), expected), [])
+    if len(header) == 1 and isinstance(header, list):
+        for mark in (";", "\t", "|", ","):
+            counts = fields(mark) if mark in header[0] else {1}
+            if len(counts) == 1 and min(counts) > 1:
+                return mark
+    return expected
+
+
 def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
     """Read a text a line; if the first begins with `__label__`, each begins with its labels."""
     with clear_errors(path), open_text(path, meter) as text:
@@ -230,7 +257,7 @@ def _read_label_folder(path: Path, meter: Meter | None) -> Iterator[Row]:
 
 def _read_csv(path: Path, delimiter: str, meter: Meter | None) -> Iterator[Row]:
     with clear_errors(path), open_text(path, meter) as text:
-        records = csv_records(text, delimiter)
+        records = _csv_records(text, delimiter)
         header = _read_header(path, records)
         for number, record in enumerate(records, 1):
             if isinstance(record, str):
@@ -240,6 +267,50 @@ def _read_csv(path: Path, delimiter: str, meter: Meter | None) -> Iterator[Row]:
                 yield Row(number, {}, f"{fields} instead of {len(header)}")
             else:
                 yield Row(number, dict(zip(header, record, strict=True)))
+
+
+def _csv_records(text: TextIO, delimiter: str) -> Iterator[list[str] | str]:
+    """Split a csv into records: lists of fields, or the reason why one doesn't parse.
+
+    After a bad record, reading goes on at its second line.
+    """
+    if csv.field_size_limit() < _LONGEST_FIELD:
+        csv.field_size_limit(_LONGEST_FIELD)
+    ahead: deque[str] = deque()
+    lines: list[str] = []  # of the current record
+
+    def next_lines() -> Iterator[str]:
+        while line := ahead.popleft() if ahead else next(text, ""):
+            lines.append(line)
+            if "\0" in line:  # refused by the csv module of Python 3.10, taken by later ones
+                raise csv.Error("a NUL byte")
+            yield line
+
+    reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
+    record: list[str] | str | None
+    while True:
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            ahead.extendleft(reversed(lines[1:]))
+            reader = csv.reader(next_lines(), delimiter=delimiter, strict=True)
+            record = _csv_reason(error)
+        if record is None:
+            return
+        lines.clear()
+        if record:
+            yield record
+
+
+def _csv_reason(error: csv.Error) -> str:
+    message = str(error)
+    if "unexpected end of data" in message:
+        return "a quote is opened and never closed"
+    if "expected after" in message:
+        return "text after a closing quote (a quote within quotes is written twice)"
+    if "field limit" in message:
+        return f"a field of over {_LONGEST_FIELD:,} characters (a quote left open?)"
+    return message
 
 
 def _unique(path: Path, columns: list[str]) -> list[str]:
@@ -334,36 +405,6 @@ def _refuse_json_array(path: Path, line: bytes) -> None:
 
 def _read_parquet(path: Path, columns: Sequence[str] | None, skip: int) -> Iterator[Row]:
     with clear_errors(path), open_parquet(path) as file:
-        names = _unique(path, file.schema_arrow.names)
-        if columns is not None:
-            wanted = {*columns, *(column.partition(".")[0] for column in columns)}
-            names = [name for name in names if name in wanted]
-        first, number = _group_of(file.metadata, skip)
-        batches = file.iter_batches(
-            _parquet_batch_rows(file.metadata),
-            row_groups=range(first, file.metadata.num_row_groups),
-            columns=names,
-        )
-        for batch in batches:
-            for values, error in batch_values(batch):
-                number += 1
-                if number > skip:
-                    yield Row(number, values, error)
-
-
-def _group_of(metadata: Any, row: int) -> tuple[int, int]:
-    """Find the row group that holds a row (counted from 0), and its first row."""
-    first = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if row < first + rows:
-            return group, first
-        first += rows
-    return metadata.num_row_groups, first
-
-
-def _parquet_batch_rows(metadata: Any) -> int:
-    """Choose how many rows to hold at a time, so that long texts don't add up."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
-    return min(_BATCH_ROWS, max(1, _BATCH_BYTES // max(1, longest)))
+        _unique(path, file.schema_arrow.names)
+        for number, values, error in parquet_values(file, columns, skip):
+            yield Row(number, values, error)
