@@ -231,17 +231,6 @@ _RULES: dict[str, Callable[[], Rules]] = {
 }
 
 
-def valid_text(text: str) -> str:
-    """Replace halves of surrogate pairs, which `tokenizers` refuses; join whole pairs."""
-    if text.isascii():  # known without looking at the letters
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
     """Return the tokens of a text, which are whole words."""
     if normalizer is not None:
@@ -252,7 +241,7 @@ def word_tokens(text: str, normalizer: Any, pre_tokenizer: Any) -> list[str]:
 
 
 def count_tokens(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]:
-    """Count tokens. Equal pieces of text are counted first, and split once."""
+    """Count the tokens of valid texts. Equal pieces are counted first, and split once."""
     normalizer = normalizers.Sequence(list(rules.normalizers))
     pre_tokenizer = pre_tokenizers.Sequence(list(rules.pre_tokenizers))
     tokens: Counter[str] = Counter()
@@ -267,7 +256,7 @@ def count_tokens(batches: Iterable[Sequence[str]], rules: Rules) -> Counter[str]
     letters = 0
     for batch in batches:
         for text in batch:
-            pieces.update(rules.pieces(valid_text(text)))
+            pieces.update(rules.pieces(text))
         letters += sum(map(len, batch))
         if letters > _COUNT_LETTERS or len(pieces) > _COUNT_PIECES:
             count_pieces()

@@ -28,7 +28,6 @@ from textlstm.text.rules import (
     assemble,
     count_tokens,
     rules_of,
-    valid_text,
     word_tokens,
 )
 from textlstm.text.subwords import SUBWORDS, count_subwords, train_subwords
@@ -127,7 +126,8 @@ class TextTokenizer:
             vocabulary = _given_vocabulary(config, config.vocab)
             model = _word_level(vocabulary)
         else:
-            words = count_tokens(batches(), rules_of(kind))
+            valid = (list(map(_valid, batch)) for batch in batches())
+            words = count_tokens(valid, rules_of(kind))
             if kind in SUBWORDS:
                 limits = {"vocab_size": config.vocab_size, "min_frequency": config.min_frequency}
                 model = train_subwords(kind, words, **limits)
@@ -214,7 +214,7 @@ class TextTokenizer:
 
     def tokens(self, text: str) -> list[str]:
         """Return all tokens of a text, before they become ids and before truncation."""
-        text = valid_text(text)
+        text = _valid(text)
         with library_errors(VocabularyError, f"can't tokenize {text[:60]!r}"):
             if not isinstance(self._tokenizer.model, WordLevel):
                 return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
@@ -225,7 +225,7 @@ class TextTokenizer:
         totals = np.zeros(len(self.vocabulary), dtype=np.int64)
         for batch in batches:
             for start in range(0, len(batch), _TEXTS_AT_ONCE):
-                part = [valid_text(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
+                part = [_valid(text) for text in batch[start : start + _TEXTS_AT_ONCE]]
                 ids, _ = self._encode(part)
                 totals += np.bincount(ids, minlength=len(totals))
         return Vocabulary(self.vocabulary.get_itos(), totals.tolist())
@@ -241,7 +241,7 @@ class TextTokenizer:
         Args:
             text: the text; an empty one is one unknown token.
         """
-        ids, tokens = self.encode(text), self.tokens(self._shorten(valid_text(text)))
+        ids, tokens = self.encode(text), self.tokens(self._shorten(_valid(text)))
         if len(tokens) > self.max_length:
             tokens = tokens[: self._head] + tokens[len(tokens) - self.max_length + self._head :]
         if len(tokens) != len(ids):  # of a text without tokens
@@ -287,7 +287,7 @@ class TextTokenizer:
     def _encode_part(
         self, texts: Sequence[str]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        ids, lengths = self._encode([self._shorten(valid_text(text)) for text in texts])
+        ids, lengths = self._encode([self._shorten(_valid(text)) for text in texts])
         if lengths.max(initial=0) > self.max_length:
             ends = np.cumsum(lengths)
             places = np.arange(len(ids)) - np.repeat(ends - lengths, lengths)  # in its text
@@ -380,6 +380,17 @@ class TextTokenizer:
                 raise
             return [ids for text in texts for ids in self._encode_now([text])]
         return [array("i", one.ids).tobytes() for one in encoded]
+
+
+def _valid(text: str) -> str:
+    """Replace halves of surrogate pairs, which `tokenizers` refuses; join whole pairs."""
+    if text.isascii():  # known without looking at the letters
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _gather(
