@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import io
 import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -40,6 +41,7 @@ CHUNK_CHARACTERS = 2**22  # a chunk ends when it holds as many
 _GROUP_BYTES = 2**24  # small files are read as one group
 _DATASET_GROUP_ROWS = 2**16
 _BATCH_ROWS = 1000
+_LINE_BYTES = 2**18  # read at once from a stream of lines
 
 
 @dataclass(frozen=True)
@@ -319,3 +321,31 @@ class DatasetRows:
 
 RowInput: TypeAlias = FileRows | DatasetRows
 """Rows of one source, with the same columns everywhere, in groups that are read one by one."""
+
+
+def line_chunks(source: BinaryIO) -> Iterator[Chunk]:
+    """Read the lines of a stream as rows of one column, `text`, each as soon as it arrives.
+
+    Args:
+        source: UTF-8 text.
+
+    Yields:
+        The lines that have arrived, without waiting for more of them.
+    """
+    numbers = itertools.count(1)
+    begun: list[bytes] = []  # parts of a line whose end was not yet read
+    reader = cast(io.BufferedIOBase, source)
+    while block := reader.read1(_LINE_BYTES):
+        *whole, rest = block.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*begun, whole[0]])
+            begun = []
+            yield Chunk([_line(next(numbers), line) for line in whole], Place(), 0)
+        begun.append(rest)
+    if last := b"".join(begun):
+        yield Chunk([_line(next(numbers), last)], Place(), 0)
+
+
+def _line(number: int, line: bytes) -> Row:
+    text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    return Row(number, {"text": text})

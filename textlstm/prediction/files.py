@@ -1,16 +1,15 @@
 """Rows in, the same rows with labels out: from an input to an output, or from stream to stream.
 
 Rows keep their order. A row without a usable text gets no label, and the reason in a column
-`error`. Rows are read, encoded, predicted and written in chunks; a few chunks are in memory at a
-time. A chunk that is written survives a crash; a resumed run continues after the last one.
+`error`. What is set up here runs in `textlstm.prediction.stream`, a chunk at a time. A chunk that
+is written survives a crash; a resumed run continues after the last one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -22,19 +21,21 @@ from textlstm.classifier.predictor import rows_at_once
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, OutputError
 from textlstm.io.guess import TableColumns
-from textlstm.io.input import CHUNK_CHARACTERS, FileRows, Place, RowInput, chunks, find_input
+from textlstm.io.input import CHUNK_CHARACTERS, FileRows, RowInput, chunks, find_input, line_chunks
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.work_folder import WorkFolder
-from textlstm.io.writers import Encoder, JsonEncoder
 from textlstm.options import resumable_names
 from textlstm.prediction.engines import Engine, Model, make_engine
-from textlstm.prediction.stream import FinishedChunk, classify_chunks, finish_chunk, read_lines
+from textlstm.prediction.stream import (
+    Progress,
+    Run,
+    StreamOutput,
+    classify_chunks,
+    finish_chunk,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Progress = Callable[[int, "int | None", int], None]
-"""Takes the rows done, the estimated number of rows (if known), and the rows of earlier runs."""
 
 
 def classify_file(
@@ -80,7 +81,7 @@ def classify_file(
     labeller = _labeller(rows.table, rows.columns.names, model, config, kind)
     columns = pa.schema([*rows.columns, *pa.schema(labeller.added_columns())])
 
-    def classify(run: _Run) -> None:
+    def classify(run: Run) -> None:
         if config.engine == "ray":
             from textlstm.prediction.ray import run_on_ray  # an optional library
 
@@ -93,12 +94,12 @@ def classify_file(
     if place is None:
         if resume:
             raise ConfigError("resume = True: a stream can't be resumed: pass the name of a file")
-        run = _Run(_StreamOutput(cast(BinaryIO, target)), rows.total, on_progress)
+        run = Run(StreamOutput(cast(BinaryIO, target)), rows.total, on_progress)
         classify(run)
         return run.summary
     with RowOutput(place, columns) as output:
         job = _job(rows, engine, labeller, columns)
-        run = _Run(output, rows.total, on_progress)
+        run = Run(output, rows.total, on_progress)
         run.restore(output.open(job, run.state(), overwrite=overwrite, resume=resume))
         if not output.is_whole:
             classify(run)
@@ -137,16 +138,16 @@ def classify_lines(
     labeller = _labeller(line, [TEXT_COLUMN], model, config, place.kind if place else "jsonl")
     columns = pa.schema({TEXT_COLUMN: pa.string(), **labeller.added_columns()})
 
-    def classify(run: _Run) -> None:
-        for chunk in read_lines(source):  # one after the other: no line waits for the next
+    def classify(run: Run) -> None:
+        for chunk in line_chunks(source):  # one after the other: no line waits for the next
             run.commit(finish_chunk(engine, labeller, run.output.encoder, chunk))
 
     if place is None:
-        run = _Run(_StreamOutput(cast(BinaryIO, target)))
+        run = Run(StreamOutput(cast(BinaryIO, target)))
         classify(run)
         return run.summary
     with RowOutput(place, columns) as output:
-        run = _Run(output)
+        run = Run(output)
         output.open({}, run.state(), overwrite=overwrite, resume=False)
         try:
             classify(run)
@@ -155,69 +156,6 @@ def classify_lines(
             output.discard()  # the lines can't be read again
             raise
     return run.summary
-
-
-class _StreamOutput:
-    """A stream of json lines."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.encoder: Encoder = JsonEncoder()
-
-    def commit(self, data: bytes, rows: int, state: dict[str, Any]) -> None:
-        self._stream.write(data)
-        self._stream.flush()
-
-
-class _Run:
-    """A run: its output and how far it is.
-
-    Args:
-        output: the output.
-        total: number of rows of the input, if known; otherwise estimated from the share of bytes.
-        on_progress: called after each chunk.
-    """
-
-    def __init__(
-        self,
-        output: RowOutput | _StreamOutput,
-        total: int | None = None,
-        on_progress: Progress | None = None,
-    ) -> None:
-        self.output = output
-        self.summary = Summary()
-        self.end = Place()
-        self._earlier = 0
-        self._total = total
-        self._on_progress = on_progress
-
-    def state(self) -> dict[str, Any]:
-        """Return how far the run is, fit for JSON."""
-        rows, failed = self.summary.rows, dict(self.summary.failed)
-        return {"rows": rows, "failed": failed, "group": self.end.group, "row": self.end.row}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from the state of an earlier run."""
-        self.summary = Summary(state["rows"], Counter(state["failed"]))
-        self.end = Place(state["group"], state["row"])
-        self._earlier = self.summary.rows
-        if self._earlier:
-            self._report(0)
-
-    def commit(self, chunk: FinishedChunk) -> None:
-        """Count a chunk, write it and report the progress."""
-        self.summary.rows += chunk.rows
-        self.summary.failed.update(chunk.failed)
-        self.end = chunk.end
-        self.output.commit(chunk.data, chunk.rows, self.state())
-        self._report(chunk.share)
-
-    def _report(self, share: float) -> None:
-        done, total = self.summary.rows, self._total
-        if total is None and share:
-            total = round(done / share)
-        if self._on_progress is not None:
-            self._on_progress(done, total, self._earlier)
 
 
 def _target(target: str | os.PathLike[str] | BinaryIO) -> Target | None:

@@ -1,4 +1,4 @@
-"""Chunks of rows, from reading to writing: what overlaps, and what is counted.
+"""Chunks of rows, from reading to writing: what overlaps, what is counted, how far a run is.
 
 Chunks are read, encoded, predicted and written. Reading, encoding and writing have a thread each,
 and the network computes in the thread of the caller.
@@ -7,28 +7,25 @@ and the network computes in the thread of the caller.
 from __future__ import annotations
 
 import contextlib
-import io
-import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
-from textlstm.classifier.labelling import TEXT_COLUMN, Labeller
+from textlstm.classifier.labelling import Labeller, Summary
 from textlstm.classifier.predictor import Predicted
 from textlstm.data.encoded import EncodedTexts
 from textlstm.io.input import Chunk, Place
-from textlstm.io.readers import Row
-from textlstm.io.writers import Encoder
+from textlstm.io.output import RowOutput
+from textlstm.io.writers import Encoder, JsonEncoder
 from textlstm.nn.memory import release_excess
 from textlstm.prediction.engines import Engine
 
 T = TypeVar("T")
 
 _CHUNKS_OF_HOLES = 8  # threads leave holes in memory, more with every chunk; filling takes time
-_BLOCK = 2**18  # bytes read at once from a stream
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,73 @@ class FinishedChunk:
 
 Commit = Callable[[FinishedChunk], None]
 """Writes a chunk and counts it; called for each chunk in order."""
+
+Progress = Callable[[int, "int | None", int], None]
+"""Takes the rows done, the estimated number of rows (if known), and the rows of earlier runs."""
+
+
+class StreamOutput:
+    """A stream of json lines."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.encoder: Encoder = JsonEncoder()
+
+    def commit(self, data: bytes, rows: int, state: dict[str, Any]) -> None:
+        """Write the bytes of a chunk."""
+        self._stream.write(data)
+        self._stream.flush()
+
+
+class Run:
+    """A run: its output and how far it is.
+
+    Args:
+        output: the output.
+        total: number of rows of the input, if known; otherwise estimated from the share of bytes.
+        on_progress: called after each chunk.
+    """
+
+    def __init__(
+        self,
+        output: RowOutput | StreamOutput,
+        total: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self.output = output
+        self.summary = Summary()
+        self.end = Place()
+        self._earlier = 0
+        self._total = total
+        self._on_progress = on_progress
+
+    def state(self) -> dict[str, Any]:
+        """Return how far the run is, fit for JSON."""
+        rows, failed = self.summary.rows, dict(self.summary.failed)
+        return {"rows": rows, "failed": failed, "group": self.end.group, "row": self.end.row}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the state of an earlier run."""
+        self.summary = Summary(state["rows"], Counter(state["failed"]))
+        self.end = Place(state["group"], state["row"])
+        self._earlier = self.summary.rows
+        if self._earlier:
+            self._report(0)
+
+    def commit(self, chunk: FinishedChunk) -> None:
+        """Count a chunk, write it and report the progress."""
+        self.summary.rows += chunk.rows
+        self.summary.failed.update(chunk.failed)
+        self.end = chunk.end
+        self.output.commit(chunk.data, chunk.rows, self.state())
+        self._report(chunk.share)
+
+    def _report(self, share: float) -> None:
+        done, total = self.summary.rows, self._total
+        if total is None and share:
+            total = round(done / share)
+        if self._on_progress is not None:
+            self._on_progress(done, total, self._earlier)
 
 
 def classify_chunks(
@@ -162,31 +226,3 @@ def _reading(chunks: Iterable[Chunk], seconds: dict[str, float]) -> Iterator[Chu
         if chunk is None:
             return
         yield chunk
-
-
-def read_lines(source: BinaryIO) -> Iterator[Chunk]:
-    """Read the lines of a stream as rows of one column, `text`.
-
-    Args:
-        source: UTF-8 text.
-
-    Yields:
-        The lines that have arrived, without waiting for more of them.
-    """
-    numbers = itertools.count(1)
-    begun: list[bytes] = []  # parts of a line whose end was not yet read
-    reader = cast(io.BufferedIOBase, source)
-    while block := reader.read1(_BLOCK):
-        *whole, rest = block.split(b"\n")
-        if whole:
-            whole[0] = b"".join([*begun, whole[0]])
-            begun = []
-            yield Chunk([_line(next(numbers), line) for line in whole], Place(), 0)
-        begun.append(rest)
-    if last := b"".join(begun):
-        yield Chunk([_line(next(numbers), last)], Place(), 0)
-
-
-def _line(number: int, line: bytes) -> Row:
-    text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
-    return Row(number, {TEXT_COLUMN: text})
