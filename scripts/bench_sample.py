@@ -8,6 +8,7 @@ validation) and of textlstm with default settings.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -59,6 +60,8 @@ def ours() -> float:
 
 def main() -> None:
     """Print both figures."""
+    form = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=form).parse_args()
     accuracy, strength = bag_of_ngrams()
     print(f"TF-IDF (1-2-grams) + logistic regression, C = {strength:g}: {accuracy:.1%} of test")
     began = time.perf_counter()

@@ -9,6 +9,7 @@ and any version of Python, because `random.Random(seed).random()` is the only so
 
 from __future__ import annotations
 
+import argparse
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -197,6 +198,8 @@ def to_table(rows: list[tuple[str, int]]) -> pa.Table:
 
 def main() -> None:
     """Write the three parquet files and print their sizes."""
+    form = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=form).parse_args()
     for split, rows in make_rows().items():
         path = FOLDER / f"{split}.parquet"
         pq.write_table(to_table(rows), path, compression="zstd", compression_level=19)

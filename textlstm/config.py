@@ -83,14 +83,14 @@ class DataConfig(TableConfig):
     )
     teacher_columns: tuple[str, ...] = option(
         (),
-        "columns with the probability of each label by a teacher: COLUMN, whose name is or ends in "
-        "that of the label, or LABEL=COLUMN",
+        "columns with a teacher's probability of each label: COLUMN, whose name is or ends in the "
+        "label's name, or LABEL=COLUMN",
         metavar="COLUMN",
     )
     unlabeled: tuple[str, ...] = option(
         (),
-        "data without labels, which the teacher labels; without one a first model that is trained "
-        "on the labels alone",
+        "data without labels; the teacher labels it, or else a first model that is trained only on "
+        "the labelled data",
         metavar="DATA",
     )
     validation: str | None = option(
@@ -142,7 +142,9 @@ class ModelConfig(Settings):
     num_layers: int = option(2, "stacked LSTM layers", low=1)
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option(
-        "final+max", "how the states of a text are combined into one vector", choices=POOLINGS
+        "final+max",
+        "how the states of a text are combined into one vector; with --init-from, max by default",
+        choices=POOLINGS,
     )
     ngrams: int = option(
         2,
@@ -159,8 +161,8 @@ class ModelConfig(Settings):
     )
     ngram_rank: int | None = option(
         None,
-        "numbers per n-gram from which those of all labels are made; 0 for one per label (default: "
-        "0, or 64 for more than about 90 labels)",
+        "rank of the factorized n-gram weights; 0 for one weight per n-gram and label (default: 0, "
+        "or 64 for more than about 90 labels)",
         low=0,
         high=4096,
     )
@@ -208,7 +210,8 @@ class TrainingConfig(Settings):
     )
     vector_rate: float = option(
         0.3,
-        "learning rate of pretrained vectors, of a base too, as a share of --learning-rate",
+        "learning rate of pretrained vectors, or of a base's embedding, as a share of "
+        "--learning-rate",
         low=0,
         high=10,
     )
@@ -233,14 +236,15 @@ class TrainingConfig(Settings):
     )
     teacher: tuple[str, ...] = option(
         (),
-        "model whose probabilities are learned from beside the labels; of several, their mean",
+        "model whose probabilities to learn from in addition to the labels; with several, their "
+        "mean",
         metavar="MODEL",
     )
     teacher_weight: float = option(
         0.7, "share of the teacher in the loss of a text with a label", low=0, high=1
     )
     teacher_temperature: float = option(
-        1.0, "the logits of teacher and model are divided by it", low=0.1, high=100
+        1.0, "temperature that divides the logits of teacher and model", low=0.1, high=100
     )
     label_smoothing: float = option(0.0, "label smoothing", low=0, high=0.9)
     max_minutes: float | None = option(
@@ -333,7 +337,7 @@ class PredictionConfig(TableConfig):
     )
     precision: str = option(
         "fp32",
-        "number format of the LSTM; int8 needs the engine onnx",
+        "number format of the LSTM; int8 only with `predict --engine onnx`",
         choices=(*PRECISIONS, "int8"),
     )
     threads: int | None = option(

@@ -167,6 +167,7 @@ def add_flags(
     *,
     only: Collection[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    hidden: Collection[str] = (),
 ) -> None:
     """Add a flag for every option of `cls` to `parser`; a flag that is not used sets nothing.
 
@@ -176,6 +177,8 @@ def add_flags(
         title: the heading.
         only: names of the options to add; default: all.
         defaults: values that the help shows instead of the defaults of `cls`.
+        hidden: names of options that the help does not show, since the command refuses them with
+            a reason.
     """
     group = parser.add_argument_group(title)
     hints = _hints(cls)
@@ -185,6 +188,7 @@ def add_flags(
         kind, many = _base_type(hints[field.name])
         flag = "--" + field.name.replace("_", "-")
         help_text = describe(field, defaults or {}).replace("%", "%%")
+        help_text = argparse.SUPPRESS if field.name in hidden else help_text
         common: dict[str, Any] = {"default": argparse.SUPPRESS, "help": help_text}
         if kind is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, **common)

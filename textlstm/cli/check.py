@@ -1,7 +1,7 @@
 """textlstm check DATA [DATA ...] [OPTION ...]
 
-Check data before a training: labels, lengths, copies, texts that are in train and in test, wrong
-encodings, unknown words, and more. Each warning says what it costs and what to do.
+Check data before training: labels, lengths, duplicates, texts in both train and test, wrong
+encodings, unknown words, and more. Each warning says what the problem costs and what to do.
 
 The report goes to stdout. With --strict the exit code is 1 if there is a warning.
 """

@@ -52,7 +52,7 @@ def format_settings() -> str:
     lines = [
         "# Options of `textlstm train`, for --config. Flags override them.",
         "",
-        f"# {', '.join(PRESETS)}: options by training time",
+        f"# {', '.join(PRESETS)}: sets of options",
         '#preset = "default"',
     ]
     for part, kind in TRAIN_PARTS.items():

@@ -7,7 +7,7 @@ other folds, of which a sample is held out to select the best epoch, and evaluat
 The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
 No classifier is saved; `textlstm train DATA` trains one on all rows.
 
-All options of train except --validation, --test and --test-fraction apply to each training.
+The options from --config on are those of train and apply to each training.
 Ctrl-C and SIGTERM stop it with a table of the finished folds; with --json FILE, --resume
 continues with the others.
 """
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="skip the folds that are already in FILE"
     )
-    add_train_options(parser)
+    add_train_options(parser, hidden=("validation", "test", "test_fraction"))
 
 
 def run(arguments: argparse.Namespace) -> int:

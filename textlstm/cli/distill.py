@@ -37,7 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace the model or run that DIR holds"
     )
     # None shows no default: it is what MODEL has
-    add_train_options(parser, defaults={**dict.fromkeys(DISTILL_SHARED), **DISTILL_DEFAULTS})
+    defaults: dict[str, Any] = {**dict.fromkeys(DISTILL_SHARED), **DISTILL_DEFAULTS}
+    add_train_options(parser, defaults=defaults, hidden=("teacher",))
 
 
 def run(arguments: argparse.Namespace) -> int:

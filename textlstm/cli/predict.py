@@ -2,16 +2,17 @@
 
 Label the rows of a file, the lines of stdin, or a text.
 
-INPUT is a csv, tsv, json lines or parquet file (also .gz or .zst) or several, a folder of such
-files or a quoted pattern of their names, a folder of save_to_disk, the name of a Hub dataset, or
-- for stdin, where each line is a text. Several files must have the same columns. A quoted INPUT
-with spaces that is no file is a text itself; --text TEXT is always one.
+INPUT is a csv, tsv, json lines, parquet or .txt file (also .gz or .zst) or several, a folder of
+such files, a folder with one folder of .txt files per label, a quoted pattern, a folder written
+by save_to_disk, the name of a Hub dataset, or - for stdin, where each line is a text. Several
+files must have the same columns. A quoted INPUT with spaces that is no file is a text itself;
+--text TEXT is always one.
 
-OUTPUT is a file of one of these formats, by its suffix, or a folder, which gets parquet parts.
-All columns are kept; label, score and error are added. A row without a usable text has no
-label, and the reason in error (in json lines, other rows have no error); the same goes for a
-json line with two values for one key. In parquet, a column of values without a common type
-becomes text: a text stays as it is, unless it reads as JSON, and anything else is JSON.
+OUTPUT is a csv, tsv, json lines or parquet file, chosen by its suffix, or a folder, which gets
+parquet parts. All columns are kept; label, score and error are added. A row without a usable
+text, or a json line that repeats a key, gets no label, and error says why (in json lines, only
+such rows have error). In parquet, a column whose values have no common type is written as text:
+strings stay as they are unless they would parse as JSON; other values become JSON.
 
 OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
 Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result.

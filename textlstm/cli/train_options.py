@@ -16,8 +16,16 @@ def add_train_options(
     parser: argparse.ArgumentParser,
     only: Collection[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    hidden: Collection[str] = (),
 ) -> None:
-    """Add --config and a flag for every option of a training, or for some, with other defaults."""
+    """Add --config and a flag for every option of a training.
+
+    Args:
+        parser: gets them.
+        only: names of the options to add; default: all, and --preset.
+        defaults: as for `textlstm.options.add_flags`.
+        hidden: as for `textlstm.options.add_flags`.
+    """
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -28,12 +36,13 @@ def add_train_options(
             "--preset",
             choices=list(PRESETS),
             default=argparse.SUPPRESS,
-            help="options by training time; other options override them (default: small for up "
-            f"to {FEW_TEXTS:,} texts without vectors or the like, else default)",
+            help="set of options; other options override it (default: small for up to "
+            f"{FEW_TEXTS:,} texts without vectors, a base, a teacher or unlabeled texts, else "
+            "default, whose values are shown below)",
         )
     for part, kind in TRAIN_PARTS.items():
         if only is None or set(only) & set(names_of(kind)):
-            add_flags(parser, kind, part, only=only, defaults=defaults)
+            add_flags(parser, kind, part, only=only, defaults=defaults, hidden=hidden)
 
 
 def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:

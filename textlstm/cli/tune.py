@@ -7,9 +7,10 @@ are stopped early. DIR is then the model folder of the best one, with a table of
 a page to look at (tune.html) and settings.toml, with which train --config makes the same model.
 A test split is evaluated once, at the end.
 
-All options of train can be passed; those that are keep their value, the others are tuned.
-Ctrl-C and SIGTERM stop the search; --resume continues it, as it does after a crash, and --finish
-keeps the best model so far.
+Options of train that you pass keep their value. Of the others, learning rate, batch size,
+epochs, the sizes of the network, pooling, n-grams, dropout and regularization are tuned. Ctrl-C
+and SIGTERM stop the search; --resume continues it, as it does after a crash, and --finish keeps
+the best model so far.
 """
 
 from __future__ import annotations
