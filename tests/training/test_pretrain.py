@@ -16,6 +16,7 @@ from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputErro
 from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
 from textlstm.training.pretrain import cut_pieces
+from textlstm.training.resolve import read_options
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +157,12 @@ def test_a_model_can_be_started_from_too(base, tmp_path):
     one = TextClassifier.load(tmp_path / "one").model.state_dict()[name]
     two = other.model.state_dict()[name]
     torch.testing.assert_close(two, one, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("asked", "found"), [({}, "max"), ({"pooling": "mean"}, "mean")])
+def test_what_starts_from_a_base_pools_maxima_unless_asked_otherwise(base, asked, found):
+    assert read_options({"init_from": base, **asked}).model.pooling == found
+    assert read_options({"preset": "default", "init_from": base, **asked}).model.pooling == found
 
 
 def test_a_pretraining_can_go_on_from_a_base(texts, base, tmp_path):
