@@ -34,6 +34,16 @@ def test_an_unknown_contender_is_refused_and_the_known_ones_are_named(name, monk
     assert re.search(r"choose from .*ours", error)
 
 
+PROGRAMS = [path.name for path in sorted(SCRIPTS.glob("*.py")) if "__main__" in path.read_text()]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_of_a_script_only_helps(name, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, name, "--help") == 0
+    assert capsys.readouterr().out.startswith("usage:")
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_exported_and_used_by_the_scripts(monkeypatch, capsys, tmp_path):
     texts = tmp_path / "reviews.csv"

@@ -394,3 +394,15 @@ def test_evaluate_takes_a_delimiter(model, tmp_path, capsys):
     path.write_text("text;label\na bright plot;good\nthe dull scene;bad\n")
     assert run("evaluate", model, path, "--delimiter", ";", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [("crossval", ["--validation", "--test", "--test-fraction"]), ("distill", ["--teacher"])],
+)
+def test_help_lists_no_option_that_the_command_refuses(command, refused, capsys):
+    with pytest.raises(SystemExit):
+        run(command, "--help")
+    listed = capsys.readouterr().out.split()
+    assert not set(refused) & set(listed)
+    assert "--teacher-weight" in listed
