@@ -143,7 +143,7 @@ class ModelConfig(Settings):
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option(
         "final+max",
-        "how the states of a text are combined into one vector; with --init-from, max by default",
+        "how the states of a text are combined into one vector; from a base, max unless passed",
         choices=POOLINGS,
     )
     ngrams: int = option(

@@ -77,9 +77,10 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     These differ:
 
     Args:
-        min_frequency, hidden_size, num_layers, batch_size, total_tokens, ngram_fit, monitor:
-            None (the default) follows from the number of texts: up to 4,500 it is the value of
-            the preset 'small', for more the default of `textlstm train`.
+        min_frequency, hidden_size, num_layers, pooling, batch_size, total_tokens, ngram_fit,
+            monitor: None (the default) follows from the number of texts: up to 4,500 it is the
+            value of the preset 'small', for more the default of `textlstm train`; with
+            `init_from`, the base has the sizes, and pooling is 'max'.
         random_state: called `seed` elsewhere. A whole number gives the same model every time;
             None draws a seed from numpy's global generator, a `RandomState` from itself.
         validation_fraction: share of the rows, stratified by class, that is held out to pick the

@@ -99,7 +99,7 @@ def test_a_base_of_the_hub_is_one_to_start_from(server, tmp_path):
     upload_model(copy_of(tmp_path), "someone/base", token=TOKEN)
     found = read_base("someone/base")
     assert all(torch.equal(found.weights[name], tensor) for name, tensor in weights.items())
-    assert base_settings("someone/base") == CLASSIFIER.settings
+    assert base_settings("someone/base") == (CLASSIFIER.settings, True)
     with pytest.raises(ModelFolderError, match="is a base, which has no labels"):
         TextClassifier.from_pretrained("someone/base")
 

@@ -398,7 +398,10 @@ def test_evaluate_takes_a_delimiter(model, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("command", "refused"),
-    [("crossval", ["--validation", "--test", "--test-fraction"]), ("distill", ["--teacher"])],
+    [
+        ("crossval", ["--validation", "--test", "--test-fraction"]),
+        ("distill", ["--teacher", "--teacher-columns"]),
+    ],
 )
 def test_help_lists_no_option_that_the_command_refuses(command, refused, capsys):
     with pytest.raises(SystemExit):
@@ -406,3 +409,7 @@ def test_help_lists_no_option_that_the_command_refuses(command, refused, capsys)
     listed = capsys.readouterr().out.split()
     assert not set(refused) & set(listed)
     assert "--teacher-weight" in listed
+    assert not set(refused) & {flag for flag, _ in complete([command, "x", "--"])}
+    with pytest.raises(SystemExit):
+        run(command, "x", refused[0][:-1])
+    assert f"'{refused[0]}'" not in capsys.readouterr().err

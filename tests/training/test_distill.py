@@ -23,7 +23,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher") / "model"
-    train(data, folder, **{**OPTIONS, "tokenizer": "whitespace", "seed": 3, "ngrams": 1})
+    options = {"tokenizer": "whitespace", "seed": 3, "ngrams": 1, "pooling": "mean"}
+    train(data, folder, **{**OPTIONS, **options})
     return folder
 
 
@@ -32,7 +33,7 @@ def test_a_student_is_small_and_shares_the_rest_with_its_teacher(data, teacher, 
     own, settings = TextClassifier.load(teacher), student.settings
     assert (settings.model.hidden_size, settings.model.num_layers) == (64, 1)
     assert (settings.tokenizer.tokenizer, settings.training.seed) == ("whitespace", 3)
-    assert settings.model.ngrams == 1
+    assert (settings.model.ngrams, settings.model.pooling) == (1, "mean")
     assert student.record.source == own.record.source == str(data)
     assert student.record.training["teacher"] == own.fingerprint()
     assert TextClassifier.load(tmp_path / "small").fingerprint() == student.fingerprint()
@@ -74,6 +75,7 @@ def test_a_student_may_start_from_a_base(teacher, tmp_path):
     pretrain((["a dull film"] * 9, ["x"] * 9), base, min_frequency=1, **shape, **START)
     student = distill(teacher, init_from=base, **FAST)
     assert (student.settings.model.hidden_size, student.settings.tokenizer.tokenizer) == (5, "word")
+    assert student.settings.model.pooling == "max"  # not the teacher's
 
 
 def test_the_defaults_of_a_student_are_in_its_help():

@@ -165,6 +165,12 @@ def test_what_starts_from_a_base_pools_maxima_unless_asked_otherwise(base, asked
     assert read_options({"preset": "default", "init_from": base, **asked}).model.pooling == found
 
 
+def test_what_starts_from_a_model_pools_as_without(base, tmp_path):
+    data = write_csv(tmp_path / "data.csv", 60)
+    train(data, tmp_path / "model", init_from=base, **SMALL)
+    assert read_options({"init_from": tmp_path / "model"}).model.pooling == "final+max"
+
+
 def test_a_pretraining_can_go_on_from_a_base(texts, base, tmp_path):
     options = {name: value for name, value in TINY.items() if name in SMALL}
     more = pretrain(texts, tmp_path / "more", init_from=base, **options, learning_rate=1e-9)

@@ -23,6 +23,7 @@ from textlstm.errors import (
 )
 from textlstm.training import trainer, tuning, validation
 from textlstm.training.observer import Observer
+from textlstm.training.resolve import read_options
 from textlstm.training.run import Run
 from textlstm.training.study import Study
 
@@ -121,6 +122,16 @@ def test_train_makes_the_best_model_again_from_its_settings(data, tmp_path):
     textlstm.train(data, tmp_path / "trained", **given)
     assert weights(tmp_path / "tuned") == weights(tmp_path / "trained")
     assert config(tmp_path / "tuned")["settings"] == config(tmp_path / "trained")["settings"]
+
+
+def test_the_pooling_after_a_base_is_in_the_settings(data, tmp_path):
+    shape = {name: OPTIONS[name] for name in ("hidden_size", "embedding_size", "num_layers")}
+    texts = (["a dull film"] * 9, ["x"] * 9)
+    textlstm.pretrain(texts, tmp_path / "base", **shape, min_frequency=1, epochs=1, threads=1)
+    options = {"init_from": tmp_path / "base", "pooling": "final+max", "epochs": 1}
+    textlstm.tune(data, tmp_path / "tuned", trials=1, minutes=60, threads=1, seed=1, **options)
+    given = read_settings(str(tmp_path / "tuned" / tuning.SETTINGS))
+    assert read_options(given).model.pooling == "final+max"
 
 
 def test_the_same_seed_gives_the_same_trials(data, tuned, tmp_path):

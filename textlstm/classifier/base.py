@@ -39,8 +39,8 @@ class Base:
     weights: Mapping[str, Tensor]
 
 
-def base_settings(name: str | os.PathLike[str]) -> TrainSettings:
-    """Return the settings of a base or a model, without its weights.
+def base_settings(name: str | os.PathLike[str]) -> tuple[TrainSettings, bool]:
+    """Return the settings of a base or a model, without its weights, and whether it is a base.
 
     Args:
         name: a folder, or 'owner/name' on the Hub.
@@ -48,7 +48,8 @@ def base_settings(name: str | os.PathLike[str]) -> TrainSettings:
     Raises:
         ModelFolderError: there is no base or model, or it can't be read.
     """
-    return TrainSettings.from_dict(read_config(find_model(name), base=True)["settings"])
+    config = read_config(find_model(name), base=True)
+    return TrainSettings.from_dict(config["settings"]), not config["labels"]
 
 
 def read_base(name: str | os.PathLike[str]) -> Base:

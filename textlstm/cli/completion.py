@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from textlstm.cli.parser import build_parser
+from textlstm.cli.parser import build_parser, shown_flags
 
 # Each asks `textlstm completion SHELL -- WORD ...` for the possible last words.
 _SCRIPTS = {
@@ -74,7 +74,7 @@ def complete(words: Sequence[str], *, prefix: bool = True) -> list[tuple[str, st
         if word in commands:
             parser = commands[word][0]
             commands = _commands(parser)
-    flags = {flag: action for action in parser._actions for flag in action.option_strings}
+    flags = shown_flags(parser)
     previous = flags.get(before[-1]) if before else None
     if previous is not None and previous.nargs != 0:
         found = [(value, "") for value in _values(previous)]

@@ -7,7 +7,7 @@ other folds, of which a sample is held out to select the best epoch, and evaluat
 The table on stdout has a row for each fold, then mean, standard deviation, minimum and maximum.
 No classifier is saved; `textlstm train DATA` trains one on all rows.
 
-The options from --config on are those of train and apply to each training.
+All options below but --folds, --json and --resume are those of train and apply to each training.
 Ctrl-C and SIGTERM stop it with a table of the finished folds; with --json FILE, --resume
 continues with the others.
 """

@@ -3,8 +3,9 @@
 Train a small classifier that learns from the probabilities of MODEL, or the mean of several, and
 from the labels of its data. Texts without labels (--unlabeled) make it learn more from MODEL.
 
-Data, tokenizer, pooling, n-grams and seed are those of MODEL unless options say otherwise. Resume
-an interrupted run with textlstm train --resume --out DIR.
+Data, tokenizer, pooling, n-grams and seed are those of MODEL unless options say otherwise; with
+--init-from, tokenizer and pooling are as in train. Resume an interrupted run with textlstm train
+--resume --out DIR.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     # None shows no default: it is what MODEL has
     defaults: dict[str, Any] = {**dict.fromkeys(DISTILL_SHARED), **DISTILL_DEFAULTS}
-    add_train_options(parser, defaults=defaults, hidden=("teacher",))
+    add_train_options(parser, defaults=defaults, hidden=("teacher", "teacher_columns"))
 
 
 def run(arguments: argparse.Namespace) -> int:

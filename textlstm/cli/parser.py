@@ -19,7 +19,7 @@ ERROR_CODE = 2
 COMMANDS = {
     "check": "check data before training",
     "train": "train a classifier",
-    "pretrain": "pretrain a base for train on texts without labels",
+    "pretrain": "pretrain a base on texts without labels, for train to start from",
     "distill": "train a small classifier on the probabilities of a larger one",
     "tune": "search for better settings, and keep the best model",
     "evaluate": "evaluate a classifier on labelled data",
@@ -158,6 +158,16 @@ def add_verbosity(parser: argparse.ArgumentParser, *, default: Any = argparse.SU
         )
 
 
+def shown_flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """Return the flags of a parser that its help lists."""
+    return {
+        flag: action
+        for action in parser._actions
+        if action.help is not argparse.SUPPRESS
+        for flag in action.option_strings
+    }
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line.
 
@@ -184,8 +194,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         several[0](parser, values, left)
         unknown = [word for word in unknown if word not in left]
     if unknown:
-        known = [flag for action in parser._actions for flag in action.option_strings]
-        hint = did_you_mean(unknown[0].partition("=")[0], known)
+        hint = did_you_mean(unknown[0].partition("=")[0], shown_flags(parser))
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     values.words = words
     return values

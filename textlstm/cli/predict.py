@@ -3,16 +3,17 @@
 Label the rows of a file, the lines of stdin, or a text.
 
 INPUT is a csv, tsv, json lines, parquet or .txt file (also .gz or .zst) or several, a folder of
-such files, a folder with one folder of .txt files per label, a quoted pattern, a folder written
-by save_to_disk, the name of a Hub dataset, or - for stdin, where each line is a text. Several
-files must have the same columns. A quoted INPUT with spaces that is no file is a text itself;
---text TEXT is always one.
+tables or with one folder of .txt files per label, a quoted pattern, a folder written by
+save_to_disk, the name of a Hub dataset, or - for stdin, where each line is a text. Several files
+must have the same columns. A quoted INPUT with spaces that is no file is a text itself; --text
+TEXT is always one.
 
-OUTPUT is a csv, tsv, json lines or parquet file, chosen by its suffix, or a folder, which gets
-parquet parts. All columns are kept; label, score and error are added. A row without a usable
-text, or a json line that repeats a key, gets no label, and error says why (in json lines, only
-such rows have error). In parquet, a column whose values have no common type is written as text:
-strings stay as they are unless they would parse as JSON; other values become JSON.
+OUTPUT is a csv, tsv or json lines file (also .gz or .zst) or a parquet file, chosen by its
+suffix, or a folder, which gets parquet parts. All columns are kept; label, score and error are
+added. A row without a usable text, or a json line that repeats a key, gets no label, and error
+says why (in json lines, only such rows have error). In parquet, a column whose values have no
+common type is written as text: strings stay as they are unless they would parse as JSON; other
+values become JSON.
 
 OUTPUT appears only once it is complete. Until then, finished rows are kept beside it: after
 Ctrl-C, a crash or a full disk, the same command with --resume continues, with an equal result.

@@ -8,9 +8,9 @@ a page to look at (tune.html) and settings.toml, with which train --config makes
 A test split is evaluated once, at the end.
 
 Options of train that you pass keep their value. Of the others, learning rate, batch size,
-epochs, the sizes of the network, pooling, n-grams, dropout and regularization are tuned. Ctrl-C
-and SIGTERM stop the search; --resume continues it, as it does after a crash, and --finish keeps
-the best model so far.
+epochs, the sizes of the network, pooling, n-grams, --min-frequency, dropout and regularization
+are tuned. Ctrl-C and SIGTERM stop the search; --resume continues it, as it does after a crash,
+and --finish keeps the best model so far.
 """
 
 from __future__ import annotations

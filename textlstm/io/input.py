@@ -1,7 +1,8 @@
 """What is classified: a file, many files, a saved dataset or one of the Hub, as one stream.
 
 The stream is cut into groups, each a few files or a span of a dataset, and can be taken up
-again at any row of any group. Where groups end depends on the input alone.
+again at any row of any group. Where groups end depends on the input alone. The lines of stdin
+are one stream that can't be taken up again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Rows in, the same rows with labels out: from an input to an output, or from stream to stream.
 
 Rows keep their order. A row without a usable text gets no label, and the reason in a column
-`error`. What is set up here runs in `textlstm.prediction.stream`, a chunk at a time. A chunk that
-is written survives a crash; a resumed run continues after the last one.
+`error`. What is set up here runs in `textlstm.prediction.stream`, in chunks, a few of them in
+memory at a time. A chunk that is written survives a crash; a resumed run continues after the last.
 """
 
 from __future__ import annotations

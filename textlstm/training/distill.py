@@ -71,7 +71,8 @@ def distill(
         first = TextClassifier.from_pretrained(os.fspath(first), device="cpu")
     own = student_options(first.settings)
     if options.get("init_from") is not None:  # which has them
-        own = {name: value for name, value in own.items() if name not in (*OF_A_BASE, *SIZES)}
+        others = (*OF_A_BASE, *SIZES, "pooling")
+        own = {name: value for name, value in own.items() if name not in others}
     asked: dict[str, Any] = {**own, **with_preset(options), "teacher": models}
     source = _data_of(first) if source is None else source
     return train(source, out, overwrite=overwrite, observer=observer, **asked)

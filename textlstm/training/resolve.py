@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 EXTENSION = 50_000  # words of the vectors that become entries
 OF_A_BASE = ("vectors", "vocab", "tokenizer", "vocab_size", "min_frequency", "extend_vocab")
 SIZES = ("embedding_size", "hidden_size", "num_layers", "bidirectional")
-_POOLING = "max"  # of what starts from a base: better than with final states, on two corpora
+_POOLING = "max"  # after a base, whose final states have learned of words rather than of texts
 _EPOCHS = (2, 20)
 _ONE_EPOCH = 1_000_000  # tokens in all epochs: with so few to read, one epoch may do
 _FEW = 20  # labels, of which the n-gram table has the default size
@@ -87,14 +87,17 @@ def _require(names: Sequence[str], asked: Mapping[str, Any], need: str) -> None:
 
 
 def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -> TrainSettings:
-    """Return the settings with the tokenizer and the sizes of a base, and a pooling to suit it."""
+    """Return the settings with the tokenizer and the sizes of a base or a model.
+
+    Unless asked for, the pooling is one that suits a base.
+    """
     for other in OF_A_BASE:
         if options.get(other) is not None:
             raise ConfigError(
                 f"{other} = {options[other]} does not go with init_from = {name!r}, which has a "
                 "tokenizer and an embedding of its own: leave one of them out"
             )
-    base = base_settings(name)
+    base, without_labels = base_settings(name)
     sizes = {size: getattr(base.model, size) for size in SIZES}
     for size, value in sizes.items():
         if options.get(size, value) != value:
@@ -104,8 +107,8 @@ def _from_base(name: str, options: Mapping[str, Any], settings: TrainSettings) -
             )
     own = settings.tokenizer
     tokenizer = replace(base.tokenizer, max_length=own.max_length, truncation=own.truncation)
-    pooling = options.get("pooling", _POOLING)
-    return replace(settings.replace(**sizes, pooling=pooling), tokenizer=tokenizer)
+    pooling = {"pooling": _POOLING} if without_labels and "pooling" not in options else {}
+    return replace(settings.replace(**sizes, **pooling), tokenizer=tokenizer)
 
 
 def for_texts(settings: TrainSettings, count: int) -> TrainSettings:

@@ -315,6 +315,8 @@ def _limited(settings: TrainSettings, minutes: float, number: int) -> TrainSetti
 def _toml(options: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     """Return options as a file for `textlstm train --config`."""
     default = TrainSettings().to_options()
+    if "init_from" in options:
+        del default["pooling"]  # may be another there
     lines = [f"# Trial {best['trial']} of a tuning: textlstm train DATA --out DIR --config FILE"]
     if best["ended"] == "cut off":
         lines.append("# The end of its time cut it off: train takes longer, and may become better.")
