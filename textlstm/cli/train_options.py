@@ -37,8 +37,8 @@ def add_train_options(
             choices=list(PRESETS),
             default=argparse.SUPPRESS,
             help="set of options; other options override it (default: small for up to "
-            f"{FEW_TEXTS:,} texts without vectors, a base, a teacher or unlabeled texts, else "
-            "default, whose values are shown below)",
+            f"{FEW_TEXTS:,} texts without vectors, a base or a teacher, else default, whose values "
+            "are shown below)",
         )
     for part, kind in TRAIN_PARTS.items():
         if only is None or set(only) & set(names_of(kind)):

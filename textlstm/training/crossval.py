@@ -175,11 +175,12 @@ def cross_validate(
     for note in whole.notes:
         logger.info("%s", note)
     _require_enough(whole, folds)
-    if not whole.unlabeled:  # with them, the first model of each fold has few texts, not the fold
-        share = (1 - 1 / folds) * (1 - settings.data.validation_fraction)
-        settings = for_texts(settings, round(share * len(whole.rows)))
+    share = (1 - 1 / folds) * (1 - settings.data.validation_fraction)
+    settled = for_texts(settings, round(share * len(whole.rows)))
+    if not whole.unlabeled:  # with them, the first model of each fold settles its own options
+        settings = settled
     numbers = fold_numbers(whole.rows.labels, folds, settings.training.seed)  # [N]
-    state = CrossValidation(whole.source, whole.fingerprint, whole.labels, folds, settings)
+    state = CrossValidation(whole.source, whole.fingerprint, whole.labels, folds, settled)
     if done is not None:
         _require_same(done, state)
         state = dataclasses.replace(state, results=done.results)

@@ -120,16 +120,17 @@ def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
 
     Returns:
         The settings; options that were not passed are those of the preset 'small' if texts are
-        few and nothing else is there to learn from: no vectors, base, teacher or unlabeled texts.
+        few and no vectors, base or teacher are there to learn from. Texts without labels make no
+        difference, but that n-grams are not fitted by margins: they also learn from probabilities.
     """
     options = settings.to_options()
-    others = ("vectors", "init_from", "teacher", "teacher_columns", "unlabeled")
-    more = any(options[name] for name in others)
+    more = any(options[name] for name in ("vectors", "init_from", "teacher", "teacher_columns"))
     given, settings = settings.given, replace(settings, given=None)
     if given is None or more or count > FEW_TEXTS:
         return settings
     logger.info("up to %s texts: the default is the preset 'small'", f"{FEW_TEXTS:,}")
-    small = {name: value for name, value in PRESETS["small"].items() if name not in given}
+    others = {*given, "ngram_fit"} if options["unlabeled"] else given
+    small = {name: value for name, value in PRESETS["small"].items() if name not in others}
     return settings.replace(**small)
 
 
