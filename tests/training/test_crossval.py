@@ -193,8 +193,11 @@ def test_parts_that_the_folds_replace_are_refused(data, options):
         cross_validate(data, folds=2, **options, **FAST)
 
 
-def test_the_settings_of_all_folds_are_those_that_are_recorded(monkeypatch):
+@pytest.mark.parametrize("unlabeled", [False, True])
+def test_the_settings_of_all_folds_are_those_that_are_recorded(monkeypatch, tmp_path, unlabeled):
     seen = []
+    (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n")
+    more = {"unlabeled": tmp_path / "more.csv"} if unlabeled else {}
 
     def note(corpus, settings, **options):
         seen.append(for_texts(settings, len(corpus.train)))
@@ -204,7 +207,7 @@ def test_the_settings_of_all_folds_are_those_that_are_recorded(monkeypatch):
     texts, labels = zip(*rows(60), strict=True)
     kept = []
     with pytest.raises(KeyboardInterrupt):
-        cross_validate((texts, labels), folds=2, on_fold=kept.append, epochs=1)
+        cross_validate((texts, labels), folds=2, on_fold=kept.append, epochs=1, **more)
     assert kept[0].settings == seen[0]
     assert kept[0].settings.model.hidden_size == PRESETS["small"]["hidden_size"]
 
