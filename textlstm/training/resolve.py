@@ -120,8 +120,8 @@ def for_texts(settings: TrainSettings, count: int) -> TrainSettings:
 
     Returns:
         The settings; options that were not passed are those of the preset 'small' if texts are
-        few and no vectors, base or teacher are there to learn from. Texts without labels make no
-        difference, but that n-grams are not fitted by margins: they also learn from probabilities.
+        few and no vectors, base or teacher are there to learn from. With texts without labels,
+        n-grams are not fitted by margins, since they also learn from probabilities.
     """
     options = settings.to_options()
     more = any(options[name] for name in ("vectors", "init_from", "teacher", "teacher_columns"))
