@@ -1,5 +1,6 @@
 """Outputs grow chunk by chunk, appear whole, and are the same however often they were resumed."""
 
+import errno
 import gzip
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from textlstm.errors import DataError, OutputError
 from textlstm.io import output as row_output
+from textlstm.io import work_folder
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.readers import read_rows
 from textlstm.io.work_folder import WorkFolder
@@ -32,7 +34,7 @@ def write(path, *, kill_at=(), overwrite=False):
         for number in range(state["chunks"], len(CHUNKS)):
             data = output.encoder.encode(CHUNKS[number])
             if (number, "data") in kill_at:
-                output._work.append(data)  # and the state is never written
+                output._append(data)  # and the state is never written
                 kill_at.remove((number, "data"))
                 raise Killed
             output.commit(data, 3, {"chunks": number + 1})
@@ -259,3 +261,67 @@ def test_a_folder_that_is_there_is_a_folder_whatever_its_name(tmp_path):
 def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"x\.docx"):
         Target.of_path(tmp_path / "x.docx")
+
+
+def test_data_that_is_shorter_than_the_state_says_is_refused(tmp_path):
+    path = tmp_path / "out.csv"
+    with pytest.raises(Killed):
+        write(path, kill_at=[(0, "state")])
+    data = WorkFolder(path).path / "data"
+    size = data.stat().st_size
+    data.write_bytes(data.read_bytes()[:-1])
+    message = rf"data has {size - 1} bytes instead of {size}: .*--overwrite"
+    with pytest.raises(OutputError, match=message):
+        write(path)
+
+
+def test_a_full_disk_is_told_in_one_line_and_costs_only_what_did_not_fit(tmp_path):
+    with RowOutput(Target.of_path(tmp_path / "out.csv"), COLUMNS) as output:
+        output.open({}, {"chunks": 0}, overwrite=False, resume=False)
+        file = output._data
+        head = file.tell()
+
+        class Full:
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+            def write(self, data):
+                if file.tell() == head:
+                    return file.write(data[:3])
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        output._data = Full()
+        with pytest.raises(OutputError, match=r"out\.csv: No space left.*are kept.*--resume"):
+            output.commit(b" more", 1, {"chunks": 1})
+    assert (output._work.path / "data").stat().st_size == head
+    assert output._work.state()["given"] == {"chunks": 0}
+
+
+def test_an_output_can_be_written_where_there_are_no_locks_and_open_files_stay(
+    tmp_path, monkeypatch
+):
+    """As on Windows, which neither moves nor removes a file that is open."""
+    monkeypatch.setattr(work_folder, "fcntl", None)
+    opened = []
+    real_open = Path.open
+
+    def remember(self, *arguments, **options):
+        opened.append(real_open(self, *arguments, **options))
+        return opened[-1]
+
+    def checked(change):
+        def call(self, *arguments, **options):
+            assert not any(file.name == str(self) and not file.closed for file in opened)
+            return change(self, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Path, "open", remember)
+    for name in ("unlink", "replace"):
+        monkeypatch.setattr(Path, name, checked(getattr(Path, name)))
+    write(tmp_path / "out.csv")
+    assert opened
+    with RowOutput(Target.of_path(tmp_path / "other.csv"), COLUMNS) as output:
+        output.open({}, {}, overwrite=False, resume=False)
+        output.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]

@@ -1,6 +1,5 @@
 """What the state says is true, whatever happens, and two runs never share an output."""
 
-import errno
 import shutil
 import subprocess
 import sys
@@ -9,15 +8,20 @@ from pathlib import Path
 import pytest
 
 from textlstm.errors import OutputError
-from textlstm.io import work_folder
-from textlstm.io.work_folder import DATA, WorkFolder
+from textlstm.io.work_folder import WorkFolder
 
 JOB = {"input": {"a.csv": "10 bytes"}}
 
 
-def begun(target, data=b"head"):
+def begin(work, name="data"):
+    work.begin(JOB)
+    (work.path / name).write_bytes(b"head")
+    work.write_state({"kept": name})
+
+
+def begun(target, name="data"):
     with WorkFolder(target) as work:
-        work.begin(JOB, {"bytes": len(data)}, data)
+        begin(work, name)
     return work
 
 
@@ -26,8 +30,16 @@ def test_it_lies_hidden_beside_the_output_and_stays_when_left(tmp_path):
     assert work.path == tmp_path / ".out.csv.partial"
     assert work.is_begun()
     assert work.job() == JOB
-    assert work.state() == {"bytes": 4}
-    assert (work.path / DATA).read_bytes() == b"head"
+    assert work.state() == {"kept": "data"}
+    assert (work.path / "data").read_bytes() == b"head"
+
+
+def test_a_run_has_begun_once_its_first_state_is_written(tmp_path):
+    with WorkFolder(tmp_path / "out.csv") as work:
+        work.begin(JOB)
+        assert not work.is_begun()
+        work.write_state({"bytes": 0})
+        assert work.is_begun()
 
 
 def test_a_folder_in_which_nothing_has_begun_goes(tmp_path):
@@ -44,37 +56,14 @@ def test_a_link_in_it_goes_and_what_it_leads_to_stays(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
-def test_what_the_state_does_not_count_is_cut_off(tmp_path):
-    begun(tmp_path / "out.csv")
-    with WorkFolder(tmp_path / "out.csv") as work:
-        work.reopen(4)
-        work.append(b" one")
-        work.write_state({"bytes": 8})
-        work.append(b" lost")
-    with WorkFolder(tmp_path / "out.csv") as work:
-        work.reopen(work.state()["bytes"])
-        work.append(b" two")
-    assert (work.path / DATA).read_bytes() == b"head one two"
-
-
-def test_data_that_is_shorter_than_the_state_says_is_refused(tmp_path):
-    begun(tmp_path / "out.csv")
-    with (
-        WorkFolder(tmp_path / "out.csv") as work,
-        pytest.raises(OutputError, match=r"has 4 bytes instead of 5.*--overwrite"),
-    ):
-        work.reopen(5)
-
-
 def test_beginning_anew_forgets_what_was_there(tmp_path):
     work = begun(tmp_path / "out.csv")
     (work.path / "parts").mkdir()
     (work.path / "parts" / "part-00000.parquet").write_text("old")
-    begun(tmp_path / "out.csv", b"new")
+    begun(tmp_path / "out.csv", "new")
     assert sorted(path.name for path in work.path.iterdir()) == [
-        *("data", "job.json", "lock", "state.json")
+        *("job.json", "lock", "new", "state.json")
     ]
-    assert (work.path / DATA).read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 99}', "{}"])
@@ -110,28 +99,6 @@ def test_only_one_process_may_be_at_work(tmp_path):
         other.wait()
     with WorkFolder(target):
         pass  # the lock of a killed process is free
-
-
-def test_a_full_disk_is_told_in_one_line_and_costs_only_what_did_not_fit(tmp_path):
-    begun(tmp_path / "out.csv")
-    with WorkFolder(tmp_path / "out.csv") as work:
-        work.reopen(4)
-        file = work._data
-
-        class Full:
-            def __getattr__(self, name):
-                return getattr(file, name)
-
-            def write(self, data):
-                if file.tell() == 4:
-                    return file.write(data[:3])
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-        work._data = Full()
-        with pytest.raises(OutputError, match=r"out\.csv: No space left.*are kept.*--resume"):
-            work.append(b" more")
-    assert (work.path / DATA).read_bytes() == b"head"
-    assert work.state() == {"bytes": 4}
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
@@ -185,22 +152,22 @@ def test_a_kill_while_a_run_begins_anew_leaves_no_state_without_its_data(
     tmp_path, monkeypatch, killed_at, count, reverse
 ):
     target = tmp_path / "out.csv"
-    begun(target, b"the old data")
+    begun(target, "old")
     entries = Path.iterdir
 
     def in_some_order(self):
         return iter(sorted(entries(self), reverse=reverse))
 
     monkeypatch.setattr(Path, "iterdir", in_some_order)
-    killed_at(lambda: begun(target, b"new"), count)
+    killed_at(lambda: begun(target, "new"), count)
     folder = WorkFolder(target)
     if folder.is_begun():
-        assert (folder.path / DATA).stat().st_size == folder.state()["bytes"]
+        assert (folder.path / folder.state()["kept"]).read_bytes() == b"head"
         assert folder.job() == JOB
 
 
-@pytest.mark.parametrize("begin", [True, False])
-def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, begin):
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, has_begun):
     """Or another run could begin in the folder, and lose its files."""
     pytest.importorskip("fcntl", reason="there are no such locks on this system")
     target = tmp_path / "out.csv"
@@ -217,10 +184,10 @@ def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, begin)
         return call
 
     with WorkFolder(target) as work:
-        if begin:
-            work.begin(JOB, {"bytes": 4}, b"head")
+        if has_begun:
+            begin(work)
         monkeypatch.setattr(Path, "unlink", watched(Path.unlink))
-        if begin:
+        if has_begun:
             work.remove()
     assert removed[-1] == "lock"
     assert not work.path.exists()
@@ -229,10 +196,10 @@ def test_the_lock_is_held_until_the_folder_is_gone(tmp_path, monkeypatch, begin)
 def test_a_folder_that_another_run_took_after_the_removal_is_left_alone(tmp_path):
     other = WorkFolder(tmp_path / "out.csv")
     with WorkFolder(tmp_path / "out.csv") as work:
-        work.begin(JOB, {"bytes": 4}, b"head")
+        begin(work)
         work.remove()
         other.take()
-    other.begin(JOB, {"bytes": 4}, b"head")
+    begin(other)
     other.release()
     assert other.is_begun()
 
@@ -252,28 +219,6 @@ def test_a_lock_whose_folder_was_removed_meanwhile_is_not_taken(tmp_path, monkey
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with WorkFolder(target) as work:
-        work.begin(JOB, {"bytes": 4}, b"head")
+        begin(work)
         with pytest.raises(OutputError, match="another process"):
             WorkFolder(target).take()
-
-
-def test_an_output_can_be_written_where_there_are_no_such_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(work_folder, "fcntl", None)
-    opened = []
-    real_open = Path.open
-
-    def remember(self, *arguments, **options):
-        opened.append(real_open(self, *arguments, **options))
-        return opened[-1]
-
-    def unlink(self, *arguments, **options):  # Windows removes no file that is open
-        assert not any(file.name == str(self) and not file.closed for file in opened)
-        real_unlink(self, *arguments, **options)
-
-    real_unlink = Path.unlink
-    monkeypatch.setattr(Path, "open", remember)
-    monkeypatch.setattr(Path, "unlink", unlink)
-    with WorkFolder(tmp_path / "out.csv") as work:
-        work.begin(JOB, {"bytes": 4}, b"head")
-        work.remove()
-    assert list(tmp_path.iterdir()) == []

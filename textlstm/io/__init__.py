@@ -12,7 +12,7 @@
 - `stdin`: stdin as a file that can be read again
 - `guess`: the kinds of columns, and which one holds the texts or the labels
 - `writers`: rows to the bytes of a format
-- `work_folder`: an output that grows in a folder beside it and survives a crash
+- `work_folder`: a locked folder beside an output, with the job and how far it is
 - `output`: chunks of bytes to the finished file or folder
 - `progress`: how far long work is: a bar on a terminal and in a notebook, lines elsewhere
 

@@ -1,15 +1,19 @@
 """Write rows to a file or folder, chunk by chunk, so that a crash loses only the last chunk.
 
 The bytes of a chunk depend on its rows alone and are appended to those of the chunk before, so
-the output is the same, byte for byte, however often the run was interrupted. Csv, tsv and json
-lines are moved to their path at the end (each chunk of a compressed file is a gzip member or zstd
-frame). Parquet is kept as Arrow streams at first, because one can't append to a parquet file; a
-single file is made of them at the end, the parts of a folder during the run.
+the output is the same, byte for byte, however often the run was interrupted. They are on the disk
+before the state in the work folder counts them; what a crash left behind them is cut off.
+
+Csv, tsv and json lines are moved to their path at the end (each chunk of a compressed file is a
+gzip member or zstd frame). Parquet is kept as Arrow streams at first, because one can't append to a
+parquet file; a single file is made of them at the end, the parts of a folder during the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import os
 import re
 import shutil
@@ -23,14 +27,14 @@ import pyarrow as pa
 from textlstm.errors import ConfigError, DataError, OutputError, system_errors
 from textlstm.io.atomic import require_replaceable, sync
 from textlstm.io.formats import COMPRESSIONS, file_format, first_line
-from textlstm.io.work_folder import DATA, WorkFolder
+from textlstm.io.work_folder import WorkFolder
 from textlstm.io.writers import ArrowEncoder, Encoder, make_encoder
 from textlstm.options import differences
 
 PART_ROWS = 2**18  # at least, of a part in a folder
 _GROUP_ROWS = 2**16  # at least, of a parquet row group, if not limited by its bytes
 _GROUP_BYTES = 2**25
-_PARTS, _WHOLE = "parts", "whole"
+_DATA, _PARTS, _WHOLE = "data", "parts", "whole"
 _PART = re.compile(r"part-[0-9]{5,}\.parquet")
 
 
@@ -109,6 +113,7 @@ class RowOutput:
         self.encoder: Encoder = make_encoder(target.kind, columns, target.compression)
         self.is_whole = False
         """Whether all rows are written, and only the move to the final path is missing."""
+        self._data: io.FileIO | None = None
         self._size = self._rows = self._parts = 0
 
     def __enter__(self) -> RowOutput:
@@ -116,6 +121,7 @@ class RowOutput:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
         self._work.__exit__()
 
     def open(
@@ -154,7 +160,11 @@ class RowOutput:
         self._target.require_free(overwrite=overwrite)
         head = self.encoder.begin()
         self._size = len(head)
-        work.begin(job, self._state(state), head)
+        work.begin(job)
+        with work.writing():
+            self._data = (work.path / _DATA).open("wb", buffering=0)
+        self._append(head)
+        work.write_state(self._state(state))
         return state
 
     def _resume(self, job: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
@@ -168,10 +178,51 @@ class RowOutput:
         self._size, self._rows, self._parts = (state[key] for key in ("bytes", "held", "parts"))
         self.is_whole = state["whole"]
         if not self.is_whole:
-            self._work.reopen(self._size)
+            self._reopen()
             self._target.require_free(overwrite=overwrite)
         given: dict[str, Any] = state["given"]
         return given
+
+    def _reopen(self) -> None:
+        """Open the data of an earlier run; what its state does not count is cut off."""
+        path = self._work.path / _DATA
+        with self._work.writing():
+            self._data = path.open("r+b", buffering=0)  # 'ab' can't be cut
+            have = self._data.seek(0, os.SEEK_END)
+            if have >= self._size:
+                self._cut(self._size)
+                return
+        raise OutputError(
+            f"{path} has {have:,} bytes instead of {self._size:,}: it is damaged; pass --overwrite "
+            "to start over"
+        )
+
+    def _append(self, data: bytes) -> None:
+        """Append bytes to the data; they count once a state that says so is written."""
+        assert self._data is not None
+        end = self._data.tell()
+        with self._work.writing():
+            try:
+                rest = memoryview(data)
+                while rest:  # a nearly full disk takes a part
+                    rest = rest[self._data.write(rest) :]
+                os.fsync(self._data.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # frees the space that the part takes
+                    self._cut(end)
+                raise
+
+    def _cut(self, size: int) -> None:
+        """Cut the data off after `size` bytes."""
+        assert self._data is not None
+        self._data.seek(size)
+        self._data.truncate()
+
+    def _close(self) -> None:
+        """Close the data, because Windows can't move or remove an open file."""
+        if self._data is not None:
+            self._data.close()
+            self._data = None
 
     def commit(self, data: bytes, rows: int, state: Mapping[str, Any]) -> None:
         """Append a chunk; it survives a crash from then on.
@@ -184,7 +235,7 @@ class RowOutput:
         Raises:
             OutputError: the disk is full or can't be written to.
         """
-        self._work.append(data)
+        self._append(data)
         self._size += len(data)
         self._rows += rows
         self._work.write_state(self._state(state))
@@ -202,7 +253,7 @@ class RowOutput:
             OutputError: the output can't be written.
         """
         target, folder = self._target, self._work.path
-        single = _WHOLE if target.kind == "parquet" else DATA
+        single = _WHOLE if target.kind == "parquet" else _DATA
         made = folder / (_PARTS if target.is_folder else single)
         if not self.is_whole:
             if target.is_folder and (self._rows or not self._parts):
@@ -219,15 +270,16 @@ class RowOutput:
                 f"{target.path} was written and then removed: remove {folder} and run the command "
                 "again"
             )
-        self._work.remove()
+        self.discard()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the work folder and what is left in it."""
+        self._close()
         self._work.remove()
 
     def _put_in_place(self, made: Path) -> None:
         path = self._target.path
-        self._work.close_data()  # Windows can't move an open file
+        self._close()
         if self._target.is_folder and path.is_dir():
             old = self._work.path / "old"
             shutil.rmtree(old, ignore_errors=True)
@@ -251,7 +303,7 @@ class RowOutput:
         self._write_parquet(folder / f"part-{self._parts:05}.parquet")
         self._parts, self._size, self._rows = self._parts + 1, 0, 0
         self._work.write_state(self._state(state))
-        self._work.cut(0)
+        self._cut(0)
 
     def _write_parquet(self, path: Path) -> None:
         try:
@@ -278,7 +330,7 @@ class RowOutput:
         """Read the data back, in tables of the size of a row group."""
         held: list[pa.Table] = []
         rows = size = 0
-        with pa.PythonFile((self._work.path / DATA).open("rb")) as data:
+        with pa.PythonFile((self._work.path / _DATA).open("rb")) as data:
             while data.tell() < self._size:
                 with pa.ipc.open_stream(data) as stream:
                     table = stream.read_all()

@@ -1,15 +1,14 @@
-"""An output that grows in a folder beside it, so that a crash loses only the last chunk.
+"""A folder beside an output for the work on it: one process at a time, resumable after a crash.
 
 The work folder of `out.csv` is `.out.csv.partial`. It holds `job.json`, which says what the run
-was asked for; `data`, which only ever grows; and `state.json`, which says how many bytes of
-`data` count. Data is on the disk before the state that counts it, and the state is replaced in
-one step, so the state is true after a kill, a full disk or a power cut.
+was asked for, `state.json`, which says how far it is, and whatever the run keeps beside them. The
+state is replaced in one step, so it is true after a kill, a full disk or a power cut, if what it
+counts was on the disk before.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -26,7 +25,6 @@ except ImportError:  # not on Windows: two runs with one output are not noticed 
     fcntl = None  # type: ignore[assignment]
 
 FORMAT_VERSION = 1
-DATA = "data"
 _JOB, _STATE, _LOCK = "job.json", "state.json", "lock"
 
 
@@ -45,7 +43,6 @@ class WorkFolder:
         self.path = target.parent / f".{target.name}.partial"
         self._is_taken = False
         self._lock: BinaryIO | None = None
-        self._data: io.FileIO | None = None
 
     def is_begun(self) -> bool:
         """Whether the folder holds a run that can be resumed."""
@@ -85,13 +82,11 @@ class WorkFolder:
             stack.pop_all()
         return file
 
-    def begin(self, job: Mapping[str, Any], state: Mapping[str, Any], data: bytes) -> None:
-        """Start a run; what an earlier one left is removed.
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Remove what an earlier run left; a new one begins when its first state is written.
 
         Args:
             job: what the run is asked for, fit for JSON.
-            state: the first state, fit for JSON.
-            data: the first bytes of the data.
         """
         with self.writing():
             # the state goes first: without it, nothing of the earlier run counts
@@ -99,10 +94,7 @@ class WorkFolder:
             sync(self.path)
             _delete([*self._files(), self.path / _JOB])
             write_text(self.path / _JOB, _json({"format_version": FORMAT_VERSION, **job}, indent=1))
-            self._data = (self.path / DATA).open("wb", buffering=0)
             sync(self.path)
-        self.append(data)
-        self.write_state(state)
 
     def job(self) -> dict[str, Any]:
         """Return what the run in the folder was asked for."""
@@ -118,51 +110,10 @@ class WorkFolder:
         """Return the last state that was written."""
         return self._read(_STATE)
 
-    def reopen(self, size: int) -> None:
-        """Open the data to append to its first `size` bytes; any others are cut off."""
-        with self.writing():
-            # 'r+b' does not create a missing file, 'ab' can't be cut
-            self._data = (self.path / DATA).open("r+b", buffering=0)
-            have = self._data.seek(0, os.SEEK_END)
-            if have >= size:
-                self.cut(size)
-                return
-        raise OutputError(
-            f"{self.path / DATA} has {have:,} bytes instead of {size:,}: it is damaged; pass "
-            "--overwrite to start over"
-        )
-
-    def append(self, data: bytes) -> None:
-        """Append bytes to the data; they count once a state that says so is written."""
-        assert self._data is not None
-        end = self._data.tell()
-        with self.writing():
-            try:
-                rest = memoryview(data)
-                while rest:  # a nearly full disk takes a part
-                    rest = rest[self._data.write(rest) :]
-                os.fsync(self._data.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):  # frees the space that the part takes
-                    self.cut(end)
-                raise
-
-    def cut(self, size: int) -> None:
-        """Cut the data off after `size` bytes."""
-        assert self._data is not None
-        self._data.seek(size)
-        self._data.truncate()
-
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace the state in one step."""
+        """Replace the state, fit for JSON, in one step."""
         with self.writing():
             write_text(self.path / _STATE, _json(state))
-
-    def close_data(self) -> None:
-        """Close the data, because Windows can't move or remove an open file."""
-        if self._data is not None:
-            self._data.close()
-            self._data = None
 
     def remove(self) -> None:
         """Remove the folder and release the lock.
@@ -170,15 +121,13 @@ class WorkFolder:
         The state goes last, so that after a kill there is a whole run or none; the lock is held
         until then, so that no other process starts a run in a folder that is being removed.
         """
-        self.close_data()
         with contextlib.suppress(OSError):
             _delete([*self._files(), *(self.path / name for name in (_STATE, _JOB, _LOCK))])
             self.path.rmdir()
         self.release()
 
     def release(self) -> None:
-        """Close the data and release the lock."""
-        self.close_data()
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -101,7 +101,8 @@ def tune(
         if corpus.unlabeled and not taught:
             raise ConfigError("tuning with unlabeled texts needs a model that labels them: teacher")
         if begun is None:
-            work.begin({**job, "fingerprint": corpus.fingerprint}, {}, b"")
+            work.begin({**job, "fingerprint": corpus.fingerprint})
+            work.write_state({})
         elif job["fingerprint"] != corpus.fingerprint:
             raise DataError(
                 f"the data has changed since the tuning of {folder} began: restore it, or start "
