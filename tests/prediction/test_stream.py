@@ -42,7 +42,7 @@ def chunk(number, rows=3):
     return Chunk(items, Place(number + 1), (number + 1) / 10)
 
 
-def classify(source, engine=None, commit=None, seconds=None):
+def classify(source, engine=None, commit=None):
     """Classify chunks; return those that were committed."""
     finished = []
 
@@ -52,8 +52,7 @@ def classify(source, engine=None, commit=None, seconds=None):
         finished.append(chunk)
 
     labeller = Labeller(LABELS, ("text",), PredictionConfig(), sparse=True)
-    seconds = {} if seconds is None else seconds
-    classify_chunks(engine or LengthEngine(), labeller, JsonEncoder(), source, keep, seconds)
+    classify_chunks(engine or LengthEngine(), labeller, JsonEncoder(), source, keep)
     return finished
 
 
@@ -64,15 +63,13 @@ def no_threads_left():
 
 
 def test_rows_out_are_rows_in_and_counted():
-    seconds = {}
-    finished = classify((chunk(n) for n in range(10)), seconds=seconds)
+    finished = classify(chunk(n) for n in range(10))
     lines = b"".join(chunk.data for chunk in finished).decode().splitlines()
     assert len(lines) == sum(chunk.rows for chunk in finished) == 30
     assert '"text": "xxx", "label": "odd", "score": 1.0' in lines[3 * 3]
     assert [chunk.failed for chunk in finished] == [{"null": 1}] * 10
     assert [chunk.end for chunk in finished] == [Place(n) for n in range(1, 11)]
     assert [chunk.share for chunk in finished] == [n / 10 for n in range(1, 11)]
-    assert set(seconds) == {"read", "encode", "predict", "write"}
 
 
 def test_no_chunks_give_no_rows():
@@ -80,26 +77,37 @@ def test_no_chunks_give_no_rows():
 
 
 def test_stages_overlap():
-    """Four stages of 20 ms each take far less than 80 ms a chunk."""
+    """While the first chunk is predicted, the second is encoded and the third read."""
+    third_read, second_encoded, second_begun = (threading.Event() for _ in range(3))
 
-    def slowly():
-        for number in range(10):
-            time.sleep(0.02)
+    def source():
+        for number in range(4):
+            if number == 2:
+                third_read.set()
             yield chunk(number)
 
-    class SlowEngine(LengthEngine):
+    class WaitingEngine(LengthEngine):
+        encoded = predicted = 0
+
         def encode(self, texts):
-            time.sleep(0.02)
+            self.encoded += 1
+            if self.encoded == 2:
+                second_encoded.set()
             return super().encode(texts)
 
-    seconds = {}
-    began = time.perf_counter()
-    engine = SlowEngine(wait=0.02)
-    finished = classify(slowly(), engine, lambda chunk: time.sleep(0.02), seconds)
-    wall = time.perf_counter() - began
-    assert len(finished) == 10
-    assert sum(seconds.values()) > 0.78
-    assert wall < 0.75 * sum(seconds.values())
+        def predict(self, texts):
+            self.predicted += 1
+            if self.predicted == 1:
+                assert third_read.wait(30)
+                assert second_encoded.wait(30)
+            else:
+                second_begun.set()
+            return super().predict(texts)
+
+    def write(finished):
+        assert second_begun.wait(30)  # the first is written while the second is predicted
+
+    assert len(classify(source(), WaitingEngine(), write)) == 4
 
 
 def test_freed_memory_is_given_back_after_every_eighth_chunk(monkeypatch):

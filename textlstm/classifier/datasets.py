@@ -141,7 +141,7 @@ def _label(
     names = labeller.text_columns
     values = zip(*columns, strict=True)
     rows = [Row(n, dict(zip(names, cells, strict=True))) for n, cells in enumerate(values, 1)]
-    texts = EncodedTexts.from_batches([classifier.tokenizer.encode_batch(labeller.texts(rows))])
+    texts = EncodedTexts.of_texts(classifier.tokenizer, labeller.texts(rows))
     options: dict[str, Any] = {"batch_size": labeller.config.batch_size, "shortcut": shortcut}
     labelled = labeller.label(rows, *predict_texts(classifier.model, texts, **options))
     return {name: [row.get(name) for row in labelled] for name in added}

@@ -38,12 +38,10 @@ class Summary:
     Args:
         rows: all rows.
         failed: reason -> rows without a label.
-        seconds: stage -> time spent in it; stages overlap.
     """
 
     rows: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

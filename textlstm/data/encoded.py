@@ -11,7 +11,7 @@ that ids can be written while texts are still being read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from textlstm.text.vocabulary import PAD_ID, UNK_ID
 
 if TYPE_CHECKING:
     from torch import Tensor  # imported where it is needed: ONNX Runtime does without
+
+    from textlstm.text.tokenizer import TextTokenizer
 
 SUFFIX = ".tokens"
 _MAGIC = int.from_bytes(b"txtlstm1", "little")
@@ -131,6 +133,19 @@ class EncodedTexts:
         parts = list(batches)
         ids = np.concatenate([np.zeros(0, _ID), *(np.asarray(part, _ID) for part, _ in parts)])
         return cls(ids, _offsets([np.zeros(1, _OFFSET), *(part for _, part in parts)], len(ids)))
+
+    @classmethod
+    def of_texts(
+        cls, tokenizer: TextTokenizer, texts: Sequence[str], *, threads: int = 1
+    ) -> EncodedTexts:
+        """Encode texts and hold them in memory.
+
+        Args:
+            tokenizer: text to ids.
+            texts: N texts.
+            threads: how many to use; it does not change results.
+        """
+        return cls.from_batches([tokenizer.encode_batch(texts, threads=threads)])
 
     def take(self, rows: np.ndarray) -> EncodedTexts:
         """Return some of the texts, by their numbers, in memory."""

@@ -297,7 +297,7 @@ def _json(value: Any) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
     except ValueError:  # NaN and infinity are not JSON
-        text = json.dumps(_finite(value), ensure_ascii=False, default=_plain)
+        text = _valid(json.dumps(value, ensure_ascii=False, default=_plain))
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
@@ -311,16 +311,6 @@ def _unambiguous(value: Any, literal: str | None) -> str | None:
             return _json(value)
         return value
     return literal or _json(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _plain(value: Any) -> Any:

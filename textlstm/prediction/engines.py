@@ -6,10 +6,10 @@ Shapes: N texts, B batch, T time (tokens), C classes.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
@@ -34,29 +34,24 @@ Model = Union["TextClassifier", "OnnxModel"]
 
 
 @dataclass(frozen=True)
-class _Engine:
+class Engine:
     """What predicts. Equal texts in equal lists give equal results, bit for bit.
 
     Args:
-        model: its tokenizer and labels are used.
-        batch_size: texts per step.
-        threads: of the CPU.
+        model: a `Model`.
+        library: what computes, 'torch' or 'onnxruntime'.
         device: where it computes.
-        shortcut: which texts the n-grams alone predict; None for none.
+        threads: of the CPU.
+        encode: texts to token ids.
+        predict: N texts to their probabilities, and which of them the n-grams alone predicted.
     """
 
-    model: Any  # a `Model`
-    batch_size: int
-    threads: int
+    model: Any
+    library: str
     device: str
-    shortcut: Shortcut | None
-
-    library = ""
-
-    def encode(self, texts: Sequence[str]) -> EncodedTexts:
-        """Return the token ids of texts."""
-        encoded = self.model.tokenizer.encode_batch(texts, threads=self.threads)
-        return EncodedTexts.from_batches([encoded])
+    threads: int
+    encode: Callable[[Sequence[str]], EncodedTexts]
+    predict: Callable[[EncodedTexts], Predicted]
 
     def signature(self) -> dict[str, Any]:
         """Return what shapes a result to the last bit."""
@@ -69,53 +64,10 @@ class _Engine:
         }
 
 
-class TorchEngine(_Engine):
-    """The network itself, on its device and with its precision."""
-
-    library = "torch"
-
-    def predict(self, texts: EncodedTexts) -> Predicted:
-        """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
-        options: dict[str, Any] = {"batch_size": self.batch_size, "shortcut": self.shortcut}
-        return predict_texts(self.model.model, texts, **options)
-
-
-@dataclass(frozen=True)
-class OnnxEngine(_Engine):
-    """The network as an ONNX graph, run by ONNX Runtime on the CPU.
-
-    Args:
-        sessions: the graph and, for a cascade, that of its n-grams; batches are predicted side by
-            side, each by one thread.
-    """
-
-    sessions: Sequence[OnnxSession]
-
-    library = "onnxruntime"
-
-    def predict(self, texts: EncodedTexts) -> Predicted:
-        """Return the probabilities of N texts, and which of them the n-grams alone predicted."""
-
-        def by(session: OnnxSession, texts: EncodedTexts) -> np.ndarray:
-            return predict_in_batches(
-                lambda ids, lengths: session(ids, lengths)[1],  # [B, C]
-                texts,
-                len(self.model.labels),
-                batch_size=self.batch_size,
-                threads=self.threads,
-            )
-
-        whole, ngrams = (partial(by, self.sessions[place]) for place in (0, -1))
-        return predict_in_cascade(texts, ngrams, whole, self.shortcut)
-
-
-Engine: TypeAlias = TorchEngine | OnnxEngine
-
-
 def torch_engine(
     classifier: TextClassifier, config: PredictionConfig, place: tuple[str, int] | None = None
-) -> TorchEngine:
-    """Create the engine of a classifier.
+) -> Engine:
+    """Create the engine of a classifier: the network itself.
 
     Args:
         classifier: the model, on its device and with its precision.
@@ -125,8 +77,10 @@ def torch_engine(
     import torch
 
     device, threads = place or (str(classifier.device), torch.get_num_threads())
-    shortcut = classifier.shortcut(config.cascade)
-    return TorchEngine(classifier, config.batch_size, threads, device, shortcut)
+    options: dict[str, Any] = {"shortcut": classifier.shortcut(config.cascade)}
+    predict = partial(predict_texts, classifier.model, batch_size=config.batch_size, **options)
+    encode = partial(EncodedTexts.of_texts, classifier.tokenizer, threads=threads)
+    return Engine(classifier, "torch", device, threads, encode, predict)
 
 
 def make_engine(model: Model, config: PredictionConfig) -> Engine:
@@ -154,9 +108,9 @@ def make_engine(model: Model, config: PredictionConfig) -> Engine:
     return torch_engine(model, config)
 
 
-def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
+def _onnx_engine(model: Model, config: PredictionConfig) -> Engine:
+    """Create an engine that runs the network as an ONNX graph, on the CPU."""
     from textlstm.export.onnx_model import OnnxModel, cpu_count
-    from textlstm.export.onnx_session import OnnxSession
 
     if config.device not in ("auto", "cpu"):
         raise ConfigError(
@@ -171,18 +125,42 @@ def _onnx_engine(model: Model, config: PredictionConfig) -> OnnxEngine:
             )
         sessions = [model.session, *([model.ngrams()] if shortcut else [])]
         threads = config.threads or cpu_count()
-        return OnnxEngine(model, config.batch_size, threads, "cpu", shortcut, sessions)
+    else:
+        sessions, threads = _sessions(model, config, shortcut)
+
+    def by(session: OnnxSession) -> Callable[[EncodedTexts], np.ndarray]:
+        return partial(
+            predict_in_batches,
+            lambda ids, lengths: session(ids, lengths)[1],  # [B, C]
+            classes=len(model.labels),
+            batch_size=config.batch_size,
+            threads=threads,
+        )
+
+    whole, few = by(sessions[0]), by(sessions[-1])
+    predict = partial(predict_in_cascade, ngrams=few, whole=whole, shortcut=shortcut)
+    encode = partial(EncodedTexts.of_texts, model.tokenizer, threads=threads)
+    return Engine(model, "onnxruntime", "cpu", threads, encode, predict)
+
+
+def _sessions(
+    classifier: TextClassifier, config: PredictionConfig, shortcut: Shortcut | None
+) -> tuple[list[OnnxSession], int]:
+    """Make the graph of a classifier and, for a cascade, that of its n-grams.
+
+    Batches are predicted side by side, each by one thread.
+    """
     if config.precision not in ("fp32", "int8"):
         raise ConfigError(f"precision = {config.precision!r}: the engine onnx has fp32 and int8")
     import torch
 
     from textlstm.export.onnx_graph import build_graph, build_ngram_graph
+    from textlstm.export.onnx_session import OnnxSession
     from textlstm.export.parity import plain_copy
 
-    network = plain_copy(model.model)
+    network = plain_copy(classifier.model)
     graphs = [build_graph(network, int8=config.precision == "int8")]
     if shortcut:
         graphs.append(build_ngram_graph(network, shortcut.scale))
     sessions = [OnnxSession(graph.SerializeToString(), threads=1) for graph in graphs]
-    threads = torch.get_num_threads()
-    return OnnxEngine(model, config.batch_size, threads, "cpu", shortcut, sessions)
+    return sessions, torch.get_num_threads()

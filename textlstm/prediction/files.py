@@ -88,8 +88,7 @@ def classify_file(
             run_on_ray(cast(Any, model), labeller, rows, run.end, run.output.encoder, run.commit)
             return
         parts = chunks(rows, run.end, rows=config.chunk_rows, characters=CHUNK_CHARACTERS)
-        seconds = run.summary.seconds
-        classify_chunks(engine, labeller, run.output.encoder, parts, run.commit, seconds)
+        classify_chunks(engine, labeller, run.output.encoder, parts, run.commit)
 
     if place is None:
         if resume:

@@ -32,7 +32,7 @@ from textlstm.io.input import CHUNK_CHARACTERS, Place, RowInput, group_chunks
 from textlstm.io.readers import Row
 from textlstm.io.writers import Encoder
 from textlstm.nn.device import pick_device, pick_precision
-from textlstm.prediction.engines import TorchEngine, torch_engine
+from textlstm.prediction.engines import Engine, torch_engine
 from textlstm.prediction.stream import Commit, finish_chunk
 
 try:
@@ -133,7 +133,7 @@ def label_dataset(
     )
 
 
-def _engine(classifier: TextClassifier, config: PredictionConfig) -> TorchEngine:
+def _engine(classifier: TextClassifier, config: PredictionConfig) -> Engine:
     """Create the engine of an actor from the classifier that Ray sent it."""
     torch.set_num_threads(config.threads or 1)
     classifier.model.to(pick_device(config.device))

@@ -7,7 +7,6 @@ and the network computes in the thread of the caller.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -124,7 +123,6 @@ def classify_chunks(
     encoder: Encoder,
     source: Iterable[Chunk],
     commit: Commit,
-    seconds: dict[str, float],
 ) -> None:
     """Classify chunks in overlapping stages.
 
@@ -134,27 +132,23 @@ def classify_chunks(
         encoder: turns labelled rows into bytes.
         source: the chunks.
         commit: gets each finished chunk, in a thread of its own.
-        seconds: stage -> time spent in it, which is added up here; stages overlap.
     """
 
     def encode(chunk: Chunk) -> tuple[Chunk, EncodedTexts]:
-        with _timed(seconds, "encode"):
-            return chunk, engine.encode(labeller.texts(chunk.rows))
+        return chunk, engine.encode(labeller.texts(chunk.rows))
 
     def write(chunk: Chunk, predicted: Predicted) -> None:
-        with _timed(seconds, "write"):
-            commit(_finish(chunk, predicted, labeller, encoder))
+        commit(_finish(chunk, predicted, labeller, encoder))
 
     written: Future[None] | None = None
     with (
-        ahead(_reading(source, seconds)) as read,
+        ahead(source) as read,
         ahead(map(encode, read)) as encoded,
         ThreadPoolExecutor(1, "textlstm-write") as writer,
     ):
         # in this thread, so that Ctrl-C gets in between batches
         for number, (chunk, texts) in enumerate(encoded):
-            with _timed(seconds, "predict"):
-                predicted = engine.predict(texts)
+            predicted = engine.predict(texts)
             if (number + 1) % _CHUNKS_OF_HOLES == 0:
                 release_excess()
             if written is not None:
@@ -206,23 +200,3 @@ def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
         if close := getattr(source, "close", None):  # of a generator: its files are closed now
             with contextlib.suppress(ValueError):  # it still runs, after a second Ctrl-C
                 close()
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the time that the block takes to that of its stage."""
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began
-
-
-def _reading(chunks: Iterable[Chunk], seconds: dict[str, float]) -> Iterator[Chunk]:
-    iterator = iter(chunks)
-    while True:
-        with _timed(seconds, "read"):
-            chunk = next(iterator, None)
-        if chunk is None:
-            return
-        yield chunk
