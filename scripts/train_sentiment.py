@@ -15,7 +15,6 @@ from typing import Any
 
 from textlstm import TextLSTMError, train
 from textlstm.cli.console import messages
-from textlstm.cli.progress import Progress
 
 
 def main() -> None:
@@ -32,8 +31,8 @@ def main() -> None:
     data, out = options.pop("data"), options.pop("out")
 
     try:
-        with messages():  # what the library logs, above the bar
-            classifier = train(data, out, observer=Progress(), **options)
+        with messages():  # what the library logs, above a bar
+            classifier = train(data, out, **options)
     except TextLSTMError as error:
         sys.exit(f"error: {error}")
 

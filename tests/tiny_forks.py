@@ -75,7 +75,7 @@ def serve(folder):
     from tiny_training import trainer
 
     import textlstm.classifier.report
-    import textlstm.cli.progress
+    import textlstm.cli.console
     import textlstm.prediction.files
     import textlstm.report.page
     import textlstm.training.train

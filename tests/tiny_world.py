@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import save_file
 from tiny_training import NAMES, TRAIN, VALIDATION, TinyModel, timeless, trainer
 
-import textlstm.cli.progress
 import textlstm.training.fit
 import textlstm.training.run
 import textlstm.training.train

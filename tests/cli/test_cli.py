@@ -14,12 +14,13 @@ from tiny_corpus import OPTIONS, flags, rows, write_csv, write_splits
 
 from textlstm import TextClassifier, __version__
 from textlstm.cli import main
+from textlstm.cli.console import messages
 from textlstm.cli.parser import COMMANDS
-from textlstm.cli.progress import Progress
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.export.formats import FORMATS
 from textlstm.io.progress import clock
 from textlstm.text.vocabulary import Vocabulary
+from textlstm.training.observer import ProgressObserver
 
 METRIC_KEYS = [
     *("n", "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),
@@ -181,13 +182,14 @@ def now(monkeypatch):
 
 
 def test_between_epochs_a_line_shows_the_steps(capsys, now):
-    progress = Progress()
-    progress.on_start(40, 0, 2)
-    for step in range(1, 21):
-        now[0] += 1
-        progress.on_step(step, 1, 0.5, 8)
-        if step == 10:
-            progress.on_best(1, "macro_f1", 0.75)
+    progress = ProgressObserver()
+    with messages():
+        progress.on_start(40, 0, 2)
+        for step in range(1, 21):
+            now[0] += 1
+            progress.on_step(step, 1, 0.5, 8)
+            if step == 10:
+                progress.on_best(1, "macro_f1", 0.75)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "training: at most 2 epochs, 40 steps",
@@ -198,13 +200,14 @@ def test_between_epochs_a_line_shows_the_steps(capsys, now):
 
 
 def test_a_second_training_is_timed_from_its_own_beginning(capsys, now):
-    progress = Progress()
-    for loss in (9.0, 0.5):
-        progress.on_start(40, 0, 2)
-        for step in range(1, 11):
-            now[0] += 1
-            progress.on_step(step, 1, loss, 8)
-        progress.on_close()
+    progress = ProgressObserver()
+    with messages():
+        for loss in (9.0, 0.5):
+            progress.on_start(40, 0, 2)
+            for step in range(1, 11):
+                now[0] += 1
+                progress.on_step(step, 1, loss, 8)
+            progress.on_close()
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "epoch 1/2: 10/40 steps, 8 texts/s, about 0:30 left, loss 0.5000"
 
@@ -243,7 +246,7 @@ def test_a_stopped_run_is_finished_with_its_best_epoch(data, tmp_path, capsys, m
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "on_step", stop)
+        patched.setattr(ProgressObserver, "on_step", stop)
         assert run("train", data, "--out", out, *flags()) == 143
     assert run("train", "--finish", "--out", out) == 0
     assert capsys.readouterr().err.splitlines()[-2] == f"the model is in {out}"
@@ -314,10 +317,11 @@ def test_a_stopped_training_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
             signal.raise_signal(number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "on_step", stop)
+        patched.setattr(ProgressObserver, "on_step", stop)
         assert run("train", data, "--out", tmp_path / "a model", *flags()) == code
-    *_, end, last = capsys.readouterr().err.splitlines()
+    *_, first, end, last = capsys.readouterr().err.splitlines()
     out = f"--out '{tmp_path}/a model'"
+    assert first == "training was interrupted"
     assert end == f"for a model of the best epoch so far: textlstm train --finish {out}"
     assert last == f"to resume: textlstm train --resume {out}"
     assert run("train", "--resume", "--out", tmp_path / "a model") == 0

@@ -9,21 +9,19 @@ import types
 import pytest
 from tiny_terminal import lines_on_screen, on_terminal
 
-from textlstm.cli.console import say, set_verbosity
-from textlstm.cli.progress import progress
+from textlstm.cli.console import messages, say, set_verbosity
 from textlstm.io.progress import Display, Notebook, Screen, current_screen
 from textlstm.training.observer import Observer, ProgressObserver
 
 WORK = """
 import itertools, sys, threading, types
 import textlstm.io.progress as module
-from textlstm.cli.console import say
-from textlstm.cli.progress import progress
+from textlstm.cli.console import messages, say
 calls = itertools.count()
 module.time = types.SimpleNamespace(monotonic=lambda: next(calls) / 100)
-with progress("trials", total=2) as trials:
+with messages(), module.Display("trials", total=2) as trials:
     for number in range(2):
-        with progress("steps", total=30, title="epoch 1/3") as steps:
+        with module.Display("steps", total=30, title="epoch 1/3") as steps:
             for step in range(30):
                 steps.update(step + 1, rate="8 texts/s", note="loss 0.5000")
         print("foreign", file=sys.stderr)
@@ -43,7 +41,7 @@ def now(monkeypatch):
 
 
 def test_lines_show_count_speed_time_left_and_the_best_figure(capsys, now):
-    with progress("rows") as rows:
+    with messages(), Display("rows") as rows:
         for done in range(60_000, 66_000, 1000):
             rows.update(done, total=90_000, first=50_000)
             now[0] += 5
@@ -164,9 +162,10 @@ def test_brief_work_is_shown_while_it_takes_long_and_leaves_nothing():
 def test_a_process_that_is_killed_leaves_the_cursor_visible(number):
     code = f"""
 import os, signal
-from textlstm.cli.progress import progress
+from textlstm.cli.console import messages
+from textlstm.io.progress import Display
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began a job
-with progress("rows", total=9) as rows:
+with messages(), Display("rows", total=9) as rows:
     rows.update(4)
     os.kill(os.getpid(), {int(number)})
 """
@@ -202,7 +201,7 @@ def test_an_error_ends_the_bars_and_results_go_to_stdout(tmp_path):
 def test_quiet_commands_show_no_progress(capsys, now):
     set_verbosity(quiet=True, verbose=False)
     try:
-        with progress("rows", opening="begun") as rows:
+        with messages(), Display("rows", opening="begun") as rows:
             now[0] += 100
             rows.update(5)
         say("nor this")

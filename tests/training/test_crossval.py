@@ -274,8 +274,9 @@ def test_a_stopped_command_shows_what_is_done_and_goes_on(
 ):
     out = tmp_path / "my cv.json"
     words = ["crossval", data, "--folds", 3, "--json", out, *flags(epochs=1)]
+    stop = Stop(2, number)
     with monkeypatch.context() as patched:
-        patched.setattr("textlstm.cli.progress.Progress", lambda: Stop(2, number))
+        patched.setattr("textlstm.training.loop.ProgressObserver", lambda: stop)
         assert run(*words) == code
     shown, err = capsys.readouterr()
     assert shown.endswith("2 of 3 folds are not done\n")
@@ -291,7 +292,7 @@ def test_a_stopped_command_shows_what_is_done_and_goes_on(
 
 
 def test_a_command_that_is_stopped_at_once_shows_nothing(data, capsys, monkeypatch):
-    monkeypatch.setattr("textlstm.cli.progress.Progress", lambda: Stop(1))
+    monkeypatch.setattr("textlstm.training.loop.ProgressObserver", lambda: Stop(1))
     assert run("crossval", data, *flags(epochs=1)) == 130
     shown, err = capsys.readouterr()
     assert shown == ""

@@ -7,7 +7,6 @@
 - `runs`: what the commands that train share
 - a module for each command, listed in `parser.COMMANDS`
 - `train_options`, `settings_file`: the options of a training, and their TOML file
-- `progress`: the progress of a command and of a training
 - `tables`: results on stdout
 
 Exit codes: 0; 1 for warnings of `check --strict`; 2 for an error that the user can fix; 130 after

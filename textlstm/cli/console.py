@@ -1,4 +1,4 @@
-"""What a command shows on stderr: log lines, above the bars of `progress` where there are any."""
+"""What a command shows on stderr: log lines, above the bars of its progress if there are any."""
 
 from __future__ import annotations
 
@@ -27,12 +27,8 @@ def is_verbose() -> bool:
     return _verbosity == _VERBOSE
 
 
-def screen() -> progress.Screen:
+def _screen() -> progress.Screen:
     """Return where the progress of a command is shown; nowhere with --quiet."""
-    return progress.current_screen(_own_screen)
-
-
-def _own_screen() -> progress.Screen:
     if _verbosity == _QUIET:
         return progress.Screen()
     return progress.TERMINAL if progress.is_terminal() else progress.Lines(say)
@@ -54,7 +50,7 @@ def messages(*, shown: bool = True) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][_verbosity])
     try:
-        with progress.shown_on(_own_screen() if shown else progress.Screen()):
+        with progress.shown_on(_screen() if shown else progress.Screen()):
             yield
     finally:
         logger.removeHandler(handler)

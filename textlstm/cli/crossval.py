@@ -62,7 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
         folds = read_flags(arguments, CrossvalConfig).folds
         done = _read(arguments.json) if arguments.resume else None
     from textlstm.classifier.json_files import json_text
-    from textlstm.cli.progress import Progress
     from textlstm.training.crossval import cross_validate, crossval_tables
 
     file = None if arguments.json == "-" else arguments.json
@@ -84,7 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
                 folds=folds,
                 done=done,
                 on_fold=keep if rank.is_main else None,
-                observer=Progress() if rank.is_main else None,
                 **options,
             )
     except KeyboardInterrupt as stop:

@@ -147,7 +147,6 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     """Predict by models that have not seen the texts."""
     import numpy as np
 
-    from textlstm.cli.progress import Progress
     from textlstm.training.crossval import cross_validate
 
     if arguments.train or arguments.split not in (None, "train"):
@@ -168,9 +167,7 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     cut: Any = {"validation": None, "test": None, "test_fraction": 0.0}
     options: Any = {**classifier.settings.to_options(), **given, **cut}
-    cross_validate(
-        arguments.data, folds=arguments.folds, on_model=collect, observer=Progress(), **options
-    )
+    cross_validate(arguments.data, folds=arguments.folds, on_model=collect, **options)
     whole = wholes[0]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     probabilities = np.concatenate([found for _, found in parts])[order]  # [N, C]

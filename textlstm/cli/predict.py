@@ -33,10 +33,9 @@ from textlstm.cli.console import interrupt_code, messages, say
 from textlstm.cli.model import add_model, is_onnx_folder, load_model
 from textlstm.cli.parser import Names
 from textlstm.cli.paths import exists, is_text, list_names, require_data, require_model
-from textlstm.cli.progress import progress
 from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError
-from textlstm.io.progress import Screen
+from textlstm.io.progress import Display, Screen
 from textlstm.options import add_flags, read_flags
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def _classify(
             return classify_lines(classifier, sys.stdin.buffer, target, config, **options)
         # rows that go to a terminal show by themselves how far it is
         screen = Screen() if out == "-" and sys.stdout.isatty() else None
-        with progress("rows", screen=screen) as rows:
+        with Display("rows", screen=screen) as rows:
             options["on_progress"] = lambda done, total, before: rows.update(
                 done, total=total, first=before
             )

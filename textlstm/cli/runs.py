@@ -77,7 +77,7 @@ def run_command(
 
     Args:
         arguments: those of `add_run`; of them `out` is enough where `read_options` is given.
-        begin: trains, with the options and `observer`.
+        begin: trains, with the options.
         command: the command that resumes it.
         result: what the run makes.
         following: the next command, in which DIR stands for the folder.
@@ -89,15 +89,13 @@ def run_command(
     rank = read_rank()
     with errors_of_all():
         options = read_options() if read_options else _read(arguments)
-    from textlstm.cli.progress import Progress
-
     command = f"{'textlstm' if rank.size == 1 else 'torchrun ... -m textlstm'} {command}"
     out = shlex.quote(arguments.out)
     resume = f"to resume: {command} --resume --out {out}"
     unfinished = is_unfinished or (lambda: _is_unfinished(arguments))
     try:
         with messages(shown=rank.is_main):
-            begin(observer=Progress() if rank.is_main else None, **options)
+            begin(**options)
     except KeyboardInterrupt as stop:
         if rank.is_main:
             if unfinished():

@@ -24,6 +24,7 @@ from textlstm.cli.console import is_verbose
 from textlstm.cli.runs import add_run, run_command
 from textlstm.cli.train_options import add_train_options
 from textlstm.config import MONITORS, TuneConfig
+from textlstm.io.progress import Display
 from textlstm.options import add_flags, names_of
 
 _CHATTY = ("loop", "fit", "fit_ngrams", "pretrained")  # modules that log each training
@@ -50,12 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     def begin(**options: Any) -> None:
         import logging
 
-        from textlstm.cli.progress import progress
         from textlstm.training.tune import tune
 
         for name in () if is_verbose() else _CHATTY:
             logging.getLogger(f"textlstm.training.{name}").setLevel(logging.WARNING)
-        with progress("trials", total=limits.get("trials")) as trials:
+        with Display("trials", limits.get("trials")) as trials:
 
             def show(row: Mapping[str, Any], best: Mapping[str, Any] | None) -> None:
                 known = ""

@@ -28,9 +28,9 @@ class Display:
     Inside another's it is shown below that one and vanishes with its end, for example the steps
     of a training below the trials of a search:
 
-        with progress("trials", total=50) as trials:  # of textlstm.cli.progress
+        with Display("trials", total=50) as trials:
             for number in range(50):
-                train(data, observer=Progress())
+                train(data)
                 trials.update(number + 1, best="macro F1 0.9123, trial 4")
 
     Args:
@@ -345,15 +345,11 @@ _NOTEBOOK = Notebook()
 _chosen: list[Screen] = []
 
 
-def current_screen(other: Callable[[], Screen] = Screen) -> Screen:
-    """Return the screen that `shown_on` has chosen, else a notebook if this is one, else another.
-
-    Args:
-        other: makes that one; by default none.
-    """
+def current_screen() -> Screen:
+    """Return the screen that `shown_on` has chosen, else a notebook if this is one, else none."""
     if _chosen:
         return _chosen[-1]
-    return _NOTEBOOK if in_notebook() else other()
+    return _NOTEBOOK if in_notebook() else Screen()
 
 
 @contextlib.contextmanager

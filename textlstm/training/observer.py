@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal
 
 from textlstm.evaluation.figures import FIGURES
 from textlstm.io.progress import Display, Screen
+
+logger = logging.getLogger(__name__)
 
 _SMOOTHING = 0.05  # weight of the newest loss in the mean that is shown
 
@@ -72,14 +75,9 @@ def together(*observers: Observer) -> Observer:
 
 
 class ProgressObserver(Observer):
-    """Shows the steps of a training; its epochs are logged by the library.
+    """Shows the steps of a training on `current_screen`; its epochs are logged by the library."""
 
-    Args:
-        screen: where; by default a notebook if this is one, else nowhere.
-    """
-
-    def __init__(self, screen: Screen | None = None) -> None:
-        self._screen = screen
+    def __init__(self) -> None:
         self._display = Display("steps", screen=Screen())  # shown nowhere, until training starts
         self._epochs = self._texts = 0
         self._began = self._loss = 0.0
@@ -91,7 +89,7 @@ class ProgressObserver(Observer):
         opening = f"training: at most {epochs} epochs, {total_steps:,} steps{begun}"
         now = min(epochs, step * epochs // max(total_steps, 1) + 1)
         options: dict[str, Any] = {"title": f"epoch {now}/{epochs}", "opening": opening}
-        self._display = Display("steps", total_steps, done=step, screen=self._screen, **options)
+        self._display = Display("steps", total_steps, done=step, **options)
 
     def on_step(self, step: int, epoch: int, loss: float, texts: int) -> None:
         """Show the step with the mean loss and the speed."""
@@ -117,6 +115,12 @@ class ProgressObserver(Observer):
     def on_best(self, epoch: int, figure: str, value: float) -> None:
         """Show the best figure so far from now on."""
         self._display.best = f"{FIGURES.get(figure, figure)} {value:.4f}, epoch {epoch}"
+
+    def on_stop(self, result: TrainResult) -> None:
+        """Log that the training was interrupted, if it was."""
+        self.on_close()
+        if result.reason == "interrupted":
+            logger.info("training was interrupted")
 
     def on_close(self) -> None:
         """End the display."""
