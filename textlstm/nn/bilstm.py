@@ -138,15 +138,16 @@ class BiLSTM(nn.LSTM):
         Raises:
             ConfigError: lengths or states do not fit the inputs.
         """
-        lengths, hx = self._checked(x, lengths, hx)
+        lengths = self._checked(x, lengths, hx)
         if self.path == "packed":
             return self._packed(x, lengths, hx)
-        steps = x.shape[1]
-        index = _Index(lengths, steps)
-        output, states = self._dense(x, index, hx, hold=index.ragged)
+        index = _Index(lengths, x.shape[1])
+        ends: list[States] = []
+        output = _in_order(self._layers(x, index, hx, ends), index)  # [T, B, D*H]
         if index.ragged:
             output = output.masked_fill(index.outside, 0.0)
-        return output.transpose(0, 1), states  # [B, T, D*H]
+        h_n, c_n = (torch.stack(states) for states in zip(*ends, strict=True))  # [L*D, B, H]
+        return output.transpose(0, 1), (h_n, c_n)  # [B, T, D*H]
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return the outputs alone: faster than `forward`, and undefined after a text's end.
@@ -161,11 +162,11 @@ class BiLSTM(nn.LSTM):
         Raises:
             ConfigError: lengths do not fit the inputs.
         """
-        lengths, _ = self._checked(x, lengths, None)
+        lengths = self._checked(x, lengths)
         if self.path == "packed":
             return self._packed(x, lengths, None)[0]
         index = _Index(lengths, x.shape[1])
-        output = _in_order(self._layers(x, index, None, hold=False), index)
+        output = _in_order(self._layers(x, index), index)
         return output.transpose(0, 1)  # [B, T, D*H]
 
     def scan(self, x: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -184,14 +185,14 @@ class BiLSTM(nn.LSTM):
         Raises:
             ConfigError: lengths do not fit the inputs.
         """
-        lengths, _ = self._checked(x, lengths, None)
+        lengths = self._checked(x, lengths)
         index = _Index(lengths, x.shape[1])
         if self.path == "packed":
             output = self._packed(x, lengths, None)[0].transpose(0, 1)  # [T, B, D*H]
             parts = list(output.split(self.hidden_size, dim=2))  # [T, B, H]
             parts[1:] = [index.flip(part) for part in parts[1:]]
         else:
-            parts = self._layers(x, index, None, hold=False)
+            parts = self._layers(x, index)
         return [part.transpose(0, 1) for part in parts]  # [B, T, H]
 
     def _packed(self, x: Tensor, lengths: Tensor, hx: States | None) -> tuple[Tensor, States]:
@@ -201,30 +202,20 @@ class BiLSTM(nn.LSTM):
         output, _ = pad_packed_sequence(result, batch_first=True, total_length=x.shape[1])
         return output, states
 
-    def _dense(
-        self, x: Tensor, index: _Index, hx: States | None, *, hold: bool
-    ) -> tuple[Tensor, States]:
-        """Return the last layer's output [T, B, D*H] in the texts' order, and the states."""
-        ends: list[States] = []
-        parts = self._layers(x, index, hx, hold=hold, ends=ends)
-        h_n, c_n = (torch.stack(states) for states in zip(*ends, strict=True))  # [L*D, B, H]
-        return _in_order(parts, index), (h_n, c_n)
-
     def _layers(
         self,
         x: Tensor,
         index: _Index,
-        hx: States | None,
-        *,
-        hold: bool,
+        hx: States | None = None,
         ends: list[States] | None = None,
     ) -> list[Tensor]:
         """Read time-major with one dense call per layer and direction.
 
         Returns the last layer's states of each direction in its own order [T, B, H]. `ends` gets
-        the states (h, c) [B, H] at the end of each layer and direction.
+        the states (h, c) [B, H] at the true end of each layer and direction.
         """
         directions = 2 if self.bidirectional else 1
+        start = [x.new_zeros(1, len(x), self.hidden_size)] * 2  # [1, B, H] each
         layer_input = _widen(x.transpose(0, 1).contiguous())  # [T, B, E], or more
         outputs: list[Tensor] = []
         for layer in range(self.num_layers):
@@ -236,12 +227,13 @@ class BiLSTM(nn.LSTM):
                 number = layer * directions + direction
                 weights = self._weights(number, x.dtype)
                 inputs = index.flip(layer_input) if direction else layer_input  # [T, B, I]
-                if hold:
+                if ends is not None and index.ragged:
                     inputs, weights = _hold(inputs, weights, index.outside)
-                h_0, c_0 = self._start(hx, number, layer_input)
+                if hx is not None:
+                    start = [part[number : number + 1].to(x.dtype) for part in hx]
                 train = self.training or torch.is_grad_enabled()
                 states, _, c_end = torch.lstm(  # [T, B, H], _, [1, B, H]
-                    inputs, (h_0, c_0), weights, True, 1, 0.0, train, False, batch_first=False
+                    inputs, start, weights, True, 1, 0.0, train, False, batch_first=False
                 )
                 if ends is not None:
                     ends.append((index.last(states), c_end[0]))
@@ -259,16 +251,7 @@ class BiLSTM(nn.LSTM):
         weight, *others = (getattr(self, name).to(dtype) for name in self._all_weights[number])
         return [_widen(weight), *others]
 
-    def _start(self, hx: States | None, number: int, like: Tensor) -> States:
-        if hx is None:
-            zero = like.new_zeros(1, like.shape[1], self.hidden_size)  # [1, B, H]
-            return zero, zero
-        h_0, c_0 = (part[number : number + 1].to(like.dtype) for part in hx)
-        return h_0, c_0
-
-    def _checked(
-        self, x: Tensor, lengths: Tensor | None, hx: States | None
-    ) -> tuple[Tensor, States | None]:
+    def _checked(self, x: Tensor, lengths: Tensor | None, hx: States | None = None) -> Tensor:
         """Check that inputs, lengths and states fit each other; return int64 lengths."""
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise ConfigError(
@@ -294,7 +277,7 @@ class BiLSTM(nn.LSTM):
         for name, part in zip(("h_0", "c_0"), hx or (), strict=False):
             if part.shape != expected:
                 raise ConfigError(f"{name} of shape {tuple(part.shape)}: must be {expected}")
-        return lengths, hx
+        return lengths
 
 
 class _Index:
