@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import beta
 
 from textlstm.config import CASCADES
-from textlstm.evaluation.calibration import cascade_scale, compare_ngrams
+from textlstm.evaluation.calibration import fit_scales
 from textlstm.evaluation.cascade import (
     Cascade,
     Compared,
@@ -14,6 +15,7 @@ from textlstm.evaluation.cascade import (
     fit_cascade,
     most_differing,
 )
+from textlstm.nn.probabilities import to_probabilities
 
 
 def two(certainties):
@@ -118,11 +120,11 @@ def test_the_scale_of_the_ngrams_is_fitted_on_their_own():
     logits = random.normal(size=(4000, 3)).astype(np.float32)
     labels = (3 * logits + random.gumbel(size=logits.shape)).argmax(axis=1)
     whole = np.eye(3, dtype=np.float32)[labels]
-    scale = cascade_scale(logits, labels)
+    scale = float(fit_scales(logits[None], labels)[0])
     assert scale == pytest.approx(3, rel=0.1)
-    cascade = fit_cascade(scale, compare_ngrams(logits, whole, scale, None, labels))
-    other = compare_ngrams(logits[:10], whole[:10], scale, None, None)
-    figures = cascade_figures(cascade, other)
+    ngrams = to_probabilities(torch.from_numpy(logits) * scale, multi_label=False)
+    cascade = fit_cascade(scale, Compared.of(ngrams, whole, labels=labels))
+    figures = cascade_figures(cascade, Compared.of(ngrams[:10], whole[:10]))
     assert Cascade.from_dict(figures) == cascade
     assert figures["accuracy"] == {}
     assert Cascade.is_valid(cascade.to_dict())

@@ -137,7 +137,7 @@ def test_in_parts_a_cascade_is_fitted_on_all_texts(monkeypatch):
             return torch.stack([-logits, logits])
 
     monkeypatch.setattr(f"{__name__}.TinyModel", Two)
-    monkeypatch.setattr("textlstm.evaluation.calibration.fit_scales", lambda *_: torch.ones(1))
+    monkeypatch.setattr("textlstm.training.validation.fit_scales", lambda *_: torch.ones(1))
     monkeypatch.setattr("textlstm.evaluation.cascade.CASCADES", (0.1,))
     whole = evaluated([])["cascade"]
     assert whole["skipped"] == {"0.1": 1.0}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.predictor import BATCH_SIZE, predict_branches
 from textlstm.data.encoded import EncodedTexts
 from textlstm.errors import ConfigError, DataError
-from textlstm.evaluation.calibration import cascade_scale, compare_ngrams
-from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
+from textlstm.evaluation.calibration import fit_scales
+from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import evaluate_probabilities
 from textlstm.nn.network import combine
 from textlstm.nn.probabilities import to_probabilities
@@ -62,16 +63,17 @@ def fit_cascade_of(
     if not len(encoded):
         raise DataError("0 texts to fit the cascade on: pass data with texts")
     logits = predict_branches(model, encoded, batch_size=batch_size)  # [K, N, C]
-    combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
-    whole = to_probabilities(combined, multi_label=model.multi_label)
+    branches = torch.from_numpy(logits)
+    convert = partial(to_probabilities, multi_label=model.multi_label)
+    whole = convert(combine(branches, model.scales.cpu()))  # [N, C]
     thresholds, results = classifier.thresholds, {"n": len(encoded)}
     if labels is None:
         assert before is not None
         scale = before.scale
     else:
-        scale = cascade_scale(logits[1], labels)
+        scale = float(fit_scales(logits[1:2], labels)[0])
         results = evaluate_probabilities(labels, whole, classifier.labels, thresholds=thresholds)
-    compared = compare_ngrams(logits[1], whole, scale, thresholds, labels)
+    compared = Compared.of(convert(branches[1] * scale), whole, thresholds, labels)
     figures = cascade_figures(fit_cascade(scale, compared), compared)
     kept = {  # without the figures of the cascade that is replaced
         split: {name: value for name, value in metrics.items() if name != "cascade"}

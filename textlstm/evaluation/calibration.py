@@ -9,14 +9,12 @@ Shapes: K branches, N texts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from textlstm.evaluation.cascade import Compared
 from textlstm.evaluation.reliability import calibration_error, right_and_sure
 from textlstm.nn.loss import MultiLabelLoss, TextLoss
 from textlstm.nn.network import combine
@@ -102,31 +100,3 @@ def calibration_facts(
         "ece_before": errors[0],
         "ece_after": errors[1],
     }
-
-
-def cascade_scale(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-) -> float:
-    """Fit the scale of the n-grams alone, by their logits, float32 [N, C]; see `fit_scales`."""
-    return float(fit_scales(logits[None], labels, weights)[0])
-
-
-def compare_ngrams(
-    logits: np.ndarray,
-    whole: np.ndarray,
-    scale: float,
-    thresholds: Sequence[float] | None,
-    labels: np.ndarray | None,
-) -> Compared:
-    """Compare the n-grams alone with the whole model.
-
-    Args:
-        logits: of the n-grams, not yet scaled, float32 [N, C].
-        whole: probabilities by the whole model, float32 [N, C].
-        scale: of the n-grams.
-        thresholds: the decision threshold of each label, where a text may have several.
-        labels: as for `fit_scales`; None where they are not known.
-    """
-    scaled = torch.from_numpy(logits) * scale
-    ngrams = to_probabilities(scaled, multi_label=thresholds is not None)  # [N, C]
-    return Compared.of(ngrams, whole, thresholds, labels)

@@ -14,13 +14,8 @@ import numpy as np
 import torch
 
 from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate, sorted_batches
-from textlstm.evaluation.calibration import (
-    calibration_facts,
-    cascade_scale,
-    compare_ngrams,
-    fit_scales,
-)
-from textlstm.evaluation.cascade import Cascade, cascade_figures, fit_cascade
+from textlstm.evaluation.calibration import calibration_facts, fit_scales
+from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import Answers, evaluate_answers, evaluate_probabilities, joined
 from textlstm.evaluation.thresholds import best_thresholds
 from textlstm.nn.network import Branched, combine
@@ -112,16 +107,13 @@ def evaluate_split(
         even = torch.full_like(fitted, 1 / len(fitted))
         facts = {"calibration": calibration_facts(logits, even, fitted, known, weights)}
 
-    def probabilities_of(logits: np.ndarray) -> np.ndarray:
-        combined = combine(torch.from_numpy(logits), model.scales.cpu())  # [N, C]
-        return to_probabilities(combined, multi_label=split.multi_label)
-
     def on_part(done: int) -> bool:
         return on_batch(before + done)
 
+    convert = partial(to_probabilities, multi_label=split.multi_label)
     scale = None
     if len(logits) > 1:
-        scale = cascade.scale if cascade else cascade_scale(logits[1], known, weights)
+        scale = cascade.scale if cascade else float(fit_scales(logits[1:2], known, weights)[0])
     found, compared = [], []
     for part in parts:
         if large:
@@ -129,7 +121,8 @@ def evaluate_split(
             logits = predict(rows=part, on_batch=on_part)
             if logits is None:
                 return None
-        own, probabilities = split.labels[part], probabilities_of(logits)
+        own, branches = split.labels[part], torch.from_numpy(logits)  # [K, N, C]
+        probabilities = convert(combine(branches, model.scales.cpu()))  # [N, C]
         if split.multi_label and thresholds is None:
             thresholds = best_thresholds(own, probabilities, weights)
         if large:
@@ -137,7 +130,8 @@ def evaluate_split(
         else:
             figures = evaluate_probabilities(own, probabilities, labels, weights, thresholds)
         if scale is not None:
-            compared.append(compare_ngrams(logits[1], probabilities, scale, thresholds, own))
+            ngrams = convert(branches[1] * scale)  # [N, C]
+            compared.append(Compared.of(ngrams, probabilities, thresholds, own))
     if large:
         figures = evaluate_answers(split.labels, joined(found), labels, split.weights)
     if scale is not None:
