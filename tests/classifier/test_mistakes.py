@@ -2,6 +2,7 @@
 
 import datasets
 import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
 from tiny_tokenizers import train
 
 from textlstm.classifier.mistakes import list_mistakes
@@ -39,3 +40,33 @@ def test_of_several_labels_the_nearest_text_has_one_that_was_predicted_or_none_a
     nearest_texts = nearest(np.array(labels, bool), found, thresholds=(0.5, 0.5))
     # 1 is predicted good, 3 and 5 neither, 4 both
     assert nearest_texts == {1: "dull cast", 3: "great cast", 4: "dull cast", 5: None}
+
+
+def nearest_of(texts, others, allowed=None):
+    """Return the nearest of other texts for each text; by default all of them are a choice."""
+    own = split(texts, [0] * len(texts))
+    training = split(others, [1] * len(others) if allowed is None else allowed)
+    tokenizer = train("whitespace", [*texts, *others])
+    probabilities = np.tile(np.float32([0.1, 0.9]), (len(texts), 1))
+    found = list_mistakes(tokenizer, own, probabilities, NAMES, None, training, top=len(texts))
+    assert [row["text"] for row in found.rows] == texts
+    return [row["nearest_text"] for row in found.rows]
+
+
+def test_the_nearest_text_shares_rare_tokens_and_is_allowed():
+    others = ["film plot", "film great cast", "film film film", "odd"]
+    found = nearest_of(["film cast", "odd", "dull"], others)
+    assert found == ["film great cast", "odd", None]
+    assert nearest_of(["great", "film"], others, [1, 0, 1, 1]) == [None, "film film film"]
+
+
+def test_the_nearest_text_is_that_of_the_weights_of_scikit_learn():
+    random = np.random.default_rng(1)
+    some, others = (
+        [" ".join(random.choice(list("abcdefghij"), random.integers(5, 30))) for _ in range(n)]
+        for n in (40, 60)
+    )
+    vectorizer = TfidfVectorizer(analyzer=str.split, sublinear_tf=True)
+    second = vectorizer.fit_transform(others)
+    nearest = (vectorizer.transform(some) @ second.T).toarray().argmax(axis=1)
+    assert nearest_of(some, others) == [others[row] for row in nearest]

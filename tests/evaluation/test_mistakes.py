@@ -1,14 +1,9 @@
-"""Confident learning on numbers that can be checked by hand, and the nearest texts."""
+"""Confident learning on numbers that can be checked by hand."""
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from textlstm.evaluation.mistakes import (
-    find_mistakes,
-    likely_label_errors,
-    nearest_texts,
-)
+from textlstm.evaluation.mistakes import find_mistakes, likely_label_errors
 
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 PROBABILITIES = np.array(
@@ -67,34 +62,3 @@ def test_flipped_labels_are_found_among_good_probabilities(share):
     assert (suspect & ~flipped).sum() < 0.1 * flipped.sum() + 10
     first = find_mistakes(labels, probabilities, None)[: flipped.sum() // 2]
     assert flipped[first].mean() > 0.95
-
-
-def encoded(*texts):
-    return np.concatenate([*texts, []]).astype(int), np.cumsum([0, *map(len, texts)])
-
-
-def test_the_nearest_text_shares_rare_tokens_and_is_allowed():
-    others = encoded([2, 3], [2, 4, 5], [2, 2, 2], [6])
-    everything = np.ones(4, bool)
-    assert nearest_texts(encoded([2, 5], [6], [7]), others, lambda row: everything, 9) == [
-        1,
-        3,
-        None,
-    ]
-    without = everything.copy()
-    without[1] = False
-    assert nearest_texts(encoded([4]), others, lambda row: without, 9) == [None]
-    assert nearest_texts(encoded([2]), others, lambda row: without, 9) == [2]
-
-
-def test_the_nearest_text_is_that_of_the_weights_of_scikit_learn():
-    random = np.random.default_rng(1)
-    some, others = (
-        [random.integers(2, 12, random.integers(5, 30)).tolist() for _ in range(n)]
-        for n in (40, 60)
-    )
-    vectorizer = TfidfVectorizer(analyzer=list, sublinear_tf=True)
-    second = vectorizer.fit_transform(others)
-    nearest = (vectorizer.transform(some) @ second.T).toarray().argmax(axis=1)
-    found = nearest_texts(encoded(*some), encoded(*others), lambda row: np.ones(60, bool), 12)
-    assert found == nearest.tolist()

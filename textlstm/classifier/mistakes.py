@@ -1,6 +1,6 @@
 """A table of the most confident mistakes of a classifier.
 
-Shapes: N texts, C classes (labels).
+Shapes: N texts, C classes (labels), V vocabulary entries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from textlstm.data.encoded import EncodedTexts
 from textlstm.data.split import Split
-from textlstm.evaluation.mistakes import find_mistakes, likely_label_errors, nearest_texts
+from textlstm.evaluation.mistakes import find_mistakes, likely_label_errors
 from textlstm.nn.probabilities import answers, predicted_labels
 from textlstm.text.tokenizer import TextTokenizer
 
@@ -134,24 +134,34 @@ def _nearest(
     training: Split,
     split: Split,
 ) -> list[str | None]:
-    """Return the most similar training text of the label predicted for each text."""
+    """Return the most similar training text of the label predicted for each text.
 
-    def allowed(row: int) -> Any:
+    Similarity is the cosine of TF-IDF vectors of tokens. None where no such training text has a
+    token in common with the text.
+    """
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    counts = []
+    for batches in ([texts], training.texts()):
+        each = EncodedTexts.from_batches(map(tokenizer.encode_batch, batches))
+        ones, shape = np.ones(len(each.ids)), (len(each), len(tokenizer.vocabulary))
+        counts.append(csr_matrix((ones, each.ids, each.offsets), shape=shape))
+        counts[-1].sum_duplicates()  # one entry for all of a token's occurrences in a text
+    weights = TfidfTransformer(sublinear_tf=True).fit(counts[1])
+    own, others = map(weights.transform, counts)  # [n, V], [N, V]
+    rows: list[int | None] = []
+    for row, labels in enumerate(predicted):
         if training.labels.ndim == 1:
-            same: Any = training.labels == predicted[row]
-        elif predicted[row].any():
-            same = training.labels[:, predicted[row]].any(axis=1)
+            same: Any = training.labels == labels  # [N]
+        elif labels.any():
+            same = training.labels[:, labels].any(axis=1)
         else:
             same = ~training.labels.any(axis=1)
         if training is split:
             same[chosen[row]] = False
-        return same
-
-    own = EncodedTexts.from_batches([tokenizer.encode_batch(texts)])
-    others = EncodedTexts.from_batches(map(tokenizer.encode_batch, training.texts()))
-    rows = nearest_texts(
-        (own.ids, own.offsets), (others.ids, others.offsets), allowed, len(tokenizer.vocabulary)
-    )
+        likeness = (others @ own[row].T).toarray()[:, 0] * same  # [N]
+        rows.append(int(likeness.argmax()) if likeness.max(initial=0) > 0 else None)
     found = sorted({row for row in rows if row is not None})
     places = np.array(found, np.int64)
     read = [text for batch in training.select(places).texts() for text in batch]

@@ -5,12 +5,12 @@ of a label if that label's probability reaches its mean over the texts that have
 is confidently of another label than its own is likely labelled wrongly. This needs probabilities
 of a model that has not learned from these labels.
 
-Shapes: N texts, C classes (labels), V vocabulary entries.
+Shapes: N texts, C classes (labels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -63,38 +63,3 @@ def find_mistakes(
     found = np.flatnonzero(wrong)
     ranked: np.ndarray = found[np.argsort(-margins[found], kind="stable")]
     return ranked
-
-
-def nearest_texts(
-    texts: tuple[np.ndarray, np.ndarray],
-    others: tuple[np.ndarray, np.ndarray],
-    allowed: Callable[[int], np.ndarray],
-    size: int,
-) -> list[int | None]:
-    """Find the most similar of other texts, by the cosine of TF-IDF vectors of tokens.
-
-    Args:
-        texts: ids of n texts, one behind the other, and their offsets, int64 [n + 1].
-        others: the same of those to choose from, N.
-        allowed: returns which of these, bool [N], are a choice for a text.
-        size: V.
-
-    Returns:
-        For each text a row of `others`; None where no choice has a token in common with it.
-    """
-    from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    counts = [
-        csr_matrix((np.ones(len(ids)), ids, offsets), shape=(len(offsets) - 1, size), copy=True)
-        for ids, offsets in (texts, others)
-    ]
-    for each in counts:
-        each.sum_duplicates()  # one entry for all of a token's occurrences in a text
-    weights = TfidfTransformer(sublinear_tf=True).fit(counts[1])
-    first, second = map(weights.transform, counts)
-    found: list[int | None] = []
-    for row in range(first.shape[0]):
-        likeness = (second @ first[row].T).toarray()[:, 0] * allowed(row)  # [N]
-        found.append(int(likeness.argmax()) if likeness.max(initial=0) > 0 else None)
-    return found
