@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from textlstm import TextLSTMClassifier
-from textlstm.classifier.fingerprint import pack, unpack
 from textlstm.classifier.predictor import predict_texts
+from textlstm.classifier.saved_model import pack, unpack
 from textlstm.data.encoded import EncodedTexts
 from textlstm.estimator import read_targets
 from textlstm.text.vocabulary import PAD_ID, UNK_ID

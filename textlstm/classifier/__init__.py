@@ -1,7 +1,7 @@
 """The trained classifier: its folder, its card, the Hub, prediction in memory.
 
 - `classifier`: `TextClassifier`: texts to labels
-- `saved_model`: its base: from a folder or the Hub to memory and back, described
+- `saved_model`: its base: from a folder or the Hub to memory and back, pickled, hashed, described
 - `json_files`: its config, metrics and history, checked when read
 - `model_folder`: the model folder: written whole, checked when read
 - `base`: a tokenizer, embedding and LSTM to start a training from
@@ -9,7 +9,6 @@
 - `model_card`: the model card and the lines of `inspect`
 - `markdown`: tables and lists for cards
 - `hub`: model folders on the Hugging Face Hub
-- `fingerprint`: a network as plain bytes; the hash of everything that results depend on
 - `predictor`: encoded texts to probabilities, in batches side by side, as a stream
 - `calibrate`: the cascade, fitted on further texts
 - `explain`: the contribution of each word to a logit

@@ -1,28 +1,37 @@
-"""A model as one object: read from a folder or the Hub, written, described."""
+"""A model as one object: read from a folder or the Hub, written, pickled, hashed, described."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load, save
 
-from textlstm.classifier.fingerprint import PackedModel, model_hash, pack, unpack
 from textlstm.classifier.hub import find_model, upload_model
 from textlstm.classifier.model_card import model_card
 from textlstm.classifier.model_folder import RunRecord, check_compatible, read_folder, write_folder
 from textlstm.classifier.notebook import History, Metrics, facts_table
-from textlstm.config import TrainSettings
+from textlstm.config import ModelConfig, TrainSettings
 from textlstm.errors import ConfigError
 from textlstm.evaluation.cascade import Cascade, Shortcut, find_shortcut
-from textlstm.nn.device import pick_device, pick_precision
-from textlstm.nn.network import BiLSTMClassifier
+from textlstm.nn.device import mind_fork, pick_device, pick_precision
+from textlstm.nn.network import BiLSTMClassifier, network_of
+from textlstm.options import build
 from textlstm.text.tokenizer import TextTokenizer
 from textlstm.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+PackedModel = tuple[dict[str, Any], bool, bytes]
+"""The shape of a network as options, whether it is multi-label, and its weights as safetensors."""
+
+_LETTERS = 16  # of a fingerprint
 
 
 class SavedModel:
@@ -182,8 +191,27 @@ class SavedModel:
         return find_shortcut(share, self.cascade, self.thresholds, ngrams=ngrams)
 
     def fingerprint(self) -> str:
-        """Return a hash of all that results depend on: weights, tokenizer, labels, settings."""
-        return model_hash(self)
+        """Return a hash of all that results depend on, but for the machine that computes them.
+
+        Of the settings those of the tokenizer and the network count, and of the network the
+        weights and the numbers that it computes in.
+
+        Returns:
+            16 hexadecimal digits.
+        """
+        tables, thresholds = self.settings.to_dict(), self.thresholds
+        known: list[Any] = [list(self.labels), tables["tokenizer"], tables["model"]]
+        known += [str(self.model.compute_dtype), None if thresholds is None else list(thresholds)]
+        known += [] if self.cascade is None else [self.cascade.to_dict()]
+        digest = hashlib.sha256(json.dumps(known).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        with tempfile.TemporaryDirectory(prefix="textlstm-") as folder:
+            path = Path(folder) / "tokenizer.json"
+            self.tokenizer.save(path)
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:_LETTERS]
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of the classifier, ready for JSON.
@@ -248,6 +276,19 @@ class SavedModel:
     def _repr_html_(self) -> str:
         """Return the facts of the model as a table."""
         return facts_table(self.describe())
+
+
+def pack(model: BiLSTMClassifier) -> PackedModel:
+    """Return a network as a dictionary and bytes; equal networks give equal bytes."""
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return model.config.to_dict(), model.multi_label, save(weights)
+
+
+def unpack(packed: PackedModel) -> BiLSTMClassifier:
+    """Rebuild the network, on the CPU and in evaluation mode."""
+    mind_fork()  # making a network computes
+    config, multi_label, data = packed
+    return network_of(load(data), build(ModelConfig, config), multi_label=multi_label)
 
 
 def _unpacked(

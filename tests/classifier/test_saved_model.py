@@ -9,7 +9,7 @@ from tiny_estimator import modules_in
 from tiny_training import equal
 
 from textlstm import TextClassifier
-from textlstm.classifier.fingerprint import pack, unpack
+from textlstm.classifier.saved_model import pack, unpack
 from textlstm.config import POOLINGS
 
 
