@@ -7,7 +7,6 @@ V vocabulary, K branches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,24 +18,6 @@ from textlstm.nn.ngrams import NgramLinear
 
 PAD_ID = 0
 UNK_ID = 1
-
-
-class Branched(Protocol):
-    """The interface of a model for training and evaluation; `BiLSTMClassifier` has it.
-
-    Args:
-        scales: how much each branch counts, [K].
-    """
-
-    scales: Tensor
-
-    def branches(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return the logits of each branch, [K, B, C], for ids [B, T] and lengths [B]."""
-        ...
-
-    def lstm_logits(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return the logits of the branch that training learns from, [B, C]."""
-        ...
 
 
 class Reader(nn.Module):

@@ -28,7 +28,7 @@ from textlstm.nn.device import cpu_threads
 from textlstm.nn.language_model import LanguageModel
 from textlstm.nn.layers import RowEmbedding, drawing_from
 from textlstm.nn.loss import Taught, TextLoss
-from textlstm.nn.network import BiLSTMClassifier, Branched
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.nn.probabilities import probabilities_of
 from textlstm.training.distributed import World
 from textlstm.training.optimizer import unique_rows, update_threads
@@ -200,7 +200,7 @@ class BatchGradients:
             return detached
 
         if not self._adversarial:
-            return learn(cast(Branched, model).lstm_logits(ids, lengths))
+            return learn(cast(BiLSTMClassifier, model).lstm_logits(ids, lengths))
         return self._learn_twice(cast(BiLSTMClassifier, model), learn, ids, lengths, targets)
 
     def _learn_twice(

@@ -19,7 +19,7 @@ from textlstm.errors import DataError
 from textlstm.evaluation.cascade import Cascade
 from textlstm.io.progress import Display
 from textlstm.nn.loss import make_loss
-from textlstm.nn.network import Branched
+from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training.checkpoint import run_signature
 from textlstm.training.distributed import ALONE, World
 from textlstm.training.gradients import BatchGradients
@@ -32,8 +32,8 @@ class Trainer(Loop):
     """Trains a classifier; see `Loop`.
 
     Args:
-        model: a `Branched` module that reads ids int64 [B, T], padded as `collate` does; moved
-            to the device, its weights changed in place.
+        model: a `BiLSTMClassifier`, or a module with its `branches`, `lstm_logits` and `scales`;
+            moved to the device, its weights changed in place.
         train: texts to learn from; of their weights only the proportions matter.
         validation: texts that decide which epoch is best, by figures in which they weigh.
         config: settings.
@@ -135,7 +135,7 @@ class Trainer(Loop):
         self._compute_in(torch.float32)  # as prediction does
         options |= {"batch_size": self.config.batch_size, "world": self._world}
         try:
-            return evaluate_split(cast(Branched, self.model), split, self.labels, **options)
+            return evaluate_split(cast(BiLSTMClassifier, self.model), split, self.labels, **options)
         except FloatingPointError as error:
             raise self._diverged(str(error)) from error
 

@@ -18,7 +18,7 @@ from textlstm.evaluation.calibration import calibration_facts, fit_scales
 from textlstm.evaluation.cascade import Cascade, Compared, cascade_figures, fit_cascade
 from textlstm.evaluation.metrics import Answers, evaluate_answers, evaluate_probabilities, joined
 from textlstm.evaluation.thresholds import best_thresholds
-from textlstm.nn.network import Branched, combine
+from textlstm.nn.network import BiLSTMClassifier, combine
 from textlstm.nn.probabilities import to_probabilities
 from textlstm.training.distributed import World
 
@@ -52,7 +52,7 @@ def add_test(classifier: TextClassifier, texts: Mapping[str, LabelledTexts], wor
 
 
 def evaluate_split(
-    model: Branched,
+    model: BiLSTMClassifier,
     split: LabelledTexts,
     labels: Sequence[str],
     *,
@@ -154,7 +154,7 @@ def _parts(texts: int, numbers: int, multi_label: bool) -> list[np.ndarray]:
 
 @torch.inference_mode()
 def predict_logits(
-    model: Branched,
+    model: BiLSTMClassifier,
     texts: EncodedTexts,
     classes: int,
     *,
