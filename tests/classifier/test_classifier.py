@@ -2,8 +2,10 @@ import itertools
 import json
 import pickle
 import threading
+from collections import namedtuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny_classifier import LABELS, METRICS, RECORD, needs_bf16, texts, tiny_classifier, tiny_tagger
@@ -196,6 +198,16 @@ def test_evaluation_takes_names_ids_or_a_split(classifier):
     assert classifier.evaluate(iter(TEXTS), ids.tolist()) == by_name
     assert classifier.evaluate(FakeSplit(ids))["confusion_matrix"] == by_name["confusion_matrix"]
     assert json.loads(json.dumps(by_name)) == by_name
+
+
+def test_a_table_is_no_split_whatever_its_columns_are_named(classifier):
+    names = labels_of(classifier)
+    expected = classifier.evaluate(TEXTS, names)
+    frame = pd.DataFrame({"texts": TEXTS, "labels": names})
+    columns = {"text_column": "texts", "label_column": "labels"}
+    assert classifier.evaluate(frame, **columns) == expected
+    pair = namedtuple("Pair", "texts labels")(TEXTS, names)
+    assert classifier.evaluate(pair) == expected
 
 
 def test_numbers_that_are_names_are_never_read_as_ids():

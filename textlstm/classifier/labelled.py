@@ -55,7 +55,7 @@ def labelled_texts(
     options: Mapping[str, Any],
 ) -> tuple[np.ndarray, Iterable[str]]:
     """Return label ids, as in `LabelledSplit`, and texts; see `TextClassifier.evaluate`."""
-    if labels is None and not isinstance(data, LabelledSplit) and is_source(data):
+    if labels is None and is_source(data):  # first: a table's columns may be texts and labels
         data = load_labelled(data, model, split=split, options=options)
     elif split is not None or options:
         name = "split" if split is not None else next(iter(options))
