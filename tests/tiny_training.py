@@ -72,8 +72,7 @@ def trainer(
     }  # more only get into each other's way on tiny tensors
     return Trainer(
         model or TinyModel(),
-        train,
-        validation,
+        {"train": train, "validation": validation},
         TrainingConfig(**settings),
         labels=names,
         checkpoint=folder and folder / "checkpoint.safetensors",

@@ -547,6 +547,13 @@ def test_class_weights_are_used():
     assert matrix[:, 1].sum() > np.array(plain.best_metrics["confusion_matrix"])[:, 1].sum()
 
 
+def test_a_class_weight_of_an_unknown_label_is_refused_before_the_first_step():
+    notes = Notes()
+    with pytest.raises(ConfigError, match="'fine' is not a label"):
+        trainer(class_weights=("fine=50",), observer=notes).run()
+    assert not notes.of("step")
+
+
 def test_the_number_of_threads_is_set_while_it_runs_and_put_back():
     before = torch.get_num_threads()
     seen = []

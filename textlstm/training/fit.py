@@ -141,8 +141,7 @@ def fit_model(
                     )
         trainer = Trainer(
             model,
-            train,
-            texts["validation"],
+            {name: texts[name] for name in ("train", "validation")},
             settings.training,
             labels=labels,
             checkpoint=checkpoint,

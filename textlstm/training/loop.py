@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.config import TrainingConfig
-from textlstm.data.encoded import train_batches
-from textlstm.errors import PeerError, TrainingError
+from textlstm.data.encoded import LabelledTexts, train_batches
+from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.evaluation.figures import FIGURES
 from textlstm.io.atomic import write_text
 from textlstm.nn.device import cpu_threads, pick_precision, seed_everything
@@ -35,6 +35,7 @@ from textlstm.training.checkpoint import (
     own_random_states,
     restore_optimizer,
     restore_random_states,
+    run_signature,
     save_checkpoint,
 )
 from textlstm.training.distributed import ALONE, World
@@ -76,9 +77,10 @@ class Loop(abc.ABC):
 
     Args:
         model: moved to the device, its weights changed in place; it has `compute_dtype`.
-        lengths: tokens of each text to learn from, [N].
+        splits: 'train', texts to learn from, and 'validation', those that decide which epoch is
+            best.
         config: settings.
-        signature: what the weights depend on; compared when the run is resumed.
+        labels: label names; none for texts without labels.
         checkpoint: where to keep the state of the run; None keeps none.
         history: file for one JSON line per epoch; None writes none.
         observer: callbacks.
@@ -86,6 +88,7 @@ class Loop(abc.ABC):
 
     Raises:
         ConfigError: the device does not exist.
+        DataError: there is nothing to train on or to validate with.
     """
 
     figures: ClassVar[Mapping[str, str]]
@@ -94,21 +97,25 @@ class Loop(abc.ABC):
     def __init__(
         self,
         model: nn.Module,
-        lengths: np.ndarray,
+        splits: Mapping[str, LabelledTexts],
         config: TrainingConfig,
         *,
-        signature: dict[str, Any],
+        labels: Sequence[str],
         checkpoint: Path | None = None,
         history: Path | None = None,
         observer: Observer | None = None,
         world: World = ALONE,
     ) -> None:
+        for name, texts in splits.items():
+            if not len(texts):
+                raise DataError(f"{name} has 0 texts: training needs at least one")
         assert config.epochs is not None  # see `resolve`
         self.device = world.device(config.device)
         self.model = model.to(self.device)
+        self.splits = splits
         self.config = config
+        self.labels = list(labels)
         self.history: list[dict[str, Any]] = []
-        self._lengths = lengths
         self._checkpoint = checkpoint
         self._history_path = history
         shown = ProgressObserver() if world.is_main else Observer()  # in a notebook
@@ -121,7 +128,7 @@ class Loop(abc.ABC):
         self._early = EarlyStopping(config.monitor, config.patience)
         self._best = _Best()
         self._progress = _Progress()
-        self._signature = signature
+        self._signature = run_signature(config, self.labels, model, splits)
         self._random: dict[str, Tensor] | None = None  # states after a resume
         self._stop = False
         self._deadline = math.inf  # both on the clock of time.monotonic, in seconds
@@ -291,7 +298,7 @@ class Loop(abc.ABC):
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return train_batches(
-            self._lengths,
+            self.splits["train"].texts.lengths,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             epoch=epoch,

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -29,7 +30,6 @@ from textlstm.nn.device import cpu_threads, seed_everything
 from textlstm.nn.language_model import SHARE, LanguageModel
 from textlstm.options import reject_unknown
 from textlstm.text.tokenizer import TextTokenizer
-from textlstm.training.checkpoint import run_signature
 from textlstm.training.distributed import World, join
 from textlstm.training.fit import run_loop
 from textlstm.training.gradients import Parts, sum_gradients
@@ -183,8 +183,9 @@ class _Run:
             self.facts = load_start(self.start, model, ids, work)
             self.loop = _LanguageLoop(
                 model,
-                self.parts,
-                self.settings,
+                {name: _unlabelled(part) for name, part in self.parts.items()},
+                training,
+                labels=[],
                 checkpoint=self.folder.checkpoint,
                 history=work / FILES.history,
                 observer=self.observer,
@@ -218,32 +219,13 @@ class _Run:
 
 
 class _LanguageLoop(Loop):
-    """Trains a `LanguageModel`; see `Loop`.
-
-    Args:
-        model: the language model.
-        parts: texts to learn from, 'train', and held out, 'validation'.
-        settings: of the run.
-        **options: as for `Loop`.
-    """
+    """Trains a `LanguageModel`; see `Loop`."""
 
     figures: ClassVar[Mapping[str, str]] = {"loss": "loss", "perplexity": "perplexity"}
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        parts: dict[str, EncodedTexts],
-        settings: TrainSettings,
-        **options: Any,
-    ) -> None:
-        config = settings.training
-        unlabelled = {
-            name: LabelledTexts(part, np.zeros(len(part), np.int64)) for name, part in parts.items()
-        }
-        signature = run_signature(config, [], model, unlabelled)
-        super().__init__(model, parts["train"].lengths, config, signature=signature, **options)
-        self._texts = parts
-        self._parts = Parts(model, self._of_part)
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts(self.model, self._of_part)
 
     def learn(self, rows: np.ndarray) -> Tensor:
         """Add the gradients of a batch; return the loss of a hidden token."""
@@ -253,7 +235,7 @@ class _LanguageLoop(Loop):
 
     def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
         """Add the gradients of some texts of a batch; return their share of the loss."""
-        texts = self._texts["train"]
+        texts = self.splits["train"].texts
         ids, lengths = collate(texts, part, few_shapes=True)  # [B, T], [B]
         # what is expected to be hidden, the same in all parts, not what is
         expected = SHARE * int(texts.lengths[rows].sum())
@@ -264,7 +246,7 @@ class _LanguageLoop(Loop):
     @torch.inference_mode()
     def validate(self) -> dict[str, Any] | None:
         """Return the loss of a hidden token over the whole vocabulary, and the perplexity."""
-        model, texts = cast(LanguageModel, self.model).eval(), self._texts["validation"]
+        model, texts = cast(LanguageModel, self.model).eval(), self.splits["validation"].texts
         self._compute_in(torch.float32)
         batches = sorted_batches(texts.lengths, batch_size=self.config.batch_size)
         total = torch.zeros(2, dtype=torch.float64)  # losses, tokens
@@ -283,6 +265,10 @@ class _LanguageLoop(Loop):
         world.sum_([total])
         loss = float(total[0] / total[1].clamp(min=1))
         return {"n": int(total[1]), "loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+
+
+def _unlabelled(texts: EncodedTexts) -> LabelledTexts:
+    return LabelledTexts(texts, np.zeros(len(texts), np.int64))
 
 
 def cut_pieces(lengths: np.ndarray, longest: int) -> np.ndarray:

@@ -6,45 +6,32 @@ Shapes: B batch, T time (tokens), N texts, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from textlstm.config import TrainingConfig
 from textlstm.data.encoded import LabelledTexts
-from textlstm.errors import DataError
 from textlstm.evaluation.cascade import Cascade
 from textlstm.io.progress import Display
 from textlstm.nn.loss import make_loss
 from textlstm.nn.network import BiLSTMClassifier
-from textlstm.training.checkpoint import run_signature
-from textlstm.training.distributed import ALONE, World
 from textlstm.training.gradients import BatchGradients
 from textlstm.training.loop import Loop
-from textlstm.training.observer import Observer
 from textlstm.training.validation import evaluate_split
 
 
 class Trainer(Loop):
-    """Trains a classifier; see `Loop`.
+    """Trains a classifier; see `Loop` for the arguments.
 
-    Args:
-        model: a `BiLSTMClassifier`, or a module with its `branches`, `lstm_logits` and `scales`;
-            moved to the device, its weights changed in place.
-        train: texts to learn from; of their weights only the proportions matter.
-        validation: texts that decide which epoch is best, by figures in which they weigh.
-        config: settings.
-        labels: label names, C of them.
-        checkpoint: where to keep the state of the run; None keeps none.
-        history: file for one JSON line per epoch; None writes none.
-        observer: callbacks.
-        world: the processes that train; the first writes the files, and all must see them.
+    The model is a `BiLSTMClassifier`, or a module with its `branches`, `lstm_logits` and `scales`. Of
+    the weights of training texts only the proportions matter; those of validation count in its
+    figures.
 
     Raises:
-        ConfigError: the device or a class weight does not exist.
+        ConfigError: the device does not exist, or, at the first step, a class weight.
         DataError: there is nothing to train on or to validate with.
     """
 
@@ -54,39 +41,12 @@ class Trainer(Loop):
         "macro_f1": "macro_f1",
     }
 
-    def __init__(
-        self,
-        model: nn.Module,
-        train: LabelledTexts,
-        validation: LabelledTexts,
-        config: TrainingConfig,
-        *,
-        labels: Sequence[str],
-        checkpoint: Path | None = None,
-        history: Path | None = None,
-        observer: Observer | None = None,
-        world: World = ALONE,
-    ) -> None:
-        for name, texts in (("train", train), ("validation", validation)):
-            if not len(texts):
-                raise DataError(f"{name} has 0 texts: training needs at least one")
-        self.train = train
-        self.validation = validation
-        self.labels = list(labels)
-        parts = {"train": train, "validation": validation}
-        super().__init__(
-            model,
-            train.texts.lengths,
-            config,
-            signature=run_signature(config, self.labels, model, parts),
-            checkpoint=checkpoint,
-            history=history,
-            observer=observer,
-            world=world,
-        )
-        assert config.adversarial is not None  # see `resolve`
-        loss = make_loss(config, train.labels, self.labels).to(self.device)
-        self._gradients = BatchGradients(model, train, loss, world, adversarial=config.adversarial)
+    @cached_property
+    def _gradients(self) -> BatchGradients:
+        train, adversarial = self.splits["train"], self.config.adversarial
+        assert adversarial is not None  # see `resolve`
+        loss = make_loss(self.config, train.labels, self.labels).to(self.device)
+        return BatchGradients(self.model, train, loss, self._world, adversarial=adversarial)
 
     def learn(self, rows: np.ndarray) -> Tensor:
         """Add the gradients of a batch to those of the model; return its loss, a scalar."""
@@ -95,7 +55,7 @@ class Trainer(Loop):
     def validate(self) -> dict[str, Any] | None:
         """Evaluate the model on validation, its scales fitted first; None if it was cut off."""
         return self._evaluate(
-            self.validation, on_batch=self._on_batch, calibrate=self.config.calibrate
+            self.splits["validation"], on_batch=self._on_batch, calibrate=self.config.calibrate
         )
 
     def evaluate(
@@ -141,5 +101,5 @@ class Trainer(Loop):
 
     def _on_batch(self, done: int) -> bool:
         """Report the progress of the validation; return whether to continue."""
-        self._observer.on_evaluate(done, len(self.validation))
+        self._observer.on_evaluate(done, len(self.splits["validation"]))
         return not self._stop
