@@ -1,10 +1,15 @@
 """A checkpoint comes back as it was; one that is damaged or of another kind is refused."""
 
+import zlib
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from textlstm.config import TrainingConfig
+from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import ModelFolderError, OutputError
 from textlstm.io import atomic as files
 from textlstm.training.checkpoint import (
@@ -14,8 +19,10 @@ from textlstm.training.checkpoint import (
     random_states,
     restore_optimizer,
     restore_random_states,
+    run_signature,
     save_checkpoint,
 )
+from textlstm.training.distributed import ALONE
 
 CPU = torch.device("cpu")
 
@@ -137,8 +144,17 @@ def test_an_optimizer_before_its_first_step_has_nothing_to_save():
 def test_random_numbers_go_on_where_they_were():
     torch.manual_seed(5)
     torch.rand(3)
-    states = {name: value.clone() for name, value in random_states(CPU).items()}
+    states = {name: value.clone() for name, value in random_states(CPU, ALONE).items()}
     expected = torch.rand(4)
     torch.manual_seed(6)
-    restore_random_states(states, CPU)
+    restore_random_states(states, CPU, ALONE)
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_the_checksum_of_a_teacher_is_of_its_numbers_however_they_lie():
+    texts = EncodedTexts.from_batches([(np.ones(3, np.int32), np.ones(3, np.int64))])
+    said = np.random.default_rng(1).random((3, 2), np.float32)
+    for values in (said, np.asfortranarray(said)):
+        train = LabelledTexts(texts, np.zeros(3, np.int64), None, values, np.ones(3, "f4"))
+        found = run_signature(TrainingConfig(), ["a", "b"], nn.Linear(1, 1), {"train": train})
+        assert found["train teacher (crc32)"] == zlib.crc32(said.tobytes())

@@ -7,7 +7,6 @@ everything else as JSON in its metadata. It is written beside the old one and re
 from __future__ import annotations
 
 import json
-import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,10 +26,7 @@ from textlstm.errors import ModelFolderError
 from textlstm.options import resumable_names
 from textlstm.training.distributed import World
 
-logger = logging.getLogger(__name__)
-
 FORMAT = "textlstm checkpoint 1"
-_CHUNK = 2**16  # rows
 _GROUPS = ("model", "best", "optimizer", "random")
 
 
@@ -117,17 +113,10 @@ def run_signature(
         if part.weights is not None:
             signature[f"{name} weights (crc32)"] = zlib.crc32(part.weights.astype("<f8").tobytes())
         if part.taught is not None:
-            signature[f"{name} teacher (crc32)"] = _crc32(part.taught)
+            taught = np.ascontiguousarray(part.taught)  # a file of the run is not copied
+            signature[f"{name} teacher (crc32)"] = zlib.crc32(taught.data)
     shapes = {f"weight {name}": list(value.shape) for name, value in model.state_dict().items()}
     return {**signature, "labels": list(labels), **shapes}
-
-
-def _crc32(values: np.ndarray) -> int:
-    """Return the checksum of an array that may be larger than the memory."""
-    found = 0
-    for start in range(0, len(values), _CHUNK):
-        found = zlib.crc32(values[start : start + _CHUNK].tobytes(), found)
-    return found
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -149,40 +138,20 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the state of torch's generators: the CPU's, and that of the GPU in use."""
-    states = {"cpu": torch.get_rng_state()}
+def random_states(device: torch.device, world: World) -> dict[str, Tensor]:
+    """Return the states of torch's generators in all processes, as 'cpu.rank' and 'cuda.rank'."""
+    own = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Restore what `random_states` returned."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-
-
-def gathered_random_states(device: torch.device, world: World) -> dict[str, Tensor]:
-    """Return the `random_states` of all processes as 'name.rank' -> state."""
+        own["cuda"] = torch.cuda.get_rng_state(device)
     return {
         f"{name}.{rank}": state
-        for name, own in random_states(device).items()
-        for rank, state in enumerate(world.gather(own))
+        for name, each in own.items()
+        for rank, state in enumerate(world.gather(each))
     }
 
 
-def own_random_states(saved: Checkpoint, world: World) -> dict[str, Tensor] | None:
-    """Return the states of this process's generators; None if there were other processes."""
-    processes = saved.state["processes"]
-    if processes != world.size:
-        logger.warning(
-            "the run was saved by %d processes and continues with %d: dropout will draw other "
-            "numbers than without the stop",
-            processes,
-            world.size,
-        )
-        return None
-    names = (key.rpartition(".") for key in saved.tensors["random"])
-    return {n: saved.tensors["random"][f"{n}.{r}"] for n, _, r in names if int(r) == world.rank}
+def restore_random_states(states: Mapping[str, Tensor], device: torch.device, world: World) -> None:
+    """Restore this process's part of what `random_states` returned in as many processes."""
+    torch.set_rng_state(states[f"cpu.{world.rank}"])
+    if device.type == "cuda" and f"cuda.{world.rank}" in states:
+        torch.cuda.set_rng_state(states[f"cuda.{world.rank}"], device)

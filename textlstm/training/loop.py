@@ -29,10 +29,9 @@ from textlstm.nn.memory import release_excess
 from textlstm.options import differences
 from textlstm.training.checkpoint import (
     Checkpoint,
-    gathered_random_states,
     load_checkpoint,
     optimizer_tensors,
-    own_random_states,
+    random_states,
     restore_optimizer,
     restore_random_states,
     run_signature,
@@ -129,7 +128,7 @@ class Loop(abc.ABC):
         self._best = _Best()
         self._progress = _Progress()
         self._signature = run_signature(config, self.labels, model, splits)
-        self._random: dict[str, Tensor] | None = None  # states after a resume
+        self._random: dict[str, Tensor] | None = None  # states of all processes, after a resume
         self._stop = False
         self._deadline = math.inf  # both on the clock of time.monotonic, in seconds
         self._saved_at = 0.0
@@ -181,7 +180,15 @@ class Loop(abc.ABC):
             )
         self.model.load_state_dict(saved.tensors["model"])
         restore_optimizer(self._optimizer, saved.tensors["optimizer"])
-        self._random = own_random_states(saved, self._world)
+        if saved.state["processes"] == self._world.size:
+            self._random = saved.tensors["random"]
+        else:
+            logger.warning(
+                "the run was saved by %d processes and continues with %d: dropout will draw other "
+                "numbers than without the stop",
+                saved.state["processes"],
+                self._world.size,
+            )
         self._best = _Best(saved.tensors["best"], saved.state["best_metrics"])
         self._progress = _Progress(**saved.state["progress"])
         self._schedule.load_state_dict(saved.state["schedule"])
@@ -213,7 +220,7 @@ class Loop(abc.ABC):
                 seed_everything(self.config.seed + self._progress.step + _STREAM * self._world.rank)
                 self._save()  # from here on the run can be resumed
             else:
-                restore_random_states(self._random, self.device)
+                restore_random_states(self._random, self.device, self._world)
             self._write_history()
             self._write_curves()
             try:
@@ -399,7 +406,7 @@ class Loop(abc.ABC):
             "model": self.model.state_dict(),
             "best": self._best.weights,
             "optimizer": optimizer_tensors(self._optimizer),
-            "random": gathered_random_states(self.device, self._world),
+            "random": random_states(self.device, self._world),
         }
         state = {
             "made_of": self._signature,
