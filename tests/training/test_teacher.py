@@ -16,7 +16,15 @@ from textlstm.data.split import Split
 from textlstm.errors import ConfigError, TrainingError
 from textlstm.training.observer import Observer
 from textlstm.training.run_folder import RunFolder
-from textlstm.training.teacher import PROBABILITIES, Teacher, learn_from, split_teachers
+from textlstm.training.teacher import (
+    PROBABILITIES,
+    learn_from,
+    mean_probabilities,
+    require_same_labels,
+    split_teachers,
+    teacher_fingerprint,
+    write_probabilities,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -48,14 +56,15 @@ def turned(folder, target):
 def test_several_teachers_say_their_mean_in_the_order_of_the_labels(data, teacher, tmp_path):
     one, other = TextClassifier.load(teacher), train(data, seed=2, **FAST)
     swapped = TextClassifier(other.model, other.tokenizer, ("good", "bad"), other.settings)
-    both = Teacher([one, swapped], ("bad", "good"), multi_label=False)
-    assert both.fingerprint == [one.fingerprint(), swapped.fingerprint()]
+    both = [one, swapped]
     path = tmp_path / "x.csv"
     path.write_text("text\n" + "\n".join(TEXTS))
     import datasets
 
     split = Split(datasets.Dataset.from_dict({"text": TEXTS}), ["text"], np.zeros(20, np.int64))
-    found = np.concatenate(list(both.predict([split, split])))
+    require_same_labels(both, ("bad", "good"), multi_label=False)
+    found = write_probabilities(tmp_path, both, [split, split], ("bad", "good"))
+    assert teacher_fingerprint(tmp_path) == [one.fingerprint(), swapped.fingerprint()]
     expected = (one.predict_proba(TEXTS) + other.predict_proba(TEXTS)[:, ::-1]) / 2
     np.testing.assert_allclose(found, np.tile(expected, (2, 1)), atol=1e-6)
 
@@ -67,7 +76,7 @@ def test_a_teacher_computes_in_the_precision_of_the_training_and_keeps_its_own(d
     one = train(data, tmp_path / "one", ngrams=0, **FAST)
     exact = one.predict_proba(TEXTS)
     split = Split(datasets.Dataset.from_dict({"text": TEXTS}), ["text"], np.zeros(20, np.int64))
-    told = Teacher([one], one.labels, multi_label=False, precision="bf16").predict([split])
+    told = mean_probabilities([one], [split], one.labels, precision="bf16")
     rough = TextClassifier.load(tmp_path / "one", precision="bf16").predict_proba(TEXTS)
     np.testing.assert_allclose(np.concatenate(list(told)), rough, atol=1e-6)
     assert abs(exact - rough).max() > 1e-5

@@ -46,9 +46,9 @@ from textlstm.training.resolve import for_texts, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
 from textlstm.training.teacher import (
     PROBABILITIES,
-    Teacher,
     learn_from,
     load_teachers,
+    require_same_labels,
     teacher_fingerprint,
     write_probabilities,
 )
@@ -388,12 +388,10 @@ class Run:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
         if not (self.settings.training.teacher or self.corpus.unlabeled):
             return None
-        several, training = self.corpus.train.labels.ndim == 2, self.settings.training
-        models = load_teachers(self.settings, self.teachers)
-        options: Any = {"multi_label": several, "precision": training.precision}
-        teacher = Teacher(models, labels, **options) if models else None
+        training, models = self.settings.training, load_teachers(self.settings, self.teachers)
+        require_same_labels(models, labels, multi_label=self.corpus.train.labels.ndim == 2)
         with cpu_threads(training.threads):
-            return write_probabilities(self.work, teacher, splits, len(labels))
+            return write_probabilities(self.work, models, splits, labels, training.precision)
 
     def _teacher_facts(self) -> dict[str, Any]:
         """Return which models have taught, for the record of the run."""

@@ -70,50 +70,54 @@ def load_teachers(
     ]
 
 
-class Teacher:
-    """One or several classifiers; what they say is the mean of their probabilities.
+def require_same_labels(
+    classifiers: Sequence[TextClassifier], labels: Sequence[str], *, multi_label: bool
+) -> None:
+    """Check that teachers have the labels of the student.
 
     Args:
-        classifiers: at least one.
-        labels: label names of the student, C of them.
+        classifiers: the teachers.
+        labels: label names of the student.
         multi_label: whether a text may have several labels.
-        precision: of their LSTM while they predict, as in `TrainingConfig`; default fp32.
 
     Raises:
         ConfigError: a classifier has other labels.
     """
+    for one in classifiers:
+        if set(one.labels) != set(labels) or one.multi_label != multi_label:
+            kinds = ["one label", "any number of labels"]
+            raise ConfigError(
+                f"the teacher gives a text {kinds[one.multi_label]} of "
+                f"{', '.join(one.labels)}; the data has {kinds[multi_label]} of "
+                f"{', '.join(labels)}: use a teacher that was trained on the same labels"
+            )
 
-    def __init__(
-        self,
-        classifiers: Sequence[TextClassifier],
-        labels: Sequence[str],
-        *,
-        multi_label: bool,
-        precision: str = "fp32",
-    ) -> None:
+
+def mean_probabilities(
+    classifiers: Sequence[TextClassifier],
+    splits: Sequence[Split],
+    labels: Sequence[str],
+    precision: str = "fp32",
+) -> Iterator[np.ndarray]:
+    """Predict the texts of splits with all classifiers.
+
+    Args:
+        classifiers: at least one.
+        splits: the texts.
+        labels: in which order probabilities are wanted, C of them.
+        precision: of the LSTMs, as in `TrainingConfig`.
+
+    Yields:
+        The mean of the classifiers' probabilities of some texts, in order, float32 [n, C].
+    """
+    streams = [one.predict_batches(_texts(splits)) for one in classifiers]
+    orders = [[one.labels.index(label) for label in labels] for one in classifiers]
+    with contextlib.ExitStack() as stack:
         for one in classifiers:
-            if set(one.labels) != set(labels) or one.multi_label != multi_label:
-                kinds = ["one label", "any number of labels"]
-                raise ConfigError(
-                    f"the teacher gives a text {kinds[one.multi_label]} of "
-                    f"{', '.join(one.labels)}; the data has {kinds[multi_label]} of "
-                    f"{', '.join(labels)}: use a teacher that was trained on the same labels"
-                )
-        self._classifiers = classifiers
-        self._labels = labels
-        self._precision = precision
-        self.fingerprint = [one.fingerprint() for one in classifiers]
-
-    def predict(self, splits: Sequence[Split]) -> Iterator[np.ndarray]:
-        """Yield the probabilities of the texts of splits, in order, float32 [n, C] each."""
-        streams = [one.predict_batches(_texts(splits)) for one in self._classifiers]
-        orders = [[one.labels.index(label) for label in self._labels] for one in self._classifiers]
-        with contextlib.ExitStack() as stack:
-            for one in self._classifiers:
-                stack.enter_context(_computing_in(self._precision, one))
-            for parts in zip(*streams, strict=True):
-                ordered = [part[:, order] for part, order in zip(parts, orders, strict=True)]
-                yield np.stack(ordered).mean(axis=0)
+            stack.enter_context(_computing_in(precision, one))
+        for parts in zip(*streams, strict=True):
+            ordered = [part[:, order] for part, order in zip(parts, orders, strict=True)]
+            yield np.stack(ordered).mean(axis=0)
 
 
 @contextlib.contextmanager
@@ -180,15 +184,20 @@ def teacher_fingerprint(work: Path) -> list[str]:
 
 
 def write_probabilities(
-    work: Path, teacher: Teacher | None, splits: Sequence[Split], classes: int
+    work: Path,
+    classifiers: Sequence[TextClassifier],
+    splits: Sequence[Split],
+    labels: Sequence[str],
+    precision: str = "fp32",
 ) -> np.ndarray:
-    """Ask a teacher about all texts, unless the run that is resumed has done so.
+    """Ask the teachers about all texts, unless the run that is resumed has done so.
 
     Args:
         work: folder of the run.
-        teacher: the teacher; None if it was passed to an earlier process.
+        classifiers: the teachers; none if they were passed to an earlier process.
         splits: all texts to learn from, N of them.
-        classes: C.
+        labels: label names of the student, C of them.
+        precision: as for `mean_probabilities`.
 
     Returns:
         The probabilities, float32 [N, C], memory-mapped.
@@ -196,25 +205,25 @@ def write_probabilities(
     Raises:
         TrainingError: the teacher is not that of the run, or it is needed and not there.
     """
-    path, count = work / PROBABILITIES, sum(map(len, splits))
-    begun = teacher_fingerprint(work)
-    if begun and teacher is not None and teacher.fingerprint != begun:
+    path, shape = work / PROBABILITIES, (sum(map(len, splits)), len(labels))
+    begun, asked = teacher_fingerprint(work), [one.fingerprint() for one in classifiers]
+    if begun and asked and asked != begun:
         raise TrainingError(
             "the teacher has changed since the run began: use the same one, or start over with "
             "--overwrite"
         )
     if begun and path.is_file():
         found: np.ndarray = np.load(path, mmap_mode="r")
-        if found.shape == (count, classes):
+        if found.shape == shape:
             return found
-    if teacher is None:
+    if not classifiers:
         raise TrainingError("the teacher of the run was passed as a Python object: pass it again")
-    write_text(work / _FINGERPRINT, json.dumps(teacher.fingerprint))
-    logger.info("the teacher labels %s texts", f"{count:,}")
+    write_text(work / _FINGERPRINT, json.dumps(asked))
+    logger.info("the teacher labels %s texts", f"{shape[0]:,}")
     with atomic_path(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, classes))
+        array = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
         start = 0
-        for part in teacher.predict(splits):
+        for part in mean_probabilities(classifiers, splits, labels, precision):
             array[start : start + len(part)] = part
             start += len(part)
         array.flush()
