@@ -254,12 +254,30 @@ def test_words_share_what_is_learned_of_their_letters():
 
 
 def test_runs_of_letters_are_those_of_several_words_once_a_text():
-    owner, letters = ngram_fitting._letters(["abc", "xbc", "", "q"])
+    letters = ngram_fitting._letters(["abc", "xbc", "", "q"])
     # of <abc> and <xbc> both have bc>; of 3 letters and more nothing else
-    assert (owner.tolist(), letters.tolist()) == ([0, 1], [0, 0])
+    assert letters.toarray().tolist() == [[1], [1], [0], [0]]
     rows = EncodedTexts(np.array([0, 1, 3, 2, 1]), np.array([0, 2, 3, 5]))
-    found = ngram_fitting._letters_of(rows, owner, letters)
+    found = ngram_fitting._letters_of(rows, letters)
     assert (found.ids.tolist(), found.offsets.tolist()) == ([0, 0], [0, 1, 1, 2])
+
+
+@pytest.mark.parametrize("words", [[], ["abc"], ["abc", "xyz"], ["", "a"]])
+def test_words_may_have_no_run_of_letters_in_common(words):
+    assert ngram_fitting._letters(words).shape == (len(words), 0)
+
+
+def test_runs_of_letters_are_numbered_in_their_order_with_white_space_as_it_is():
+    words = ["b  a", "b a", "Ba", "a  b", "b  acb", "", "acbb"]
+    of_words = [
+        {f"<{word}>"[i : i + size] for size in (3, 4, 5, 6) for i in range(len(word) + 3 - size)}
+        for word in words
+    ]
+    of_words[words.index("")] = set()
+    runs = sorted(run for run in set().union(*of_words) if sum(run in of for of in of_words) > 1)
+    assert {"  a", "<b ", "acb"} < set(runs)
+    expected = [[run in of for run in runs] for of in of_words]
+    assert ngram_fitting._letters(words).toarray().astype(bool).tolist() == expected
 
 
 @pytest.mark.parametrize("words", [(), WORDS])

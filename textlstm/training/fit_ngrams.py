@@ -5,7 +5,8 @@ is learned of the letters in them. A table with few numbers a row (see `textlstm
 learned step by step instead, together with the vectors of the labels.
 
 Shapes: N texts, B texts of a chunk or batch, F rows of the table that these have, one after the
-other, G places for the rows of a text, C classes, R rows of the table, K numbers of a row.
+other, G places for the rows of a text, C classes, R rows of the table, K numbers of a row, L runs
+of letters.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +29,9 @@ from textlstm.nn.ngrams import NgramLinear
 from textlstm.nn.optimizers import LBFGS
 from textlstm.training.gradients import known_of
 from textlstm.training.optimizer import make_optimizer, set_rate
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NAME = "ngrams"  # of the file with the rows of the training texts
 _ADDED = 1.0  # texts taken to have each n-gram, of each label, beside those counted
@@ -252,13 +257,12 @@ def _fit_margins(
     sizes, size = _sizes(rows, texts, len(known), classes, plus=1.0)
     parts = [torch.zeros_like(table), torch.zeros(classes), torch.zeros(0, classes)]
     scales = [sizes / size, torch.zeros(0, classes)]
-    places, numbers = _letters([words[row] if row < len(words) else "" for row in known.tolist()])
-    if len(numbers):
-        count = int(numbers.max()) + 1
-        found = _letters_of(rows, places, numbers)
+    runs = _letters([words[row] if row < len(words) else "" for row in known.tolist()])  # [R, L]
+    if count := runs.shape[1]:
+        found = _letters_of(rows, runs)
         scales[1] = _LETTER_SHARE / size * _sizes(found, texts, count, classes, plus=0.0)[0]
         parts[2] = torch.zeros(count, classes)
-    owner, letters = torch.from_numpy(places), torch.from_numpy(numbers)
+    letters, owner = (torch.from_numpy(part).long() for part in runs.T.tocsr().nonzero())
     own, bias, shared = (part.requires_grad_() for part in parts)
     optimizer = _lbfgs([own, bias, shared], _MARGIN_PASSES, _MARGIN_TOLERANCE)
     rest = 1 / (_MARGIN_STRENGTH * len(texts))
@@ -307,40 +311,35 @@ def _sizes(
     return rare[:, None] * telling, float((squares * share).sum() / len(rows)) ** 0.5
 
 
-def _letters(words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return which words, by place, have which runs of letters: pairs in two arrays.
+def _letters(words: Sequence[str]) -> csr_matrix:
+    """Return which words have which runs of letters that several words have, [R, L]."""
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import CountVectorizer  # slow to import
 
-    Only runs that several words have are numbered.
-    """
-    having: dict[str, list[int]] = {}
     least, most = _LETTERS
-    for place, word in enumerate(words):
+
+    def runs(word: str) -> list[str]:
         marked = f"<{word}>" if word else ""
-        for run in {
+        return [
             marked[start : start + size]
             for size in range(least, most + 1)
             for start in range(len(marked) - size + 1)
-        }:
-            having.setdefault(run, []).append(place)
-    several = [having[run] for run in sorted(having) if len(having[run]) > 1]
-    counts = np.array([len(places) for places in several], np.int64)
-    owner = np.array([place for places in several for place in places], np.int64)
-    return owner, np.arange(len(several)).repeat(counts)
+        ]
+
+    try:
+        return CountVectorizer(analyzer=runs, min_df=2, binary=True).fit_transform(words)
+    except ValueError:  # there are none
+        return csr_matrix((len(words), 0))
 
 
-def _letters_of(rows: EncodedTexts, owner: np.ndarray, letters: np.ndarray) -> EncodedTexts:
+def _letters_of(rows: EncodedTexts, letters: csr_matrix) -> EncodedTexts:
     """Return the runs of letters of each text, each once."""
-    order = np.argsort(owner, kind="stable")
-    owner, letters = owner[order], letters[order]
-    place = np.arange(len(rows)).repeat(rows.lengths)  # the text of each row
-    first, behind = np.searchsorted(owner, rows.ids), np.searchsorted(owner, rows.ids, "right")
-    counts = behind - first
-    steps = np.arange(counts.sum()) - (counts.cumsum() - counts).repeat(counts)
-    count = int(letters.max()) + 1
-    pairs = place.repeat(counts) * count + letters[first.repeat(counts) + steps]
-    text, found = np.divmod(np.unique(pairs), count)
-    offsets = np.searchsorted(text, np.arange(len(rows) + 1))
-    return EncodedTexts(found, offsets)
+    from scipy.sparse import csr_matrix
+
+    words = (np.ones(len(rows.ids)), rows.ids, rows.offsets)
+    having = csr_matrix(words, (len(rows), letters.shape[0])) @ letters  # [N, L]
+    having.sort_indices()
+    return EncodedTexts(having.indices, having.indptr.astype(np.int64))
 
 
 def _fit_factors(
