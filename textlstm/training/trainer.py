@@ -26,9 +26,8 @@ from textlstm.training.validation import evaluate_split
 class Trainer(Loop):
     """Trains a classifier; see `Loop` for the arguments.
 
-    The model is a `BiLSTMClassifier`, or a module with its `branches`, `lstm_logits` and `scales`. Of
-    the weights of training texts only the proportions matter; those of validation count in its
-    figures.
+    The model is a `BiLSTMClassifier`, or has its `branches`, `lstm_logits` and `scales`. Of the
+    weights of training texts only the proportions matter; those of validation count in its figures.
 
     Raises:
         ConfigError: the device does not exist, or, at the first step, a class weight.
