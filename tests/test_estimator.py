@@ -75,6 +75,15 @@ def test_class_weight_is_spelled_as_in_scikit_learn():
         small(class_weight=3)._settings()
 
 
+def test_a_class_that_no_row_has_may_have_a_weight():
+    """As in scikit-learn: the rows of a fold may lack a rare class."""
+    weights = {"bad": 2.0, "good": 1.0, "odd": 9.0}
+    fitted = small(class_weight=weights, epochs=1).fit(X, Y)
+    assert fitted.classifier_.settings.training.class_weights == ("bad=2.0", "good=1.0")
+    with pytest.raises(ConfigError, match="'odd' is not a label"):
+        small(class_weights=("odd=9",), epochs=1).fit(X, Y)
+
+
 def test_init_only_stores_and_fit_complains():
     wrong = TextLSTMClassifier(hidden_size="wide", pooling=3)
     assert (wrong.hidden_size, wrong.pooling) == ("wide", 3)

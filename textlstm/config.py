@@ -117,7 +117,9 @@ class TokenizerConfig(Settings):
         "vocabulary file, text or JSON (default: counted on train)",
         metavar="FILE",
     )
-    vocab_size: int = option(30_000, "maximum number of entries, with <pad> and <unk>", low=3)
+    vocab_size: int = option(
+        30_000, "maximum number of entries, with <pad> and <unk>", low=3, high=2**31 - 1
+    )
     min_frequency: int = option(2, "minimum count of an entry in train", low=1)
     extend_vocab: int | None = option(
         None,

@@ -87,8 +87,9 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             best epoch and to stop early. Where that would be fewer than 20 rows, all rows are
             learned from, for all epochs.
         embedding_size: with `vectors` that of the file, unless it is set.
-        class_weight: as in scikit-learn: 'balanced', or a dict of class to weight, where classes
-            that are left out count 1; None leaves it to `class_weights`.
+        class_weight: as in scikit-learn: 'balanced', or a dict of class to weight (above 0), where
+            classes that are left out count 1 and those that no row has do not matter; None leaves
+            it to `class_weights`.
 
     Attributes:
         classes_: the classes in order, [C]; so are the columns of `predict_proba`.
@@ -222,6 +223,10 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         start: Pretrained | Base | None = None,
     ) -> Fitted:
         """Train on encoded rows; set `classes_` and `n_iter_`."""
+        if isinstance(self.class_weight, Mapping):  # the rows of a fold may lack a class
+            asked = settings.training.class_weights
+            known = [each for each in asked if each.rpartition("=")[0] in targets.names]
+            settings = settings.replace(class_weights=known)
         weights = targets.weights
         texts = {
             name: LabelledTexts(
@@ -292,7 +297,7 @@ class Targets:
     @property
     def names(self) -> tuple[str, ...]:
         """The classes as label names."""
-        return tuple(label_name(value) or str(value) for value in self.classes.tolist())
+        return tuple(map(_name, self.classes.tolist()))
 
     def parts(self) -> dict[str, np.ndarray]:
         """Return the rows of train and, if there are any, of validation."""
@@ -320,6 +325,11 @@ def read_texts(texts: Any) -> list[str]:
     return checked_texts(texts)
 
 
+def _name(value: Any) -> str:
+    """Return a class as a label name."""
+    return label_name(value) or str(value)
+
+
 def _class_weights(class_weight: Any) -> tuple[str, ...]:
     """Return the option `class_weights` for scikit-learn's `class_weight`."""
     if class_weight == "balanced":
@@ -329,7 +339,7 @@ def _class_weights(class_weight: Any) -> tuple[str, ...]:
             f"class_weight = {class_weight!r}: must be 'balanced', None, or a dict of class to "
             "weight"
         )
-    return tuple(f"{label_name(key)}={weight}" for key, weight in class_weight.items())
+    return tuple(f"{_name(key)}={weight}" for key, weight in class_weight.items())
 
 
 def read_targets(X: Any, y: Any, sample_weight: Any, settings: TrainSettings) -> Targets:  # noqa: N803

@@ -4,6 +4,7 @@ import pickle
 import threading
 from collections import namedtuple
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from textlstm import TextClassifier as ExportedName
 from textlstm.classifier.classifier import Prediction, TextClassifier
 from textlstm.classifier.json_files import FILES
 from textlstm.config import POOLINGS
+from textlstm.data.corpus import load_corpus
 from textlstm.errors import ConfigError, DataError, ModelFolderError
 from textlstm.evaluation.metrics import Answers
 
@@ -198,6 +200,41 @@ def test_evaluation_takes_names_ids_or_a_split(classifier):
     assert classifier.evaluate(iter(TEXTS), ids.tolist()) == by_name
     assert classifier.evaluate(FakeSplit(ids))["confusion_matrix"] == by_name["confusion_matrix"]
     assert json.loads(json.dumps(by_name)) == by_name
+
+
+def test_the_labels_of_a_split_may_be_in_another_order(classifier, tagger):
+    order = LABELS[::-1]
+    ids = np.array([order.index(name) for name in labels_of(classifier)])
+    split = FakeSplit(ids)
+    split.names = order
+    assert classifier.evaluate(split) == classifier.evaluate(TEXTS, labels_of(classifier))
+    names = [list(prediction.labels) for prediction in tagger.predict(TEXTS)]
+    several = FakeSplit(np.array([[name in row for name in order] for row in names]))
+    several.names = order
+    assert tagger.evaluate(several) == tagger.evaluate(TEXTS, names)
+
+
+def test_a_split_loaded_by_itself_is_read_by_its_label_names(classifier):
+    names = labels_of(classifier)
+    feature = datasets.ClassLabel(names=list(LABELS[::-1]))
+    features = datasets.Features({"text": datasets.Value("string"), "label": feature})
+    data = datasets.Dataset.from_dict({"text": TEXTS, "label": names}, features)
+    split = load_corpus(data).train
+    assert split.names == LABELS[::-1]
+    texts = [text for batch in split.texts() for text in batch]
+    expected = classifier.evaluate(texts, [split.names[number] for number in split.labels])
+    assert classifier.evaluate(split) == expected
+
+
+def test_labels_of_a_split_that_the_model_does_not_know_are_refused(classifier, tagger):
+    split = FakeSplit(np.zeros(len(TEXTS), np.int64))
+    split.names = (*LABELS, "odd")
+    with pytest.raises(ConfigError, match="the split has the label 'odd', which the model does"):
+        classifier.evaluate(split)
+    with pytest.raises(ConfigError, match="the split has 4 labels, and the model 3"):
+        classifier.evaluate(FakeSplit(np.full(len(TEXTS), 3)))
+    with pytest.raises(ConfigError, match="the split has 2 labels, and the model 3"):
+        tagger.evaluate(FakeSplit(np.zeros((len(TEXTS), 2), bool)))
 
 
 def test_a_table_is_no_split_whatever_its_columns_are_named(classifier):

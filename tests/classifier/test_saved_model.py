@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import pytest
 import torch
 from tiny_classifier import needs_bf16, texts, tiny_classifier, tiny_tagger
 from tiny_estimator import modules_in
@@ -11,6 +12,7 @@ from tiny_training import equal
 from textlstm import TextClassifier
 from textlstm.classifier.saved_model import pack, unpack
 from textlstm.config import POOLINGS
+from textlstm.errors import ConfigError
 
 
 def test_the_hash_is_that_of_the_same_classifier_anywhere(tmp_path):
@@ -82,3 +84,15 @@ def test_a_classifier_is_pickled_and_copied_without_torch():
 def test_a_network_of_several_labels_stays_one():
     assert unpack(pack(tiny_tagger().model)).multi_label
     assert not unpack(pack(tiny_classifier().model)).multi_label
+
+
+@pytest.mark.parametrize("labels", [("pos", "pos", "neg"), ["pos"]])
+def test_a_classifier_that_could_not_be_loaded_is_not_saved_over_one_that_can(tmp_path, labels):
+    classifier = tiny_classifier()
+    classifier.save(tmp_path / "model")
+    classifier.labels = labels
+    with pytest.raises(ConfigError, match="must be 3 different names"):
+        classifier.save(tmp_path / "model")
+    with pytest.raises(ConfigError, match="must be 3 different names"):
+        classifier.push_to_hub("nobody/films")
+    assert TextClassifier.load(tmp_path / "model").labels == tiny_classifier().labels

@@ -90,6 +90,8 @@ def test_without_labels_only_the_certainties_change(folder, labelled, tmp_path, 
     assert again.metrics["calibration"]["cascade"]["accuracy"] == {}
     assert again.metrics["calibration"]["n"] == len(TEXTS)
     assert (again.predict_proba(TEXTS[:5]) == first.predict_proba(TEXTS[:5])).all()
+    assert str(again.metrics["calibration"]).split() == ["texts", str(len(TEXTS))]
+    assert run("train", "--resume", "--out", folder) == 0  # which shows the figures of all splits
 
 
 def test_earlier_figures_of_a_cascade_do_not_outlive_it(folder):

@@ -34,7 +34,7 @@ def test_each_word_has_its_contribution(model, capsys):
 
 def test_texts_come_from_files_and_stdin(model, capsys, tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text("a film\n \nit was dull\n", encoding="utf-8")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("all of it\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"all of it\r\n \n")))
     words = ["explain", model, str(tmp_path / "in.txt"), "-", "--json", "--label", "good"]
     assert main(words) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -44,6 +44,13 @@ def test_texts_come_from_files_and_stdin(model, capsys, tmp_path, monkeypatch):
         total = sum(word["contribution"] for word in line["words"])
         change = line["logit"] - line["baseline"]
         assert total == pytest.approx(change, abs=0.01 * max(abs(change), 0.05))
+
+
+def test_stdin_that_is_not_utf8_is_refused_in_one_line(model, capsys, monkeypatch):
+    latin = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdin", latin)
+    assert main(["explain", model, "-"]) == 2
+    assert "must be a string (not UTF-8)" in capsys.readouterr().err
 
 
 def test_colors_are_for_terminals_without_no_color(model, monkeypatch):

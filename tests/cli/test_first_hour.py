@@ -413,3 +413,13 @@ def test_help_lists_no_option_that_the_command_refuses(command, refused, capsys)
     with pytest.raises(SystemExit):
         run(command, "x", refused[0][:-1])
     assert f"'{refused[0]}'" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["teacher", "unlabeled"])
+def test_a_settings_file_may_hold_one_name_as_a_string(tmp_path, capsys, name):
+    """Which is not a list of letters."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'{name} = "./nowhere"\n')
+    out = str(tmp_path / "model")
+    assert main(["train", "sample", "--out", out, "--config", str(settings)]) == 2
+    assert "./nowhere" in capsys.readouterr().err

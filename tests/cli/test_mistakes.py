@@ -93,6 +93,16 @@ def test_folds_predict_each_text_by_a_model_that_has_not_seen_it(folder, tmp_pat
     assert "--folds predicts the train split" in capsys.readouterr().err
 
 
+def test_folds_of_a_model_that_started_from_a_base(tmp_path, capsys):
+    data, base = write(tmp_path / "a.jsonl", rows(60)), str(tmp_path / "base")
+    shape = ["--embedding-size", "4", "--hidden-size", "4", "--num-layers", "1", "--epochs", "1"]
+    assert main(["pretrain", data, "--out", base, "--min-frequency", "1", *shape]) == 0
+    command = ["train", data, "--out", str(tmp_path / "m"), "--init-from", base, "--epochs", "1"]
+    assert main([*command, "--threads", "1", "--no-report"]) == 0
+    assert main(["mistakes", str(tmp_path / "m"), data, "--folds", "2"]) == 0
+    assert "of 60 labels; " in capsys.readouterr().err
+
+
 def test_texts_with_several_labels(tmp_path, capsys):
     data = write(tmp_path / "a.jsonl", tagged_rows(60))
     assert main(["train", data, "--out", str(tmp_path / "m"), *flags(epochs=2)]) == 0

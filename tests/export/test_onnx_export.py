@@ -271,6 +271,15 @@ def test_float32_is_measured_if_there_is_data(tmp_path):
     assert "| accuracy | 0.8000 |\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
+def test_the_labels_of_the_data_may_be_in_another_order(tmp_path):
+    classifier = tiny_classifier()
+    data = labelled(classifier)
+    data.names = classifier.labels[::-1]
+    data.labels = len(classifier.labels) - 1 - data.labels
+    report = export_onnx(classifier, tmp_path / "out", data=data)
+    assert report.float32.accuracy == pytest.approx(0.8)
+
+
 def test_int8_that_changes_many_labels_is_warned_of(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(onnx_graph, "_LARGEST_WEIGHT", 1)
     classifier = tiny_classifier(seed=2)

@@ -50,6 +50,18 @@ def test_options_data_and_several_teachers_can_be_passed(data, teacher):
         distill([], data)
 
 
+def test_other_data_has_splits_of_its_own(data, teacher, tmp_path):
+    from dataclasses import replace
+
+    own = TextClassifier.load(teacher)
+    there = {"dataset_config": "en", "test_fraction": 0.5, "validation": str(data)}
+    own.settings = replace(own.settings, data=replace(own.settings.data, **there))
+    student = distill(own, write_csv(tmp_path / "other.csv", 60), **FAST)
+    assert student.settings.data.dataset_config is None
+    assert set(student.record.rows) == {"train", "validation"}
+    assert student.record.rows["train"] + student.record.rows["validation"] == 60
+
+
 def test_a_validation_file_that_is_gone_is_left_out(data, teacher, tmp_path):
     from dataclasses import replace
 

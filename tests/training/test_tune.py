@@ -134,6 +134,13 @@ def test_the_pooling_after_a_base_is_in_the_settings(data, tmp_path):
     assert read_options(given).model.pooling == "final+max"
 
 
+def test_the_settings_hold_any_letter(tmp_path):
+    best = {"trial": 1, "ended": "done"}
+    path = tmp_path / "settings.toml"
+    path.write_text(tuning._toml({"text_column": ["text \U0001f600"]}, best), encoding="utf-8")
+    assert read_settings(str(path)) == {"text_column": ["text \U0001f600"]}
+
+
 def test_the_same_seed_gives_the_same_trials(data, tuned, tmp_path):
     run(data, tmp_path / "again")
     assert table(tmp_path / "again") == table(tuned[0])

@@ -63,14 +63,7 @@ def labelled_texts(
     if isinstance(data, LabelledSplit):
         if labels is not None:
             raise ConfigError("evaluate: a split has its labels with it: pass no labels")
-        ids = data.labels
-        if (ids.ndim == 2) != model.multi_label:
-            kinds = ["one label", "any number of labels"]
-            raise ConfigError(
-                f"the split has {kinds[ids.ndim - 1]} a text, and the model gives "
-                f"{kinds[model.multi_label]}: load it with multi_label={model.multi_label}"
-            )
-        return ids, itertools.chain.from_iterable(data.texts())
+        return model_ids(data, model), itertools.chain.from_iterable(data.texts())
     if labels is None:
         raise ConfigError("evaluate: labels are missing: pass one label for each text")
     ids = (label_matrix if model.multi_label else label_ids)(labels, model.labels)
@@ -80,6 +73,45 @@ def labelled_texts(
         warn_of_blanks(len(texts) - len(usable), len(texts), "left out")
         ids, texts = ids[usable], [texts[place] for place in usable]
     return ids, texts
+
+
+def model_ids(split: LabelledSplit, model: Trained) -> np.ndarray:
+    """Return the labels of a split as those of a model, whose order may be another.
+
+    Args:
+        split: its `names`, if it has any, are those of its ids; else its ids are the model's.
+        model: gives a text one label or several.
+
+    Returns:
+        As `LabelledSplit.labels`.
+
+    Raises:
+        ConfigError: the split has labels of the other kind, or one that the model does not know.
+    """
+    ids, several = split.labels, model.thresholds is not None
+    if (ids.ndim == 2) != several:
+        kinds = ["one label", "any number of labels"]
+        raise ConfigError(
+            f"the split has {kinds[ids.ndim - 1]} a text, and the model gives {kinds[several]}: "
+            f"load it with multi_label={several}"
+        )
+    names = tuple(getattr(split, "names", ())) or model.labels
+    place = {name: number for number, name in enumerate(model.labels)}
+    if unknown := [name for name in names if name not in place]:
+        raise ConfigError(
+            f"the split has the label {unknown[0]!r}, which the model does not know: its labels "
+            f"are {', '.join(map(repr, model.labels[:10]))}"
+        )
+    count = ids.shape[1] if several else int(ids.max(initial=-1)) + 1
+    if count > len(names) or (several and count != len(names)):
+        raise ConfigError(
+            f"the split has {count} labels, and the model {len(names)}: load it with the model's"
+        )
+    places = np.array([place[name] for name in names], np.int64)
+    found: np.ndarray = places[ids] if not several else np.zeros((len(ids), len(place)), bool)
+    if several:
+        found[:, places] = ids  # [N, C]
+    return found
 
 
 def is_source(data: Any) -> bool:

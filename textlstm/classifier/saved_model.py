@@ -151,8 +151,10 @@ class SavedModel:
             The address of the model.
 
         Raises:
+            ConfigError: a part was replaced by one that does not fit, such as its labels.
             OutputError: the Hub is out of reach or refuses it.
         """
+        check_compatible(self)
 
         def write(folder: Path, name: str) -> None:
             write_folder(folder, self, card=model_card(name, self.describe(), on_hub=True))
@@ -167,8 +169,10 @@ class SavedModel:
                 are kept.
 
         Raises:
+            ConfigError: a part was replaced by one that does not fit, such as its labels.
             OutputError: the folder can't be written to; a model that was there is unchanged.
         """
+        check_compatible(self)
         folder = Path(folder)
         card = model_card(folder.resolve().name, self.describe())
         write_folder(folder, self, card=card)

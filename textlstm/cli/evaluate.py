@@ -124,7 +124,9 @@ def _report(
         other = TextClassifier.from_pretrained(arguments.compare, **options)
     some, note = sampled(classifier, split)
     evaluated = evaluate_texts(classifier, some, other=other, batch_size=config.batch_size)
-    name, second = Path(arguments.model).name, Path(arguments.compare or "").name
+    name, second = Path(arguments.model).resolve().name, ""
+    if arguments.compare:
+        second = Path(arguments.compare).resolve().name
     if name == second:
         name, second = arguments.model, arguments.compare
     data = ", ".join(list_names(arguments.data))

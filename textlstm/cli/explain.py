@@ -102,7 +102,8 @@ def _read_texts(arguments: list[str]) -> Iterator[str]:
     """Yield texts: those on the command line, and the lines, not blank, of files and of stdin."""
     for argument in arguments:
         if argument == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+            given = (line.decode("utf-8", "surrogateescape") for line in sys.stdin.buffer)
+            yield from (line.rstrip("\r\n") for line in given if line.strip())
         elif not argument.strip():
             raise ConfigError(f"TEXT = {argument!r}: it is blank: pass a text with words")
         elif exists(argument):

@@ -148,6 +148,7 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     import numpy as np
 
     from textlstm.training.crossval import cross_validate
+    from textlstm.training.resolve import OF_A_BASE, SIZES
 
     if arguments.train or arguments.split not in (None, "train"):
         raise ConfigError(
@@ -167,6 +168,8 @@ def _cross_validate(arguments: argparse.Namespace, classifier: TextClassifier) -
     given = {name: value for name, value in vars(arguments).items() if name in DATA_OPTIONS}
     cut: Any = {"validation": None, "test": None, "test_fraction": 0.0}
     options: Any = {**classifier.settings.to_options(), **given, **cut}
+    if options["init_from"] is not None:  # which has them
+        options = {k: v for k, v in options.items() if k not in (*OF_A_BASE, *SIZES)}
     cross_validate(arguments.data, folds=arguments.folds, on_model=collect, **options)
     whole = wholes[0]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))

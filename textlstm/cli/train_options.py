@@ -62,7 +62,13 @@ def read_train_options(arguments: argparse.Namespace) -> dict[str, Any]:
         require_model(options["init_from"])
     if options.get("vectors"):
         require_file(options["vectors"], VECTORS)
-    for name in options.get("teacher") or ():
+    for name in _names(options, "teacher"):
         require_model(name)
-    require_data(list(options.get("unlabeled") or ()))
+    require_data(_names(options, "unlabeled"))
     return options
+
+
+def _names(options: Mapping[str, Any], name: str) -> list[str]:
+    """Return the values of an option that may have several; a file may hold one as a string."""
+    value = options.get(name) or ()
+    return [value] if isinstance(value, str) else list(value)

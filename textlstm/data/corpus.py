@@ -367,10 +367,10 @@ def _split_of(scan: Scan, labels: Sequence[str]) -> Split:
     ids = {name: index for index, name in enumerate(labels)}
     lookup = np.array([ids[name] for name in scan.names], dtype=np.int64)
     if scan.owners is None:
-        return Split(scan.dataset, scan.columns, lookup[scan.codes], scan.rows)
+        return Split(scan.dataset, scan.columns, lookup[scan.codes], scan.rows, names=labels)
     matrix = np.zeros((len(scan.rows), len(labels)), bool)  # [N, C]
     matrix[scan.owners, lookup[scan.codes]] = True
-    return Split(scan.dataset, scan.columns, matrix, scan.rows)
+    return Split(scan.dataset, scan.columns, matrix, scan.rows, names=labels)
 
 
 def _check_known(scan: Scan, labels: Sequence[str], where: str) -> None:

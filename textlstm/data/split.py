@@ -28,6 +28,7 @@ class Split:
         rows: int64 [N], which rows of `dataset` these are; all, in order, if None.
         taught: a teacher's probabilities, float32 [N, C], NaN in rows without any; None if the
             data has none.
+        names: the label names, C of them; () if they are not known.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class Split:
         labels: np.ndarray,
         rows: np.ndarray | None = None,
         taught: np.ndarray | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self.labels = labels
         self.taught = taught
+        self.names = tuple(names)
         self.columns = tuple(columns)
         self._dataset = dataset.select_columns(list(columns)).with_format("arrow")
         self._rows = np.arange(len(labels)) if rows is None else rows
@@ -81,7 +84,8 @@ class Split:
             The smaller split.
         """
         taught = None if self.taught is None else self.taught[rows]
-        return Split(self._dataset, self.columns, self.labels[rows], self._rows[rows], taught)
+        kept = self.labels[rows], self._rows[rows], taught
+        return Split(self._dataset, self.columns, *kept, names=self.names)
 
     def _lists(self, start: int, stop: int) -> Iterator[list[str]]:
         table = self._table(start, stop)

@@ -267,13 +267,13 @@ def metric_tables(metrics: dict[str, Any], width: int = _WIDTH) -> list[Table | 
         Overall figures, a row per label, and of one label a text the confusion matrix. Of more
         than 20 labels, the row with the worst F1 comes first and the matrix is replaced by a note.
     """
+    overall = Table(list(figure_rows(metrics)), head=False)
+    if "per_label" not in metrics:  # of texts without labels
+        return [overall]
     head, *rows = label_rows(metrics)
     if len(rows) > _MOST_IN_MATRIX:  # too long to read from top to bottom: the worst first
         rows.sort(key=lambda row: float(metrics["per_label"][row[0]]["f1"]))
-    blocks: list[Table | str] = [
-        Table(list(figure_rows(metrics)), head=False),
-        Table([head, *rows], name_width=_NAME_WIDTH),
-    ]
+    blocks: list[Table | str] = [overall, Table([head, *rows], name_width=_NAME_WIDTH)]
     if "hamming_loss" in metrics:
         return blocks
     if len(rows) <= _MOST_IN_MATRIX:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from textlstm.classifier.classifier import TextClassifier
-from textlstm.classifier.labelled import LabelledSplit
+from textlstm.classifier.labelled import LabelledSplit, model_ids
 from textlstm.classifier.predictor import BATCH_SIZE
 from textlstm.data.encoded import EncodedTexts, collate, sorted_batches
 from textlstm.errors import ConfigError, DataError, ExportError, OutputError
@@ -113,13 +113,14 @@ def export_onnx(
         texts = EncodedTexts.from_batches(encoded)
         if not len(texts):
             raise DataError("the data to measure on has no texts: choose another split or file")
-        probabilities, before = _measure(content, session, texts, data.labels, classifier)
+        ids = model_ids(data, classifier)
+        probabilities, before = _measure(content, session, texts, ids, classifier)
         report = replace(report, texts=len(texts), float32=before)
         if quantize:
             content = build_graph(model, int8=True).SerializeToString()
             session = OnnxSession(content, threads=threads)
             require_independence(session, model.embedding.num_embeddings)
-            found, after = _measure(content, session, texts, data.labels, classifier)
+            found, after = _measure(content, session, texts, ids, classifier)
             both = (answers(each, classifier.thresholds) for each in (found, probabilities))
             agreement = float(same_labels(*both).mean())
             report = replace(report, int8=after, agreement=agreement)

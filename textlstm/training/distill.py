@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Model = str | os.PathLike[str] | TextClassifier
 
+_OF_ITS_DATA = ("dataset_config", "dataset_revision", "validation", "test", "test_fraction")
+
 
 @documents(*TRAIN_PARTS.values(), defaults=DISTILL_DEFAULTS)
 def distill(
@@ -50,7 +52,8 @@ def distill(
         overwrite: replace the model or run in `out`.
         observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         **options: settings by name, listed below. By default data, tokenizer, pooling, n-grams
-            and seed are as the (first) teacher's, `hidden_size` is 64 and `num_layers` 1.
+            and seed are as the (first) teacher's, `hidden_size` is 64 and `num_layers` 1. Its other
+            splits and their sizes are not taken over to other data.
 
     Returns:
         The student.
@@ -70,6 +73,9 @@ def distill(
     if not isinstance(first, TextClassifier):
         first = TextClassifier.from_pretrained(os.fspath(first), device="cpu")
     own = student_options(first.settings)
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    if source is not None and name != first.record.source:
+        own = {name: value for name, value in own.items() if name not in _OF_ITS_DATA}
     if options.get("init_from") is not None:  # which has them
         others = (*OF_A_BASE, *SIZES, "pooling")
         own = {name: value for name, value in own.items() if name not in others}

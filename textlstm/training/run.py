@@ -64,10 +64,11 @@ _FIRST_WARNINGS = 3  # of those before the first step
 def log_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Log one line of figures per split."""
     for split, row in metrics.items():
-        logger.info(
-            "%s: accuracy %.4f, macro F1 %.4f on %s texts",
-            *(split, row["accuracy"], row["macro_f1"], f"{row['n']:,}"),
-        )
+        if "accuracy" in row:  # texts that a cascade was calibrated on may have no labels
+            logger.info(
+                "%s: accuracy %.4f, macro F1 %.4f on %s texts",
+                *(split, row["accuracy"], row["macro_f1"], f"{row['n']:,}"),
+            )
 
 
 @contextlib.contextmanager
