@@ -54,6 +54,19 @@ def write_through(path, kills):
     return path
 
 
+def killed_once(function):
+    """Return a function whose first call does what `function` does, or nothing, and is killed."""
+    calls = []
+
+    def call(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise Killed
+        return function(*arguments)
+
+    return call
+
+
 def content(path):
     if path.is_dir():
         return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
@@ -87,6 +100,17 @@ def test_an_output_is_the_same_however_often_it_was_broken_off(tmp_path, name, s
     path = write_through(tmp_path / "killed" / name, kills)
     assert content(path) == content(tmp_path / "whole" / name)
     assert list((tmp_path / "killed").iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["_close_part", "_write_parquet", "_cut"])
+def test_a_kill_while_a_part_is_written_is_harmless(tmp_path, step, monkeypatch):
+    write(tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(RowOutput, step, killed_once(getattr(RowOutput, step)))
+        with pytest.raises(Killed):
+            write(tmp_path / "out")
+    write(tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
 def test_parts_of_a_folder_hold_enough_rows_each(tmp_path):

@@ -1,6 +1,7 @@
 """Rows out are rows in, in order, with labels; what can't be judged is kept with its reason."""
 
 import csv
+import functools
 import io
 import json
 import subprocess
@@ -568,6 +569,45 @@ def test_a_run_with_another_mark_is_another_run(tagger, tmp_path, monkeypatch):
         classify_file(tagger, source, out, PredictionConfig(label_separator="+"), resume=True)
     classify_file(tagger, source, out, PredictionConfig(label_separator="|"), resume=True)
     assert out.exists()
+
+
+@pytest.fixture
+def stopped_run(classifier, tmp_path, monkeypatch):
+    """Stop a run over `a.csv` and `b.csv` after one chunk; return what resumes it."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        rows = [{"id": f"{name}{i}", "text": text} for i, text in enumerate(TEXTS)]
+        write_input(tmp_path / f"{name}.csv", rows)
+
+    def run(sources, **options):
+        config = PredictionConfig(chunk_rows=4)
+        classify_file(classifier, sources, tmp_path / "out.csv", config, **options)
+        return [row.values["id"] for row in read_rows(tmp_path / "out.csv")]
+
+    def stop(done, total, earlier):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(["a.csv", "b.csv"], on_progress=stop)
+    return functools.partial(run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("sources", "now"),
+    [(["b.csv", "a.csv"], "b.csv, a.csv"), (["a.csv", "a.csv", "b.csv"], "a.csv, a.csv, b.csv")],
+)
+def test_a_run_with_its_files_in_another_order_is_another_run(stopped_run, sources, now):
+    message = rf"out\.csv differs: order of the files was a\.csv, b\.csv and is now {now}: [^\n]*$"
+    with pytest.raises(ConfigError, match=message):
+        stopped_run(sources)
+
+
+def test_a_run_begun_before_the_order_of_files_was_noted_is_resumed(stopped_run, tmp_path):
+    path = tmp_path / ".out.csv.partial" / "job.json"
+    job = json.loads(path.read_text())
+    del job["order of the files"]
+    path.write_text(json.dumps(job))
+    assert stopped_run(["a.csv", "b.csv"]) == [f"{name}{i}" for name in "ab" for i in range(6)]
 
 
 def test_lines_get_several_labels_too(tagger):

@@ -250,6 +250,12 @@ class FileRows:
         before = sum(self.sizes[: self._groups[group].start])
         return min(1.0, (before + meter.read) / max(1, sum(self.sizes)))
 
+    def order(self) -> list[str]:
+        """Return the files in the order they are read in, by the part of the path that differs."""
+        paths = [str(file.resolve()) for file in self.files]
+        shared = os.path.commonprefix(paths).rfind(os.sep) + 1  # noqa: RUF071 - whole folders
+        return [path[shared:] for path in paths]
+
     def fingerprint(self) -> dict[str, str]:
         """Return each file's size and time of change; of a label folder, those of its texts."""
         return {str(file.resolve()): _stamp(file) for file in self.files}

@@ -168,19 +168,22 @@ class RowOutput:
         return state
 
     def _resume(self, job: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
-        found = differences(self._work.job(), job)
+        begun = self._work.job()  # earlier versions noted less
+        found = differences(begun, {name: part for name, part in job.items() if name in begun})
         if found:
             raise ConfigError(
                 f"the unfinished run of {self._target.path} differs: {'; '.join(found[:3])}: "
                 "repeat its command with --resume, or start over with --overwrite"
             )
         state = self._work.state()
+        given: dict[str, Any] = state["given"]
         self._size, self._rows, self._parts = (state[key] for key in ("bytes", "held", "parts"))
         self.is_whole = state["whole"]
         if not self.is_whole:
             self._reopen()
             self._target.require_free(overwrite=overwrite)
-        given: dict[str, Any] = state["given"]
+            if self._is_part_full():  # the run ended before the part was written
+                self._close_part(given)
         return given
 
     def _reopen(self) -> None:
@@ -239,7 +242,7 @@ class RowOutput:
         self._size += len(data)
         self._rows += rows
         self._work.write_state(self._state(state))
-        if self._target.is_folder and self._rows >= PART_ROWS:
+        if self._is_part_full():
             self._close_part(state)
 
     def finish(self, state: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -295,6 +298,9 @@ class RowOutput:
             "parts": self._parts,
             "whole": whole,
         }
+
+    def _is_part_full(self) -> bool:
+        return self._target.is_folder and self._rows >= PART_ROWS
 
     def _close_part(self, state: Mapping[str, Any]) -> None:
         """Write the data as the next part, and empty it."""

@@ -186,7 +186,7 @@ def _job(rows: RowInput, engine: Engine, labeller: Labeller, columns: pa.Schema)
     options |= {"text_column": list(labeller.text_columns), "label_separator": labeller.separator}
     for name in resumable_names(PredictionConfig):  # the engine's signature has their effect
         del options[name]
-    job = {
+    job: dict[str, Any] = {
         "input": rows.fingerprint(),
         "engine": engine.signature(),
         "options": options,
@@ -195,6 +195,8 @@ def _job(rows: RowInput, engine: Engine, labeller: Labeller, columns: pa.Schema)
             "pyarrow": pa.__version__,
         },
     }
+    if isinstance(rows, FileRows):
+        job["order of the files"] = rows.order()
     return cast("dict[str, Any]", json.loads(json.dumps(job)))
 
 
