@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,6 +52,37 @@ def test_booleans_beside_fractions_have_no_type_at_any_depth(tmp_path, values):
 def test_whole_numbers_before_fractions_are_numbers_if_nothing_is_lost(tmp_path):
     path = json_file(tmp_path / "x.jsonl", [{"a": 2**53}] * 1000 + [{"a": 0.5}])
     assert columns_of([path], "parquet")[0] == pa.schema([("a", pa.float64())])
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [{"b": value}]])
+def test_numbers_of_which_a_float_loses_some_have_no_type(tmp_path, rows, wrap):
+    values = [0.5] * rows + [2**53 + 1]
+    path = json_file(tmp_path / "x.jsonl", [{"a": wrap(value)} for value in values])
+    assert columns_of([path], "parquet")[0] == pa.schema([("a", MIXED)])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "kind"),
+    [
+        ([pa.array([1.5]), pa.array([2**53])], pa.float64()),
+        ([pa.array([1.5]), pa.array([2**53 + 1])], MIXED),
+        ([pa.array([2**53 + 1]), pa.array([1.5])], MIXED),
+        ([pa.array([[1.5]]), pa.array([[2**53 + 1]])], MIXED),
+        ([pa.array([2], pa.uint64()), pa.array([-1])], pa.int64()),
+        ([pa.array([2**64 - 1], pa.uint64()), pa.array([-1])], MIXED),
+        ([pa.array([Decimal("0.1")]), pa.array([0.1])], MIXED),
+        ([pa.array([Decimal("1.5")]), pa.array([Decimal("1.25")])], pa.decimal128(3, 2)),
+        ([pa.array([10**11], pa.timestamp("s")), pa.array([1], pa.timestamp("ns"))], MIXED),
+        ([pa.array(["x"]), pa.array(["y"], pa.large_string())], pa.large_string()),
+    ],
+)
+def test_a_column_of_parquet_files_has_a_type_that_holds_the_values_of_all(tmp_path, arrays, kind):
+    paths = [tmp_path / f"{number}.parquet" for number in range(len(arrays))]
+    for path, array in zip(paths, arrays, strict=True):
+        pq.write_table(pa.table({"a": array}), path)
+    assert columns_of(paths, "parquet")[0].field("a").type == kind
+    assert columns_of(paths, "csv")[0].field("a").type != MIXED  # which has no types
 
 
 def test_rows_of_parquet_are_counted_and_those_of_csv_are_not(tmp_path):

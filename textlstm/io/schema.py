@@ -15,6 +15,7 @@ from textlstm.io.readers import read_columns, read_rows
 from textlstm.io.writers import MIXED, decodable
 
 _SCANNED_TOGETHER = 1000  # rows
+_UNBOUNDED = (pa.large_string(), pa.binary(), pa.large_binary())  # hold all that merges to them
 
 
 def columns_of(
@@ -30,8 +31,9 @@ def columns_of(
 
     Returns:
         (names and types, of csv and tsv all strings; how many rows there are, if that is known).
-        Of json lines, where each row may have its own columns, all rows are read for it, and a
-        column of values that no type holds without loss is `textlstm.io.writers.MIXED`.
+        Of json lines, where each row may have its own columns, all rows are read for it. For
+        parquet, a column of json lines or of parquet files whose values no type holds without
+        loss is `textlstm.io.writers.MIXED`.
 
     Raises:
         DataError: a file can't be read, or files have different columns or types.
@@ -50,7 +52,10 @@ def columns_of(
                 raise
     if not parts:
         raise DataError(f"{paths[0]} and the {len(paths) - 1} other files are empty")
-    return _common(parts), total
+    schema = _common(parts)
+    if target_format == "parquet":
+        schema = _without_loss(schema, parts)
+    return schema, total
 
 
 def _head(path: Path, delimiter: str | None) -> tuple[pa.Schema, int | None]:
@@ -86,6 +91,22 @@ def _common(parts: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
     return schema
 
 
+def _without_loss(schema: pa.Schema, parts: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
+    """Mark the columns of parquet files with values that the type in `schema` does not hold."""
+    for path, own in parts:
+        names = {
+            field.name
+            for field in schema
+            if field.type not in (own.field(field.name).type, *_UNBOUNDED, MIXED)
+        }
+        for _, chunk in _chunks([path], typed=True, columns=tuple(names)) if names else ():
+            for name, values in chunk.items():
+                if name in names and not _fits(values, schema.field(name).type):
+                    names.remove(name)
+                    schema = schema.set(schema.get_field_index(name), pa.field(name, MIXED))
+    return schema
+
+
 def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
     """Read json lines for the columns of all rows, in the order in which they appear."""
     types: dict[str, pa.DataType | None] = {}
@@ -100,9 +121,7 @@ def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
     if widened := {name for name in widened if types[name] is not None}:
         for _, chunk in _chunks(paths, typed=True):  # whether it holds all earlier values
             for name in widened & chunk.keys():
-                try:
-                    pa.array(chunk[name], types[name])
-                except (pa.ArrowException, OverflowError):
+                if not _fits(chunk[name], types[name]):
                     types[name] = None
                     widened.discard(name)
     # what has no value but null is text
@@ -112,7 +131,9 @@ def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:
     ), count
 
 
-def _chunks(paths: Sequence[Path], *, typed: bool) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+def _chunks(
+    paths: Sequence[Path], *, typed: bool, columns: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     """Yield some rows after others: their number, and the values of each column."""
     count = 0
     chunk: dict[str, list[Any]] = {}
@@ -120,7 +141,7 @@ def _chunks(paths: Sequence[Path], *, typed: bool) -> Iterator[tuple[int, dict[s
         with contextlib.ExitStack() as stack:
             if len(paths) > 1:
                 stack.enter_context(contextlib.suppress(EmptyFileError))
-            for row in read_rows(path):
+            for row in read_rows(path, columns=columns):
                 count += 1
                 for name, value in row.values.items():
                     chunk.setdefault(name, []).append(decodable(value) if typed else "")
@@ -139,9 +160,18 @@ def _common_type(before: pa.DataType | None, values: Sequence[Any]) -> pa.DataTy
         if _hides_booleans(found, values):
             return None
         schemas = [pa.schema([("", kind)]) for kind in (before, found)]
-        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        kind = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
     except (pa.ArrowException, OverflowError):
         return None
+    return kind if kind == found or _fits(values, kind) else None
+
+
+def _fits(values: Sequence[Any], kind: pa.DataType) -> bool:
+    try:
+        pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return False
+    return True
 
 
 def _hides_booleans(kind: pa.DataType, values: Sequence[Any]) -> bool:
