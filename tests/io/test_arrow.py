@@ -1,8 +1,13 @@
 """Arrow cells become Python values; one bad cell costs its row and nothing else."""
 
+import datetime
+import json
+import pickle
+
 import pyarrow as pa
 
 from textlstm.io.arrow import batch_values
+from textlstm.io.writers import CsvEncoder, JsonEncoder, OutputRow
 
 LATE = 10**12  # seconds: after the year 9999
 
@@ -40,3 +45,17 @@ def test_bytes_that_are_no_utf8_become_surrogates():
 def test_rows_without_columns_are_rows():
     batch = pa.record_batch({"a": [1, 2]}).select([])
     assert list(batch_values(batch)) == [({}, None)] * 2
+
+
+def test_a_time_of_day_keeps_its_nanoseconds():
+    clock = pa.array([2_000, 1_001, None], pa.time64("ns"))
+    for column in (clock, pa.chunked_array([clock])):
+        rows = [values for values, _ in batch_values(pa.table({"a": column}))]
+        assert rows[0] == {"a": datetime.time(microsecond=2)}
+        for kept in (rows, pickle.loads(pickle.dumps(rows))):
+            assert pa.array([row["a"] for row in kept], clock.type).equals(clock)
+    written = [OutputRow(row, {}) for row in rows]
+    times = ["00:00:00.000002", "00:00:00.000001001", None]
+    lines = JsonEncoder().encode(written).splitlines()
+    assert [json.loads(line)["a"] for line in lines] == times
+    assert CsvEncoder("csv", ("a",)).encode(written[1:2]) == b"00:00:00.000001001\n"

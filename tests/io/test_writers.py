@@ -119,6 +119,17 @@ def test_bytes_that_are_no_utf8_stay_as_they_are_in_csv_and_are_marked_elsewhere
         assert values(written(tmp_path / name, rows)) == [{"a": "caf\ufffd", "b": "\ufffd alone"}]
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+def test_a_nul_byte_that_csv_readers_refuse_is_marked(tmp_path, name):
+    rows = [{"a": "nul \0 byte", "b": 'two\nlines\0 of "é"'}, {"a": "next", "b": "row"}]
+    marked = [{"a": "nul \ufffd byte", "b": 'two\nlines\ufffd of "é"'}, rows[1]]
+    assert values(written(tmp_path / name, rows)) == marked
+    columns = pa.schema({"a\0": pa.string()})
+    assert values(written(tmp_path / name, [{"a\0": "x"}], columns)) == [{"a\ufffd": "x"}]
+    for kept in ("x.jsonl", "x.parquet"):
+        assert values(written(tmp_path / kept, rows)) == rows
+
+
 def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
     table = pa.table(
         {
@@ -127,6 +138,7 @@ def test_parquet_keeps_the_types_of_a_parquet_input(tmp_path):
             "day": pa.array([datetime.date(2024, 5, 1), None]),
             "kind": pa.array(["x", "y"]).dictionary_encode(),
             "tags": pa.array([["p"], []], pa.list_(pa.string())),
+            "clock": pa.array([1_001, 2_000], pa.time64("ns")),
         }
     )
     pq.write_table(table, tmp_path / "in.parquet")

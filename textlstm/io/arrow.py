@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from textlstm.io.formats import first_line
+
+# by itself, pyarrow would pickle the scalar without its nanoseconds, for Ray
+copyreg.pickle(pa.Time64Scalar, lambda scalar: (pa.scalar, (scalar.value, scalar.type)))
 
 _BATCH_BYTES = 4 * 2**20
 _BATCH_ROWS = 1000
@@ -70,8 +74,10 @@ def cells_of(column: Any) -> list[Any]:
     """Return the values of an Arrow array, with an exception where a cell has none.
 
     Single-precision numbers are those with the fewest digits that read back equal: 3.3 rather
-    than 3.299999952316284.
+    than 3.299999952316284. A time of day with nanoseconds, which Python lacks, stays a scalar.
     """
+    if column.type == pa.time64("ns"):
+        return [x if (x.value or 0) % 1000 else x.as_py() for x in column]
     if pa.types.is_float32(column.type):
         return [None if x is None else float(str(np.float32(x))) for x in column.to_pylist()]
     try:

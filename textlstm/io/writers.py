@@ -2,7 +2,7 @@
 
 Bytes depend on the rows alone, and those of several chunks can stand one behind the other.
 Values keep their types where the format has types; in csv and tsv, null is an empty cell and
-nested values are JSON.
+nested values are JSON, and U+FFFD stands for a NUL byte, which readers refuse.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BLANK, _COLON, _COMMA = (re.compile(rf"[ \t\r\n]*{mark}[ \t\r\n]*") for mark in
 _DECODER = json.JSONDecoder()
 MIXED = pa.struct([])
 """The type of a column whose values have no common type, as in json lines."""
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those that do not stand for a byte
+_NOT_IN_CSV = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # NUL; what stands for no byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class CsvEncoder:
 
     def begin(self) -> bytes:
         """Return the line of column names."""
-        return self._lines([self.columns])
+        return self._lines([list(map(_cell, self.columns))])
 
     def encode(self, rows: Sequence[OutputRow]) -> bytes:
         """Return the lines of rows."""
@@ -317,12 +317,15 @@ def _plain(value: Any) -> Any:
     """Return the JSON form of a value of a parquet type that JSON lacks."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
+    if isinstance(value, pa.Scalar):
+        return value.cast(pa.string()).as_py()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _cell(value: Any, literal: str | None = None) -> str:
     if isinstance(value, str):
-        return value if value.isascii() else _NO_BYTE.sub("\ufffd", value)
+        plain = value.isascii() and "\0" not in value
+        return value if plain else _NOT_IN_CSV.sub("\ufffd", value)
     if value is None:
         return ""
     if literal is not None:
