@@ -232,6 +232,30 @@ def test_what_appears_while_the_run_goes_on_is_kept_too(tmp_path, monkeypatch):
     assert rows_of(path)[-1] == "t4-2"
 
 
+def test_a_file_is_never_replaced_by_a_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with (
+        RowOutput(Target.of_path(tmp_path / "out"), COLUMNS) as output,
+        pytest.raises(OutputError, match=r"out is not a folder: choose another name"),
+    ):
+        output.open({}, {}, overwrite=True, resume=False)  # before any row
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out"])
+def test_a_link_to_itself_is_refused(tmp_path, name):
+    (tmp_path / name).symlink_to(name)
+    with pytest.raises(OutputError, match=rf"cannot write .*{name}: Too many levels of symbolic"):
+        Target.of_path(tmp_path / name)
+
+
+def test_a_link_to_nothing_is_filled(tmp_path):
+    (tmp_path / "out.csv").symlink_to("real")
+    write(tmp_path / "out.csv")
+    assert len(rows_of(tmp_path / "out.csv")) == 15
+    assert (tmp_path / "real").is_file()
+
+
 def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("mine")

@@ -348,7 +348,12 @@ def test_of_many_labels_a_chunk_is_smaller(classifier, tmp_path, monkeypatch):
         (("text", "x"), {"score_column": "x"}, r"already has a column 'x'.*--score-column"),
         (("text", "error"), {}, r"already has a column 'error'.*rename it"),
         (("text", "label_2"), {"top_k": 2}, r"already has a column 'label_2'"),
-        (("text", "probability_bad"), {"probabilities": True}, r"'probability_bad'"),
+        (
+            ("text", "probability_bad"),
+            {"probabilities": True},
+            r"already has a column 'probability_bad'.*: rename it, or leave --probabilities out",
+        ),
+        (("text", "x"), {"engine_column": "x"}, r"already has a column 'x'.*--engine-column"),
         (("text", "x"), {"output_column": "x"}, r"already has a column 'x'.*--output-column"),
         (("text", "label", "predicted_label"), {}, r"already has a column 'predicted_label'"),
         (("text",), {"output_column": "a", "score_column": "a"}, r"two added .* named 'a'"),
@@ -449,6 +454,11 @@ def test_a_line_that_is_not_utf8_is_kept_with_its_reason(classifier):
     assert dict(summary.failed) == {"not UTF-8": 1}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(classifier):
+    _, rows = lines_out(classifier, "\ufeffdull\n\ufeffbright\n".encode())
+    assert [row["text"] for row in rows] == ["dull", "\ufeffbright"]
+
+
 def test_an_empty_stream_gives_no_rows(classifier):
     summary, rows = lines_out(classifier, b"")
     assert summary.rows == 0
@@ -460,7 +470,7 @@ def test_lines_may_be_cut_anywhere_by_the_stream(classifier):
         def read1(self, size=-1):
             return super().read1(3)
 
-    data = "dull\nnaïve 映画 bright\nvery slow".encode()
+    data = "\ufeffdull\nnaïve 映画 bright\nvery slow".encode()
     target = io.BytesIO()
     classify_lines(classifier, Dribble(data), target, PredictionConfig())
     _, whole = lines_out(classifier, data)

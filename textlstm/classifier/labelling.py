@@ -91,9 +91,9 @@ class Labeller:
         labeller = cls(model.labels, texts, config, thresholds=model.thresholds, **options)
         taken = [name for name in labeller.added_columns() if name in names]
         if taken:
-            remedy = "rename it" if taken == [ERROR_COLUMN] else _OTHER_NAMES
             raise ConfigError(
-                f"{table.name} already has a column {taken[0]!r}, which is to be added: {remedy}"
+                f"{table.name} already has a column {taken[0]!r}, which is to be added: "
+                f"{labeller._remedy(taken[0])}"
             )
         return labeller
 
@@ -124,6 +124,16 @@ class Labeller:
         if twice:
             raise ConfigError(f"two added columns would be named {twice[0]!r}: {_OTHER_NAMES}")
         return dict(columns)
+
+    def _remedy(self, column: str) -> str:
+        """Return how to avoid an added column that the input has."""
+        if column == ERROR_COLUMN:
+            return "rename it"
+        if column == self.config.engine_column:
+            return "choose another name with --engine-column"
+        if column in map(_probability, self.labels):
+            return "rename it, or leave --probabilities out"
+        return _OTHER_NAMES
 
     def texts(self, rows: Sequence[Row]) -> list[str]:
         """Return the usable texts of rows, in order; a row without one is left out."""
@@ -188,7 +198,7 @@ class Labeller:
             yield score + end, number, shortest(scores)
         if self.config.probabilities:
             for name, column in zip(self.labels, probabilities.T, strict=True):
-                yield f"probability_{name}", number, shortest(column)
+                yield _probability(name), number, shortest(column)
         if self.config.engine_column:
             marks = [False] * len(probabilities) if skipped is None else skipped.tolist()
             yield self.config.engine_column, text, [ENGINES[by_ngrams] for by_ngrams in marks]
@@ -213,6 +223,10 @@ def name_columns(config: PredictionConfig, columns: Sequence[str]) -> Prediction
         output_column=config.output_column or label,
         score_column=config.score_column or score,
     )
+
+
+def _probability(label: str) -> str:
+    return f"probability_{label}"
 
 
 def _names(config: PredictionConfig) -> tuple[str, str]:

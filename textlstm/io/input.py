@@ -7,6 +7,7 @@ are one stream that can't be taken up again.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import datetime
 import hashlib
@@ -354,5 +355,7 @@ def line_chunks(source: BinaryIO) -> Iterator[Chunk]:
 
 
 def _line(number: int, line: bytes) -> Row:
+    if number == 1:
+        line = line.removeprefix(codecs.BOM_UTF8)
     text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
     return Row(number, {"text": text})

@@ -64,12 +64,17 @@ class Target:
 
         Raises:
             DataError: the suffix is of no known format.
-            OutputError: its folder can't be looked into, or its name is too long.
+            OutputError: its folder can't be looked into, its name is too long, or it is a link to
+                itself.
         """
         name = os.fspath(path)
         target = Path(name)
         with system_errors(OutputError, f"cannot write {target}"):
-            kept = target.resolve() if target.is_symlink() else target  # a link stays what it is
+            kept = target
+            if target.is_symlink():  # a link stays what it is
+                with contextlib.suppress(FileNotFoundError):
+                    target.stat()  # a loop of links is an error
+                kept = target.resolve()
             if target.is_dir() or name.endswith(("/", os.sep)) or not target.suffix:
                 return cls(kept, "parquet", True, "")
             suffix = target.suffix.lower()
@@ -80,12 +85,12 @@ class Target:
 
     def require_free(self, *, overwrite: bool) -> None:
         """Raise an `OutputError` if the path holds something that must not be replaced."""
-        if self.path.is_dir():
+        if self.is_folder or self.path.is_dir():
             here = Path.cwd()
             if self.path.resolve() in (here, *here.parents):
                 raise OutputError(f"{self.path} is or holds the current folder: choose another")
             require_replaceable(self.path, _PART.fullmatch)
-            if not any(self.path.iterdir()):
+            if self.path.is_dir() and not any(self.path.iterdir()):
                 return
         if self.path.exists() and not overwrite:
             raise OutputError(
