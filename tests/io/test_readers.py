@@ -195,6 +195,15 @@ def test_a_json_array_is_not_taken_for_json_lines(tmp_path: Path, indent: int | 
         read(tmp_path, "a.json", data)
 
 
+@pytest.mark.parametrize("line", ["[broken", "[music] plays", "[]", "[1, 2]", '["a", {"b": 1}]'])
+def test_a_first_json_line_that_begins_no_array_of_rows_is_a_bad_row(
+    tmp_path: Path, line: str
+) -> None:
+    first, second = read(tmp_path, "a.jsonl", f'{line}\n{{"text": "a"}}\n')
+    assert first.error is not None
+    assert second.values == {"text": "a"}
+
+
 def test_columns_of_json_lines_are_those_of_the_first_good_row(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('oops\n{"b": 1, "a": 2}\n{"c": 3}\n')
     assert read_columns(tmp_path / "a.jsonl") == ["b", "a"]

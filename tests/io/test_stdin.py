@@ -48,6 +48,9 @@ def parquet():
     [
         (b'{"text": "a"}\n', ".jsonl"),
         (b'\xef\xbb\xbf{"text": "a"}\n', ".jsonl"),
+        (b'[{"text": "a"}]\n', ".jsonl"),
+        (b'[\n {"text": "a"}\n]\n', ".jsonl"),
+        (b"[music] plays\n[applause]\n", ".txt"),
         (b"__label__good a film\n", ".txt"),
         (b"__label__good a film, and a plot\n__label__bad b, c\n", ".txt"),
         (b"text,label\na,b\n", ".csv"),

@@ -7,7 +7,6 @@ reason. Memory is constant: a batch of a parquet file or a record of a text file
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import itertools
@@ -36,6 +35,7 @@ from textlstm.io.formats import (
 )
 
 LABEL_MARK = "__label__"  # of fastText
+JSON_ARRAY = re.compile(rb"\[\s*(\{|$)")  # the first line of an array of objects
 _LABEL = re.compile(rf"{LABEL_MARK}(\S*)\s*", re.ASCII)
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
 _HEAD = 2**16  # characters of a csv that are looked at
@@ -346,8 +346,8 @@ def _read_json_lines(path: Path, skip: int = 0, meter: Meter | None = None) -> I
                 skip, empty = skip - 1, False
                 continue
             row = _parse_json_line(number, line)
-            if empty and row.error and line.startswith(b"["):
-                _refuse_json_array(path, line)
+            if empty and JSON_ARRAY.match(line):
+                raise DataError(f"{path} is one JSON array: write one object a line (json lines)")
             empty = False
             yield row
     if empty:
@@ -392,15 +392,6 @@ def _twice(pairs: list[tuple[str, Any]]) -> str:
     """Name the first key that stands twice; U+FFFD is written for all that is not valid UTF-8."""
     counts = Counter(_SURROGATE.sub("\ufffd", name) for name, _ in pairs)
     return f"two values for the key {counts.most_common(1)[0][0]!r:.60}"
-
-
-def _refuse_json_array(path: Path, line: bytes) -> None:
-    """Raise for a file that is one JSON array of rows rather than a row a line."""
-    with contextlib.suppress(ValueError, RecursionError):
-        items = json.loads(line)
-        if not (isinstance(items, list) and items and isinstance(items[0], dict)):
-            return
-    raise DataError(f"{path} is one JSON array: write one object a line (json lines)")
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None, skip: int) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from textlstm.errors import DataError
 from textlstm.io.atomic import atomic_path
 from textlstm.io.formats import COMPRESSIONS, EmptyFileError, clear_errors, open_lines
 from textlstm.io.guess import LABEL_NAMES, TEXT_NAMES
-from textlstm.io.readers import LABEL_MARK, read_columns, read_rows
+from textlstm.io.readers import JSON_ARRAY, LABEL_MARK, read_columns, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def _kind_of_text(path: Path) -> str:
         first = next(filter(None, map(bytes.strip, stream)), b"").removeprefix(b"\xef\xbb\xbf")
     if not first:
         raise EmptyFileError("DATA is -, and stdin is empty: pipe data in, or name a file")
-    if first.startswith((b"{", b"[")):
+    if first.startswith(b"{") or JSON_ARRAY.match(first):
         return "jsonl"
     if first.startswith(LABEL_MARK.encode()):
         return "txt"
