@@ -44,6 +44,19 @@ def shell(line, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_a_text_of_a_folder_of_labels_that_cannot_be_read_is_named_in_one_line(
+    command, tmp_path, capsys
+):
+    for label in ("neg", "pos"):
+        (tmp_path / "lf" / label).mkdir(parents=True)
+        (tmp_path / "lf" / label / "1.txt").write_text("dull")
+    (tmp_path / "lf" / "neg" / "7.txt").symlink_to("nowhere")
+    more = ["--out", tmp_path / "m"] if command == "train" else []
+    line = error_of(capsys, command, tmp_path / "lf", *more)
+    assert line.endswith("lf/neg/7.txt: cannot be read: No such file or directory")
+
+
 @pytest.mark.parametrize(
     ("line", "code"), [("config >&-", 0), ("--help >&-", 0), ("config 2>&-", 0), ("train - <&-", 2)]
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import datasets
@@ -82,6 +83,40 @@ def test_a_bad_row_is_named_and_leaves_nothing_behind(
     with pytest.raises(DataError, match=what):
         import_files([path], ["text"], "label")
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\xff\xfea\0", "not plain text: it is UTF-16: save it as UTF-8"),
+        (b"caf\xe9", "column 'text' is not UTF-8: save the file as UTF-8"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_bad_text_of_a_folder_of_labels_is_named(
+    tmp_path: Path, data: bytes | None, what: str
+) -> None:
+    folder = tmp_path / "lf"
+    for label in ("neg", "pos"):
+        (folder / label).mkdir(parents=True)
+        write(folder / label, "dull", "1.txt")
+    if data is None:
+        (folder / "neg" / "7.txt").symlink_to("nowhere")
+    else:
+        write(folder / "neg", data, "7.txt")
+    with pytest.raises(DataError, match=f"^{re.escape(str(folder / 'neg' / '7.txt'))}: {what}$"):
+        import_files([folder], ["text"], "label")
+
+
+def test_a_folder_of_labels_is_read_anew_if_its_texts_change(tmp_path: Path) -> None:
+    folder = tmp_path / "lf"
+    for label in ("neg", "pos"):
+        (folder / label).mkdir(parents=True)
+        write(folder / label, "dull", "1.txt")
+    (folder / "neg" / "7.txt").mkdir()
+    assert import_files([folder], ["text"], "label")["label"][:] == ["neg", "pos"]
+    write(folder / "pos", "bright", "2.txt")
+    assert import_files([folder], ["text"], "label")["text"][:] == ["dull", "dull", "bright"]
 
 
 def test_columns_that_are_not_wanted_may_hold_anything(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textlstm.errors import DataError, OutputError
-from textlstm.io.formats import file_format
+from textlstm.io.formats import file_format, is_label_folder, parts_of
 from textlstm.io.output import RowOutput, Target
 from textlstm.io.readers import read_rows
 from textlstm.io.writers import OutputRow
@@ -180,3 +180,30 @@ def test_a_parquet_file_with_a_column_name_that_is_no_utf8_is_refused(tmp_path: 
     path.write_bytes(path.read_bytes().replace(b"text", b"te\x84t"))
     with pytest.raises(DataError, match=r"a\.parquet is not a whole parquet file"):
         list(read_rows(path))
+
+
+def test_texts_are_files_and_links_that_are_not_hidden_and_lie_in_a_folder_of_a_label(
+    tmp_path: Path,
+) -> None:
+    names = ("pos/b.txt", "pos/a c.txt", "neg/1.txt", "pos/._b.txt", "pos/deeper/1.txt")
+    for name in (*names, "notes.txt", ".git/1.txt", "pos/1.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "neg" / "7.txt").mkdir()
+    (tmp_path / "neg" / "8.txt").symlink_to("nowhere")
+    (tmp_path / "neg" / "9.txt").symlink_to("1.txt")
+    (tmp_path / "neg" / "10.txt").symlink_to("7.txt")  # a link to a folder
+    os.mkfifo(tmp_path / "neg" / "11.txt")
+    found = [part.relative_to(tmp_path).as_posix() for part in parts_of(tmp_path)]
+    assert found == ["neg/1.txt", "neg/8.txt", "neg/9.txt", "pos/a c.txt", "pos/b.txt"]
+    assert parts_of(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+
+
+def test_a_folder_with_nothing_but_hidden_texts_and_folders_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "pos" / "1.txt").mkdir(parents=True)
+    (tmp_path / "pos" / "._1.txt").touch()
+    assert not is_label_folder(tmp_path)
+    (tmp_path / "neg").mkdir()
+    (tmp_path / "neg" / "1.txt").touch()
+    assert is_label_folder(tmp_path)
+    assert [part.parent.name for part in parts_of(tmp_path)] == ["neg"]

@@ -1,8 +1,10 @@
 """Whatever a name stands for, its rows come in order, in chunks, and from any place on."""
 
+import errno
 import gzip
 import os
 import time
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -201,6 +203,56 @@ def test_the_fingerprint_of_a_label_folder_is_that_of_its_texts(tmp_path):
     source, meter = find(tmp_path), Meter()
     assert len(list(source.rows(0, 0, meter))) == 2
     assert source.share(0, meter) == 1
+
+
+def test_the_fingerprint_of_a_label_folder_stays_for_runs_begun_by_earlier_versions(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("pos/2.txt", "pos/10.txt", "neg/1.txt", "unsup/a b.txt", "pos-2/1.txt"):
+        path = tmp_path / "lf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        os.utime(path, ns=(0, 1_700_000_000_123456789))
+    found = find("lf")
+    assert found.sizes == (52,)
+    assert list(found.fingerprint().values()) == ["texts a536070266ced48e"]
+
+
+def test_what_is_no_text_or_a_bad_one_has_a_fingerprint(tmp_path):
+    for name in ("pos/1.txt", "neg/1.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("dull")
+    before = find(tmp_path).fingerprint()
+    (tmp_path / "neg" / "7.txt").mkdir()
+    (tmp_path / "neg" / "._1.txt").write_text("no")
+    (tmp_path / "notes.txt").write_text("no")
+    assert find(tmp_path).fingerprint() == before
+    (tmp_path / "neg" / "8.txt").symlink_to("nowhere")
+    found = find(tmp_path)
+    assert found.fingerprint() == find(tmp_path).fingerprint() != before
+    assert found.sizes == (8,)
+    assert [row.error for row in found.rows(0, 0, Meter())][1:] == [
+        "cannot be read: No such file or directory",
+        None,
+    ]
+
+
+def test_texts_in_a_folder_that_is_not_open_to_us_have_a_fingerprint(tmp_path, monkeypatch):
+    for name in ("pos/1.txt", "neg/1.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("dull")
+    whole_stat = Path.stat
+
+    def refuse(path, **options):
+        if path.name == "1.txt" and path.parent.name == "neg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole_stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    found = find(tmp_path)
+    assert found.sizes == (4,)
+    assert found.fingerprint() == find(tmp_path).fingerprint()
 
 
 def test_a_group_tells_how_much_of_it_is_read(tmp_path):

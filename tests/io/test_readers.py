@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import datetime
+import errno
 import gzip
 import io
 import json
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
@@ -497,6 +499,54 @@ def test_a_folder_of_folders_has_a_row_a_file(tmp_path: Path) -> None:
     ]
     assert [row.number for row in read_rows(tmp_path, skip=2)] == [3, 4]
     assert read_columns(tmp_path) == ["text", "label", "file"]
+
+
+def test_a_text_that_cannot_be_read_is_a_bad_row_among_those_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"1": b"a", "2": b"\xff\xfea\0", "4": b"caf\xe9", "5": b"", "6": b"d"}
+    (tmp_path / "pos").mkdir()
+    for name, data in texts.items():
+        (tmp_path / "pos" / f"{name}.txt").write_bytes(data)
+    (tmp_path / "pos" / "3.txt").symlink_to("nowhere")
+    (tmp_path / "pos" / "._1.txt").write_bytes(b"\0\5\x16\7\xff")
+    (tmp_path / "pos" / "7.txt").mkdir()
+    whole_open = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "6.txt":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole_open(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert list(read_rows(tmp_path)) == [
+        Row(number, {"text": text, "label": "pos", "file": f"pos/{number}.txt"}, error)
+        for number, text, error in (
+            (1, "a", None),
+            (2, None, "not plain text: it is UTF-16: save it as UTF-8"),
+            (3, None, "cannot be read: No such file or directory"),
+            (4, "caf\udce9", None),  # `row_text` refuses it
+            (5, "", None),
+            (6, None, "cannot be read: Permission denied"),
+        )
+    ]
+    assert [row.number for row in read_rows(tmp_path, skip=2)] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ESTALE])
+def test_an_error_of_the_machine_or_the_network_is_not_taken_for_one_of_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "pos").mkdir()
+    (tmp_path / "pos" / "1.txt").write_text("a")
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    rows = read_rows(tmp_path)
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(DataError, match=rf"cannot read .*1\.txt: {os.strerror(number)}"):
+        next(rows)
 
 
 @pytest.mark.parametrize(

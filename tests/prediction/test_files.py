@@ -627,6 +627,45 @@ def test_lines_get_several_labels_too(tagger):
     assert found == [list(item.labels) for item in tagger.predict(TEXTS[:2])]
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_a_bad_text_of_a_folder_of_labels_costs_no_other_row(classifier, tmp_path, name):
+    (tmp_path / "lf" / "neg").mkdir(parents=True)
+    for number, text in enumerate([b"dull", b"\xff\xfea\0", b"caf\xe9", b"bright"], 1):
+        (tmp_path / "lf" / "neg" / f"{number}.txt").write_bytes(text)
+    (tmp_path / "lf" / "neg" / "5.txt").symlink_to("nowhere")
+    summary, rows = classified(classifier, tmp_path / "lf", tmp_path / name)
+    reasons = [
+        "not plain text: it is UTF-16: save it as UTF-8",
+        "not UTF-8",
+        "cannot be read: No such file or directory",
+    ]
+    assert (summary.rows, summary.failed) == (5, dict.fromkeys(reasons, 1))
+    assert [row["file"] for row in rows] == [f"neg/{number}.txt" for number in range(1, 6)]
+    assert {row["label"] for row in rows} == {"neg"}
+    errors = [None, f"row 2: {reasons[0]}", reasons[1], None, f"row 5: {reasons[2]}"]
+    assert [row.get("error") or None for row in rows] == errors
+    assert [bool(row["predicted_label"]) for row in rows] == [not error for error in errors]
+
+
+def test_a_run_over_bad_texts_that_was_stopped_comes_to_the_same_bytes(classifier, tmp_path):
+    (tmp_path / "lf" / "neg").mkdir(parents=True)
+    for number in range(1, 8):
+        text = b"\xff\xfea\0" if number == 6 else f"dull {number}".encode()
+        (tmp_path / "lf" / "neg" / f"{number}.txt").write_bytes(text)
+    paths = [tmp_path / f"{name}.csv" for name in ("whole", "resumed")]
+    config = PredictionConfig(chunk_rows=2)
+    classify_file(classifier, tmp_path / "lf", paths[0], config)
+
+    def stop(done, total, earlier):
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(classifier, tmp_path / "lf", paths[1], config, on_progress=stop)
+    classify_file(classifier, tmp_path / "lf", paths[1], config, resume=True)
+    assert paths[1].read_bytes() == paths[0].read_bytes()
+
+
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
 def test_a_label_with_a_low_score_is_left_out(classifier, tmp_path, engine, name):

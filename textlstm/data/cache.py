@@ -16,7 +16,7 @@ import pyarrow as pa
 from textlstm.data.labels import ONE_LABEL, LabelCells
 from textlstm.errors import DataError, OutputError
 from textlstm.io.atomic import atomic_path
-from textlstm.io.formats import parts_of
+from textlstm.io.formats import parts_of, status_of
 from textlstm.io.progress import Display
 from textlstm.io.readers import Row, bad_text, cell_of, read_rows
 
@@ -51,15 +51,15 @@ def import_files(
 
     Raises:
         DataError: a row doesn't parse, or a text or label in it can't be used; names file and
-            row.
+            row, or the file of a text.
         OutputError: the cache folder can't be written to.
     """
     places = [str(file.resolve()) for file in files]
     parts = [part for file in files for part in parts_of(file)]
-    stats = [part.stat() for part in parts]
+    stats = map(status_of, parts)
     # Size and times alone would miss a file replaced by a copy with its old time (cp -p).
     state: list[Any] = [
-        [s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats
+        s and [s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in stats
     ]
     state += [str(part) for part in parts if len(parts) > len(files)]  # folders name labels
     cut = [cells.lists, cells.separator, delimiter]
@@ -123,9 +123,10 @@ def _batches(
     for file in files:
         for row in read_rows(file, columns=columns, delimiter=delimiter):
             if row.error:
-                raise DataError(f"row {row.number} of {file} does not parse: {row.error}")
+                verb = "" if file.is_dir() else " does not parse"
+                raise DataError(f"{_place(row, file)}{verb}: {row.error}")
             for column in text_columns:
-                text = _text_cell(cell_of(row.values, column), column, file, row.number)
+                text = _text_cell(row, column, file)
                 characters += len(text or "")
                 batch[column].append(text)
             if label_column is not None:
@@ -137,18 +138,24 @@ def _batches(
     yield batch
 
 
-def _text_cell(value: Any, column: str, file: Path, number: int) -> str | None:
+def _place(row: Row, file: Path) -> str:
+    """Return where a row stands, in words; of a folder of texts, the path of its text."""
+    return str(file / row.values["file"]) if file.is_dir() else f"row {row.number} of {file}"
+
+
+def _text_cell(row: Row, column: str, file: Path) -> str | None:
+    value = cell_of(row.values, column)
     reason = bad_text(value)
     if reason is None:
         return str(value)
     if reason == "null":
         return None
     remedy = "save the file as UTF-8" if reason == "not UTF-8" else "pass --text-column"
-    raise DataError(f"row {number} of {file}: column {column!r} is {reason}: {remedy}")
+    raise DataError(f"{_place(row, file)}: column {column!r} is {reason}: {remedy}")
 
 
 def _label_cell(row: Row, column: str, cells: LabelCells, file: Path) -> str | list[str] | None:
     try:
         return cells.read(cell_of(row.values, column))
     except DataError as error:
-        raise DataError(f"row {row.number} of {file}: {error}") from None
+        raise DataError(f"{_place(row, file)}: {error}") from None

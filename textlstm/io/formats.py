@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import shutil
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -73,18 +74,41 @@ def file_format(path: str | os.PathLike[str]) -> str:
 
 def is_label_folder(path: Path) -> bool:
     """Whether a folder has one folder of .txt files per label and no other data."""
-    return path.is_dir() and bool(label_folders(path))
+    return path.is_dir() and any(True for folder in _folders_in(path) for _ in _texts_in(folder))
 
 
-def label_folders(path: Path) -> list[Path]:
-    """Return the folders within a folder that hold .txt files, in the order of their names."""
-    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] != ".")
-    return [folder for folder in folders if next(folder.glob("*.txt"), None)]
+def texts_of(path: Path) -> list[Path]:
+    """Return the texts of a label folder in the order of their rows, readable or not."""
+    return [text for folder in _folders_in(path) for text in sorted(_texts_in(folder))]
 
 
 def parts_of(path: Path) -> list[Path]:
     """Return the texts of a label folder, or a file itself."""
-    return sorted(path.rglob("*.txt")) or [path]
+    return texts_of(path) if path.is_dir() else [path]
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """Return the status of a file; None if there is none, as for a link to nowhere."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _folders_in(path: Path) -> list[Path]:
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and entry.name[0] != ".")
+
+
+def _texts_in(folder: Path) -> Iterator[Path]:
+    """Yield the .txt files of a folder; neither hidden ones (macOS adds `._1.txt`) nor folders.
+
+    A link to nowhere is one: that it can't be read is said in its row.
+    """
+    for path in folder.glob("*.txt"):
+        if path.name[0] != ".":
+            status = status_of(path)
+            if status is None or stat.S_ISREG(status.st_mode):
+                yield path
 
 
 def expanded(name: str) -> Path:

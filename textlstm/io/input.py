@@ -25,7 +25,7 @@ import pyarrow as pa
 from textlstm.config import PredictionConfig
 from textlstm.errors import DataError
 from textlstm.io.arrow import batch_values
-from textlstm.io.formats import EmptyFileError, Meter, check_file, parts_of
+from textlstm.io.formats import EmptyFileError, Meter, check_file, parts_of, status_of, texts_of
 from textlstm.io.guess import (
     TableColumns,
     class_names_of_features,
@@ -194,7 +194,7 @@ class FileRows:
                 f"{name} has {one} files ({first.name}) and {other} files ({second.name}): "
                 f"name those of one format, such as {first.parent / '*'}{first.suffix}"
             )
-        sizes = tuple(sum(part.stat().st_size for part in parts_of(file)) for file in files)
+        sizes = tuple(sum(map(_size, parts_of(file))) for file in files)
         schema, rows = columns_of(files, target_format, delimiter)
         kinds = kinds_of_schema(schema)
         suspect = ""
@@ -262,11 +262,22 @@ class FileRows:
         return {str(file.resolve()): _stamp(file) for file in self.files}
 
 
+def _size(file: Path) -> int:
+    status = status_of(file)
+    return status.st_size if status else 0
+
+
 def _stamp(file: Path) -> str:
     if file.is_dir():
-        stamps = "\n".join(f"{part} {_stamp(part)}" for part in parts_of(file))
+        stamps = "\n".join(f"{text} {_stamp_of_file(text)}" for text in texts_of(file))
         return f"texts {hashlib.blake2b(os.fsencode(stamps), digest_size=8).hexdigest()}"
-    status = file.stat()
+    return _stamp_of_file(file)
+
+
+def _stamp_of_file(file: Path) -> str:
+    status = status_of(file)
+    if status is None:
+        return "cannot be read"
     seconds, rest = divmod(status.st_mtime_ns, 10**9)
     changed = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return f"{status.st_size:,} bytes, {changed:%Y-%m-%d %H:%M:%S}.{rest:09} UTC"

@@ -8,6 +8,7 @@ reason. Memory is constant: a batch of a parquet file or a record of a text file
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import itertools
 import json
@@ -28,16 +29,25 @@ from textlstm.io.formats import (
     check_file,
     clear_errors,
     first_line,
-    label_folders,
     open_lines,
     open_parquet,
     open_text,
+    texts_of,
 )
 
 LABEL_MARK = "__label__"  # of fastText
 JSON_ARRAY = re.compile(rb"\[\s*(\{|$)")  # the first line of an array of objects
 _LABEL = re.compile(rf"{LABEL_MARK}(\S*)\s*", re.ASCII)
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # names of folders
+# Errors of the machine or the network, not of the text that is read: the run stops, to be resumed.
+_PASSING = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOTCONN,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
 _HEAD = 2**16  # characters of a csv that are looked at
 # The csv module's buffer takes 4 bytes a character: a quote left open can't take all memory.
 _LONGEST_FIELD = 2**26
@@ -54,7 +64,7 @@ class Row:
         number: place among the data rows of its file, from 1 (csv: records, the header and
             blank lines not counted; json lines: the line's number).
         values: column name to value (csv: strings; json lines and parquet: any); empty if the
-            row can't be read.
+            row can't be read, but for the label and the name of a text of a folder.
         error: why the row can't be read, else None.
         raw: of json lines, the line as it stands in the file.
         file: the name of its file, where there are several and the row can't be read.
@@ -245,14 +255,26 @@ def _read_lines(path: Path, meter: Meter | None) -> Iterator[Row]:
 
 def _read_label_folder(path: Path, meter: Meter | None) -> Iterator[Row]:
     """Read the .txt files of a folder of folders, each named for the label of its texts."""
-    number = 0
-    for folder in label_folders(path):
-        label = None if folder.name.lower() in _UNLABELLED else folder.name
-        for file in sorted(folder.glob("*.txt")):
-            number += 1
-            with clear_errors(file), open_text(file, meter) as text:
-                name = file.relative_to(path).as_posix()
-                yield Row(number, {"text": text.read(), "label": label, "file": name})
+    for number, file in enumerate(texts_of(path), 1):
+        folder = file.parent.name
+        label = None if folder.lower() in _UNLABELLED else folder
+        text, error = _read_text_file(file, meter)
+        name = file.relative_to(path).as_posix()
+        yield Row(number, {"text": text, "label": label, "file": name}, error)
+
+
+def _read_text_file(file: Path, meter: Meter | None) -> tuple[str | None, str | None]:
+    """Return (text, None), or (None, why the file can't be read)."""
+    try:
+        with open_text(file, meter) as text:
+            return text.read(), None
+    except DataError as error:  # known to be something else
+        return None, str(error).removeprefix(f"{file} is ")
+    except OSError as error:
+        if error.errno in _PASSING:
+            with clear_errors(file):
+                raise
+        return None, f"cannot be read: {error.strerror or first_line(error)}"
 
 
 def _read_csv(path: Path, delimiter: str, meter: Meter | None) -> Iterator[Row]:
