@@ -99,6 +99,35 @@ def test_floats_of_csv_files_are_the_same_labels_however_they_are_spelled(tmp_pa
     assert pairs(corpus.validation, corpus.labels) == [("d", "1")]
 
 
+def test_labels_of_sections_stay_apart(tmp_path: Path) -> None:
+    write(tmp_path, a="text,label\n" + "a,1.1\nb,1.10\nc,1.9\n" * 2)
+    assert load_corpus(tmp_path / "a.csv").labels == ("1.1", "1.10", "1.9")
+    with pytest.raises(DataError, match=r"label '1\.10' of .*a\.csv.* is not one of the model's"):
+        load_split(tmp_path / "a.csv", None, DataConfig(), ("1.1", "1.9"))
+
+
+@pytest.mark.parametrize("names", [("False", "True"), ("2.0", "1.0"), ("2", "1"), ("0.5", "1.5")])
+def test_splits_without_class_names_are_spelled_as_those_with_them(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(names))}
+    )
+    rows = {"text": ["a", "b"] * 4, "label": [0, 1] * 4}
+    data = datasets.Dataset.from_dict(rows, features)
+    data.to_parquet(str(tmp_path / "a.parquet"))
+    write(tmp_path, b=f"text,label\na,{names[0]}\nb,{names[1]}\n")
+    config = DataConfig(test=str(tmp_path / "b.csv"))
+    pair = {"train": data, "test": (["a", "b"], list(names))}
+    for corpus in (load_corpus(tmp_path / "a.parquet", config), load_corpus(pair)):
+        assert corpus.labels == names
+        assert corpus.test is not None
+        assert corpus.test.labels.tolist() == [0, 1]
+    corpus = load_corpus({"train": (["a", "b"] * 4, list(names) * 4), "test": data})
+    assert corpus.test is not None
+    assert pairs(corpus.test, corpus.labels)[:2] == pairs(corpus.train, corpus.labels)[:2]
+
+
 LABELS_OF_FORMATS = {
     "booleans": ([True, False], ["True", "False"], ["true", "false"], ("false", "true")),
     "whole": ([4.0, 5.0], ["4", "5"], [4, 5], ("4", "5")),

@@ -11,6 +11,7 @@ from textlstm.data.labels import (
     label_ids,
     label_matrix,
     label_name,
+    names_like,
     order_names,
     same_names,
 )
@@ -71,19 +72,42 @@ def test_whole_numbers_are_ordered_by_value_and_strings_by_code_point() -> None:
 @pytest.mark.parametrize(
     ("names", "spelled"),
     [
-        (["1.0", "-0.0", "12.00", "1.50", "3"], ["1", "0", "12", "1.5", "3"]),
+        (["1.0", "-0.0", "-0", "12.00", "1.50", "3"], ["1", "0", "0", "12", "1.50", "3"]),
+        (["1.1", "1.10", "1.0"], ["1.1", "1.10", "1"]),
+        (["12345678901234567890.0", "12345678901234567891.0"],
+         ["12345678901234567890", "12345678901234567891"]),
         (["True", "FALSE", "true"], ["true", "false", "true"]),
         (["1.0", "v1.0"], ["1.0", "v1.0"]),
         (["True", "maybe"], ["True", "maybe"]),
         (["007", "4.0"], ["007", "4.0"]),
         ([], []),
     ],
-)
+)  # fmt: skip
 def test_booleans_and_numbers_are_spelled_alike_if_all_labels_are(
     names: list[str], spelled: list[str]
 ) -> None:
     found = same_names(names)
     assert [found[name] for name in names] == spelled
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "expected"),
+    [
+        (["True", "no"], ["true", "false"], ["true", "no"]),
+        (["True", "TRUE"], ["True", "true"], ["True", "true"]),
+        (["1.0", "-0"], ["0.0", "1"], ["1", "0.0"]),
+        (["1.00"], ["1", "1.0"], ["1"]),
+        (["3.50", "9" * 400 + ".5"], ["3.5"], ["3.5", "9" * 400 + ".5"]),
+        (["3.5"], ["3.50"], ["3.50"]),
+        (["1.10"], ["1.1", "1.10"], ["1.10"]),
+        (["1.1", "1.10"], ["1.1", "1.2"], ["1.1", "1.10"]),
+        (["1.10"], ["1.1", "1.100"], ["1.10"]),
+    ],
+)
+def test_names_are_spelled_as_those_known_are_unless_two_are_the_same_number(
+    names: list[str], known: list[str], expected: list[str]
+) -> None:
+    assert names_like(names, known) == expected
 
 
 def codes_of(labels: LabelCodes, array: Any) -> list[int]:
@@ -139,6 +163,8 @@ def test_labels_of_a_caller_are_names_or_where_no_name_is_a_number_ids() -> None
     assert label_ids(np.array([1, 0]), ["a", "b"]).tolist() == [1, 0]
     assert label_ids([True, False], ["false", "true"]).tolist() == [1, 0]
     assert label_ids([5, "3"], ["3", "5"]).tolist() == [1, 0]
+    assert label_ids([1.5, 2.0, -0.0], ["0", "1.50", "2"]).tolist() == [1, 2, 0]
+    assert label_ids(["1.10", 1.1], ["1.1", "1.10"]).tolist() == [1, 0]
     assert label_ids([], ["a", "b"]).dtype == np.int64
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from textlstm.config import DataConfig
 from textlstm.data.columns import Table, cells_like, check_columns, choose_columns
-from textlstm.data.labels import near_names, order_names, same_names, spelled
+from textlstm.data.labels import names_like, near_names, order_names, same_names
 from textlstm.data.scan import Scan, scan_table, scan_texts
 from textlstm.data.sources import Source, find_tables
 from textlstm.data.split import Split
@@ -143,7 +143,7 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
 def _load(found: Located[Table], config: DataConfig) -> tuple[dict[str, Split], dict[str, Any]]:
     """Read the splits of a training, and the other facts that `Corpus` and `Whole` have."""
     scans, notes = _scan_splits(found, config)
-    _spell_alike(list(scans.values()))
+    _spell_alike(scans["train"], [scan for name, scan in scans.items() if name != "train"])
     labels = _labels_of_train(scans["train"], notes)
     for scan in scans.values():
         _check_known(scan, labels, "in train")
@@ -250,8 +250,7 @@ def load_split(
     scan = scan_table(table, text, label, cells)
     if not len(scan.rows):
         raise DataError(f"{table.name} has no row with a text and a label")
-    known = {spelled(name): name for name in labels}
-    scan.names = [name if name in labels else known.get(spelled(name), name) for name in scan.names]
+    scan.names = names_like(scan.names, labels)
     _check_known(scan, labels, "one of the model's")
     return _split_of(scan, labels), found.notes + notes + scan.notes()
 
@@ -333,12 +332,14 @@ def _fingerprint(
     return digest.hexdigest()
 
 
-def _spell_alike(scans: Sequence[Scan]) -> None:
+def _spell_alike(train: Scan, others: Sequence[Scan]) -> None:
     """Spell equal labels alike in all splits, whatever format they are from."""
-    free = [scan for scan in scans if not scan.class_names]
+    free = [] if train.class_names else [scan for scan in (train, *others) if not scan.class_names]
     names = same_names({name for scan in free for name in scan.names})
     for scan in free:
         scan.names = [names[name] for name in scan.names]
+    for scan in others:
+        scan.names = names_like(scan.names, train.class_names or train.names)
 
 
 def _labels_of_train(scan: Scan, notes: list[str]) -> tuple[str, ...]:

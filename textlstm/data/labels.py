@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from textlstm.io.readers import bad_text
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_WHOLE_AS_FLOAT = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?")
 _BOOLEANS = {"true", "false"}
 
 
@@ -125,7 +127,7 @@ def same_names(names: Collection[str]) -> dict[str, str]:
 
     Returns:
         Name to spelling: where all are booleans, 'true' for 'True'; where all are numbers, '4'
-        for '4.0'; else the names themselves.
+        for '4.0', but not '1.1' for '1.10', which may be sections; else the names themselves.
     """
     lower = {name: name.lower() for name in names}
     if _BOOLEANS.issuperset(lower.values()):
@@ -135,11 +137,42 @@ def same_names(names: Collection[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
+def names_like(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return names as others spell them.
+
+    Args:
+        names: all names of a split.
+        known: the names of train or of a model.
+
+    Returns:
+        For each name: itself if it is known; else the known name that `spelled` makes the same;
+        else the known name that is the same number ('3.5' for '3.50'), unless two names are.
+    """
+    same = {spelled(name): name for name in known} | {name: name for name in known}
+    found = [same.get(name) or same.get(spelled(name)) for name in names]
+    numbers = Counter(map(_number, {*names}))
+    numbers_known = Counter(map(_number, {*known}))
+    by_number = {_number(name): name for name in known if numbers_known[_number(name)] == 1}
+    return [
+        as_known or (by_number.get(_number(name), name) if numbers[_number(name)] == 1 else name)
+        for name, as_known in zip(names, found, strict=True)
+    ]
+
+
 def spelled(name: str) -> str:
-    """Return '4' for '4.0', 'true' for 'True' and any other name as it is."""
+    """Return '4' for '4.0', '0' for '-0', 'true' for 'True' and any other name as it is."""
     if name.lower() in _BOOLEANS:
         return name.lower()
-    return str(label_name(float(name))) if "." in name and _NUMBER.fullmatch(name) else name
+    if whole := _WHOLE_AS_FLOAT.fullmatch(name):
+        return "0" if whole[1] == "-0" else whole[1]
+    return name
+
+
+def _number(name: str) -> str:
+    """Return '3.5' for '3.50', '4' for '4.0' and any other name as it is."""
+    if "." in name and _NUMBER.fullmatch(name) and math.isfinite(float(name)):
+        return str(label_name(float(name)))
+    return name
 
 
 def near_names(labels: Sequence[str], name: str) -> list[str]:
@@ -210,7 +243,8 @@ def is_list(value: Any) -> bool:
 
 def _places(names: Sequence[str]) -> dict[str, int]:
     """Return the ids of names, and of ids written as numbers if no name is one."""
-    by_name = {spelled(name): i for i, name in enumerate(names)}
+    by_name = {_number(name): i for i, name in enumerate(names)}
+    by_name |= {spelled(name): i for i, name in enumerate(names)}
     by_name |= {name: i for i, name in enumerate(names)}
     if not any(name.lstrip("-").isdecimal() for name in names):
         by_name |= {str(i): i for i in range(len(names))}
