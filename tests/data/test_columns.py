@@ -11,6 +11,8 @@ import pytest
 
 from textlstm.config import DataConfig
 from textlstm.data.columns import Table, check_columns, choose_columns
+from textlstm.data.corpus import load_corpus
+from textlstm.data.sources import find_tables
 from textlstm.errors import DataError
 
 
@@ -151,6 +153,24 @@ def test_kinds_and_class_names_of_parquet_come_from_its_schema(tmp_path: Path) -
     found = Table.of_files([tmp_path / "a.parquet"])
     assert found.kinds == {"text": "text", "label": "number", "raw": "binary"}
     assert found.class_names == {"label": ("bad", "good")}
+
+
+def test_class_names_within_a_column_are_found_but_not_guessed(tmp_path: Path) -> None:
+    names = datasets.ClassLabel(names=["bad", "good"])
+    inner = {"label": names, "deep": {"all": [names]}}
+    features = datasets.Features({"text": datasets.Value("string"), "meta": inner})
+    rows = [{"label": i % 2, "deep": {"all": [i % 2]}} for i in range(20)]
+    data = datasets.Dataset.from_dict({"text": ["a"] * 20, "meta": rows}, features)
+    data.to_parquet(tmp_path / "a.parquet")
+    for source in (data, tmp_path / "a.parquet"):
+        found = find_tables(source, DataConfig()).split("train")
+        assert found.class_names == {
+            "meta.label": ("bad", "good"),
+            "meta.deep.all": ("bad", "good"),
+        }
+        assert found.guess_label() is None
+        corpus = load_corpus(source, DataConfig(label_column="meta.label"))
+        assert corpus.labels == ("bad", "good")
 
 
 @pytest.mark.parametrize("metadata", ["{", "[]", '{"info": 3}', '{"info": {"features": [1]}}'])

@@ -75,6 +75,22 @@ def test_probabilities_are_the_same_in_every_format(tmp_path):
         np.testing.assert_allclose(found, rows, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["numpy", "pandas", "arrow", "columns", "transform"])
+def test_stored_probabilities_count_and_nan_is_empty(tmp_path, name):
+    rows = {"text": ["a", "b", "c"], "p_neg": [0.9, math.nan, None], "p_pos": [0.1, None, math.nan]}
+    data = datasets.Dataset.from_dict(rows)
+    data.to_parquet(str(tmp_path / "a.parquet"))
+    if name == "transform":
+        shown = data.with_transform(lambda batch: {"p_neg": [0.5], "p_pos": [0.5]})
+    elif name == "columns":
+        shown = data.with_format("numpy", columns=["text"])
+    else:
+        shown = data.with_format(name)
+    for source in (shown, tmp_path / "a.parquet"):
+        found = read_probabilities(table_of(source), COLUMNS, multi_label=False)
+        np.testing.assert_allclose(found, [[0.1, 0.9], *[[math.nan] * 2] * 2], rtol=1e-6)
+
+
 def test_rounded_probabilities_sum_to_one_unless_a_text_has_several_labels(tmp_path):
     path = write(tmp_path, "text,p_neg,p_pos\na,0.5,0.52\n")
     found = read_probabilities(table_of(path), COLUMNS, multi_label=False)

@@ -13,6 +13,7 @@ import numpy as np
 
 from textlstm.data.columns import Table
 from textlstm.errors import ConfigError, DataError
+from textlstm.io.arrow import cells_of
 from textlstm.io.readers import cell_of, read_rows
 
 _MARKS = "_-. :"  # between the beginning of a column's name and the label
@@ -94,10 +95,10 @@ def read_probabilities(table: Table, columns: Sequence[str], *, multi_label: boo
 
 
 def _numbers(table: Table, columns: Sequence[str]) -> Iterator[float]:
-    """Yield the probabilities of all rows one after the other, NaN for an empty cell."""
+    """Yield the probabilities of all rows one after the other, NaN for one that is empty or NaN."""
     for number, cells in enumerate(_rows(table, columns), 1):
         for cell, column in zip(cells, columns, strict=True):
-            if cell is None or cell == "":
+            if cell is None or cell == "" or cell != cell:
                 yield math.nan
                 continue
             try:
@@ -115,8 +116,9 @@ def _numbers(table: Table, columns: Sequence[str]) -> Iterator[float]:
 def _rows(table: Table, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
     """Yield the cells of each row, as they are in the data."""
     if table.dataset is not None:
-        for batch in table.open(columns, None).iter(_BATCH):
-            yield from zip(*(batch[column] for column in columns), strict=True)
+        # as they are stored, whatever format or transform is set
+        for batch in table.open(columns, None).with_format("arrow").iter(_BATCH):
+            yield from zip(*(cells_of(batch[column]) for column in columns), strict=True)
     for file in table.files:
         for row in read_rows(file, columns=columns, delimiter=table.delimiter):
             yield [cell_of(row.values, column) for column in columns]

@@ -61,7 +61,7 @@ class TableColumns:
             taken: columns that hold something else.
         """
         named = self._named(LABEL_NAMES, taken)
-        named = named or [column for column in self.class_names if column not in taken]
+        named = named or [column for column in self._free(taken) if column in self.class_names]
         return named[0] if len(named) == 1 else None
 
     def guess_text(self, label: str | None) -> tuple[str, ...]:
@@ -325,8 +325,20 @@ def class_names_of_file(path: Path) -> dict[str, tuple[str, ...]]:
     return class_names_of_features(features)
 
 
-def class_names_of_features(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`."""
-    # of a list of labels, those of its items
-    items = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
-    return {column: tuple(item.names) for column, item in items.items() if hasattr(item, "names")}
+def class_names_of_features(
+    features: Mapping[str, Any], head: str = ""
+) -> dict[str, tuple[str, ...]]:
+    """Return the names of the columns of a `datasets.Dataset` that are a `ClassLabel`.
+
+    Args:
+        features: column to feature.
+        head: as for `kinds_of_schema`.
+    """
+    names: dict[str, tuple[str, ...]] = {}
+    for column, feature in features.items():
+        item = getattr(feature, "feature", feature)  # of a list of labels, those of its items
+        if isinstance(feature, Mapping):
+            names |= class_names_of_features(feature, f"{head}{column}.")
+        elif hasattr(item, "names"):
+            names[head + column] = tuple(item.names)
+    return names
