@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,52 @@ def test_kinds_are_told_from_the_first_rows_of_a_text_file(tmp_path: Path) -> No
         "e": "null",
         "f": "object",
     }
+
+
+def json_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("bare", [{}, {"label": None}, {"label": math.nan}])
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [(["a", "b"], "text"), ([["a"], ["b"]], "list"), (["a", ["b"]], "lists and text")],
+)
+def test_a_column_asked_for_is_sought_beyond_the_first_rows_of_json_lines(
+    tmp_path: Path, bare: dict[str, Any], labels: list[Any], kind: str
+) -> None:
+    rows = [{"text": f"t{i}", **bare} for i in range(120)]
+    rows += [{"text": f"u{i}", "label": label} for i, label in enumerate(labels * 6)]
+    path = json_lines(tmp_path / "a.jsonl", rows)
+    for config in (DataConfig(label_column="label"), DataConfig())[: 2 if bare else 1]:
+        found = find_tables(path, config).split("train")
+        assert found.kinds == {"text": "text", "label": kind}
+        if kind != "lists and text":
+            corpus = load_corpus(path, config)
+            assert corpus.labels == ("a", "b")
+            assert len(corpus.train) + len(corpus.validation) == 12
+
+
+def test_rows_beyond_the_first_do_not_change_which_columns_are_detected(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": None}] * 120 + [{"text": "b", "label": "c", "topic": "d"}]
+    found = find_tables(json_lines(tmp_path / "a.jsonl", rows), DataConfig()).split("train")
+    assert found.kinds == {"text": "text", "label": "text"}
+
+
+def test_each_column_asked_for_is_sought_and_the_file_ends_the_search(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"id": i, "body": None} for i in range(300)]
+    rows[130]["kind"] = "a"
+    rows[290]["body"] = {"text": "b"}
+    path = json_lines(tmp_path / "a.jsonl", rows)
+    config = DataConfig(
+        text_column=("body.text",), label_column="kind", teacher_columns=("a=p_a", "p_b")
+    )
+    found = find_tables(path, config).split("train")
+    assert found.kinds == {"id": "number", "body": "object", "kind": "text", "body.text": "text"}
+    path = json_lines(tmp_path / "b.jsonl", [*rows, {"p_a": 0.5}, {"p_b": 0.5}])
+    found = find_tables(path, config).split("train")
+    assert {found.kinds["p_a"], found.kinds["p_b"]} == {"number"}
 
 
 def test_kinds_and_class_names_of_parquet_come_from_its_schema(tmp_path: Path) -> None:

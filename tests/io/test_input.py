@@ -82,6 +82,13 @@ def test_the_first_line_that_counts_is_looked_at(tmp_path):
     assert find(tmp_path).table.suspect == "3"
 
 
+def test_an_inner_column_asked_for_is_sought_beyond_the_first_rows(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"body": null}\n' * 120 + '{"body": {"text": "a"}}\n')
+    config = PredictionConfig(text_column=("body.text",))
+    assert find(path, config=config).table.kinds["body.text"] == "text"
+
+
 def test_files_of_several_formats_are_refused(tmp_path):
     write(tmp_path / "mixed" / "a.csv", ["1"])
     write(tmp_path / "mixed" / "b.jsonl", ["1"])

@@ -23,6 +23,8 @@ from textlstm.io.guess import (
 )
 from textlstm.io.readers import read_columns, read_rows
 
+_DEFAULTS = DataConfig()
+
 
 @dataclass(frozen=True)
 class Table(TableColumns):
@@ -47,13 +49,15 @@ class Table(TableColumns):
         return cls(name, kinds, class_names_of_features(dataset.features), dataset=dataset)
 
     @classmethod
-    def of_files(cls, files: Sequence[Path], name: str = "", delimiter: str | None = None) -> Table:
+    def of_files(
+        cls, files: Sequence[Path], name: str = "", config: DataConfig = _DEFAULTS
+    ) -> Table:
         """Describe files of rows, which must have the columns of the first one.
 
         Args:
             files: the files.
             name: how messages call them; the path of the first if not given.
-            delimiter: as for `read_rows`.
+            config: which columns to take, and the delimiter.
 
         Raises:
             DataError: the first file can't be read, or two files name the same labels in
@@ -68,7 +72,15 @@ class Table(TableColumns):
                     f"{first} and {other} name their labels differently: save them with one list "
                     "of names"
                 )
-        kinds, suspect = look_at_file(first, delimiter=delimiter)
+        delimiter = config.delimiter
+        wanted = [*config.text_column, *(c.rpartition("=")[2] for c in config.teacher_columns)]
+        wanted += [config.label_column] if config.label_column else []
+        kinds, suspect = look_at_file(first, delimiter=delimiter, wanted=wanted)
+        if not config.label_column:
+            label = TableColumns(name, kinds, class_names).guess_label(config.text_column)
+            if label and kinds[label] == "null":  # rows without a label may come first
+                more, _ = look_at_file(first, delimiter=delimiter, wanted=[label])
+                kinds[label] = more[label]
         several = "label" in kinds and any(map(_has_several_labels, files))
         return cls(
             name,

@@ -63,7 +63,7 @@ def find_tables(source: Source, config: DataConfig) -> Located[Table]:
             tables[split] = Table.of_dataset(name, rows)
         else:  # where the sample lies is nobody's business in a model card
             tables[split] = Table.of_files(
-                rows, name if found.name in ("sample", STDIN_NAME) else "", config.delimiter
+                rows, name if found.name in ("sample", STDIN_NAME) else "", config
             )
     return Located(found.name, tables, found.single, found.notes, found.dataset_id)
 

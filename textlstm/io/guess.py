@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from textlstm.errors import DataError
 from textlstm.io.formats import DELIMITERS, clear_errors, file_format, open_parquet
-from textlstm.io.readers import bad_text, csv_delimiter, read_columns, read_rows
+from textlstm.io.readers import Row, bad_text, cell_of, csv_delimiter, read_columns, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -203,16 +203,18 @@ def kinds_of_schema(schema: pa.Schema, head: str = "") -> dict[str, str]:
 
 
 def look_at_file(
-    path: Path, *, strict: bool = True, delimiter: str | None = None
+    path: Path, *, strict: bool = True, delimiter: str | None = None, wanted: Sequence[str] = ()
 ) -> tuple[dict[str, str], str]:
     """Find the columns of a file, from its schema or its first 100 rows.
 
-    The delimiter of a csv or tsv is logged if it is detected and not the usual one.
+    Json lines are read on until each wanted column has a value, at most to the end. The
+    delimiter of a csv or tsv is logged if it is detected and not the usual one.
 
     Args:
         path: a file that `read_rows` reads.
         strict: whether a row that can't be read is an error.
         delimiter: as for `read_rows`.
+        wanted: columns that are asked for.
 
     Returns:
         (`kinds` and `suspect` of `TableColumns`).
@@ -232,12 +234,31 @@ def look_at_file(
     if format in _PLAIN_FORMATS:
         return dict.fromkeys(columns, "text"), ""
     rows = []
-    for row in itertools.islice(read_rows(path, delimiter=delimiter), _SAMPLE_ROWS):
+    for row in _sample(read_rows(path, delimiter=delimiter), wanted if format == "jsonl" else ()):
         if row.error and strict:
             hint = delimiter_hint(columns)
             raise DataError(f"row {row.number} of {path} does not parse: {row.error}{hint}")
         rows.append(row.values)
     return kinds_of_rows(rows, columns, spelled=format != "jsonl"), _suspect_header(columns, rows)
+
+
+def _sample(rows: Iterator[Row], wanted: Sequence[str]) -> Iterator[Row]:
+    """Yield the first 100 rows and, while a wanted column is null, 100 from its first value on."""
+    missing = list(wanted)
+
+    def is_null(row: Row, column: str) -> bool:
+        return bad_text(cell_of(row.values, column)) == "null"
+
+    def adds_nothing(row: Row) -> bool:
+        return all(is_null(row, column) for column in missing)
+
+    later = rows
+    while part := list(itertools.islice(later, _SAMPLE_ROWS)):
+        yield from part
+        missing = [column for column in missing if all(is_null(row, column) for row in part)]
+        if not missing:
+            return
+        later = itertools.dropwhile(adds_nothing, rows)
 
 
 def kinds_of_rows(

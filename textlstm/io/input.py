@@ -143,10 +143,10 @@ def find_input(source: Name, config: PredictionConfig, target_format: str) -> Ro
     """
     found = locate(source, config)
     if found.listed and config.split is None:
-        return FileRows.of_files(found.listed, found.name, target_format, config.delimiter)
+        return FileRows.of_files(found.listed, found.name, target_format, config)
     name, rows = found.only(config.split)
     if isinstance(rows, tuple):
-        return FileRows.of_files(rows, name, target_format, config.delimiter)
+        return FileRows.of_files(rows, name, target_format, config)
     return DatasetRows(name, rows)
 
 
@@ -174,7 +174,7 @@ class FileRows:
 
     @classmethod
     def of_files(
-        cls, files: Sequence[Path], name: str, target_format: str, delimiter: str | None = None
+        cls, files: Sequence[Path], name: str, target_format: str, config: PredictionConfig
     ) -> FileRows:
         """Look at files.
 
@@ -182,11 +182,12 @@ class FileRows:
             files: at least one.
             name: how messages call them.
             target_format: of the output: types of json lines matter only to some.
-            delimiter: as for `read_rows`.
+            config: the text columns and the delimiter.
 
         Raises:
             DataError: a file can't be read, or the files are not alike.
         """
+        delimiter = config.delimiter
         formats = {check_file(file)[1]: file for file in files}
         if len(formats) > 1:
             (one, first), (other, second) = itertools.islice(formats.items(), 2)
@@ -200,7 +201,9 @@ class FileRows:
         suspect = ""
         for file in files if "parquet" not in formats else ():
             with contextlib.suppress(EmptyFileError):
-                found, suspect = look_at_file(file, strict=False, delimiter=delimiter)
+                found, suspect = look_at_file(
+                    file, strict=False, delimiter=delimiter, wanted=config.text_column
+                )
                 kinds |= found
                 break
         table = TableColumns(name, kinds, suspect=suspect)
