@@ -4,6 +4,7 @@ from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from textlstm.config import DataConfig
@@ -32,11 +33,12 @@ def test_texts_and_labels_are_taken() -> None:
 
 ROWS = [{"review": f"a {word} film", "stars": n} for n, word in enumerate(["dull", "fine"])]
 FRAME = pd.DataFrame(ROWS, index=[7, 9])
+ARROW = pa.table({"review": [row["review"] for row in ROWS], "stars": [0, 1]})
 CATEGORIES = FRAME.assign(stars=FRAME["stars"].astype("category"))
 NAMED = DataConfig(text_column=("review",), label_column="stars")
 
 
-@pytest.mark.parametrize("rows", [ROWS, FRAME, CATEGORIES])
+@pytest.mark.parametrize("rows", [ROWS, FRAME, CATEGORIES, ARROW])
 @pytest.mark.parametrize("split", [True, False])
 def test_rows_of_python_have_named_columns(rows: Any, split: bool) -> None:
     corpus = load_whole({"train": rows} if split else rows, NAMED)
@@ -72,6 +74,12 @@ def test_a_text_that_is_missing_in_a_table_is_left_out() -> None:
         ([], "split 'train' is a list: pass a pair"),
         (["a", "b", "c"], "no such file: a"),
         ([{"text": "a"}, {"text": 3}], "a column cannot be read .*: each"),
+        ([{"text": "a", "label": 2**63}], "a column cannot be read .*too .*: each"),
+        (
+            pa.table([["a"], ["b"]], ["text", "text"]),
+            r"two columns of one name \(text, text\): each",
+        ),
+        (ARROW.to_batches()[0], "split 'train' is a RecordBatch: pass a pair"),
         ({"train": (["a", 3], [1, 2])}, "row 2 of split 'train' .* not a string"),
         ({"train": (["a", "\ud800"], [1, 2])}, "row 2 .* not UTF-8"),
         (

@@ -174,6 +174,27 @@ def test_a_folder_of_folders_of_texts_is_one_table_or_one_per_split(tmp_path: Pa
     assert files(find(tmp_path / "two"), tmp_path) == {"train": ["two/train"], "test": ["two/test"]}
 
 
+@pytest.mark.parametrize("labels", [("valid", "invalid"), ("dev", "ops"), ("dev", "test", "val")])
+def test_labels_that_are_named_like_splits_make_a_label_folder(tmp_path, labels):
+    write(tmp_path / "one", *(f"{label}/1.txt" for label in (*labels, "other")))
+    assert files(find(tmp_path / "one"), tmp_path) == {"train": ["one"]}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/1.txt", "test/1.txt"),
+        ("train/1.txt", "docs/1.txt"),
+        ("dev/1.txt", "docs/1.pdf"),
+        ("dev/1.txt", "dev/1.pdf", "ops/1.txt"),
+    ],
+)
+def test_folders_of_texts_named_like_splits_alone_are_no_labels(tmp_path, names):
+    write(tmp_path / "one", *names)
+    with pytest.raises(DataError, match="holds no csv, tsv, json lines or parquet file: put one"):
+        find(tmp_path / "one")
+
+
 def test_a_folder_of_folders_of_texts_may_stand_in_a_list(tmp_path: Path) -> None:
     write(tmp_path, "one/pos/1.txt", "one/neg/1.txt", "a.csv")
     assert files(find([tmp_path / "one"]), tmp_path) == {"train": ["one"]}

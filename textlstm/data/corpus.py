@@ -106,8 +106,8 @@ def load_corpus(source: Source, config: DataConfig = _DEFAULTS, *, seed: int = 1
     Args:
         source: `sample`; a csv, tsv, json lines or parquet file; a folder of such files by
             split, or one written by `save_to_disk`; the name of a Hub dataset; a `Dataset`,
-            `DatasetDict`, pandas `DataFrame`, list of dicts or pair (texts, labels); or a dict of
-            split to one of these.
+            `DatasetDict`, pandas `DataFrame`, pyarrow `Table`, list of dicts or pair (texts,
+            labels); or a dict of split to one of these.
         config: which columns to take.
         seed: decides which rows are held out for validation.
 

@@ -19,7 +19,7 @@ from textlstm.io.readers import bad_text
 
 
 class Frame(Protocol):
-    """A pandas `DataFrame`."""
+    """A pandas `DataFrame` or a pyarrow `Table`."""
 
     @property
     def columns(self) -> Any:
@@ -74,19 +74,26 @@ def _make_dataset(split: str, rows: Rows, separator: str | None) -> datasets.Dat
         return rows
     if isinstance(rows, tuple | list) and len(rows) == 2 and not isinstance(rows[0], Mapping):
         return _from_texts(split, rows, separator)
+    if isinstance(rows, pa.Table) and len({*rows.column_names}) < rows.num_columns:
+        raise DataError(
+            f"split {split!r} has two columns of one name ({', '.join(rows.column_names)}): each "
+            "needs a name of its own"
+        )
     try:
-        if hasattr(rows, "columns"):
+        if isinstance(rows, pa.Table):
+            return datasets.Dataset(rows)
+        if hasattr(rows, "iloc"):
             return datasets.Dataset.from_pandas(rows, preserve_index=False)
         if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
             return datasets.Dataset.from_list(rows)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise DataError(
             f"split {split!r}: a column cannot be read ({first_line(error)}): each needs a name of "
-            "its own and values of one type, such as strings or numbers"
+            "its own and values of one type, such as strings or 64-bit numbers"
         ) from error
     raise DataError(
         f"split {split!r} is a {type(rows).__name__}: pass a pair (texts, labels), a DataFrame, a "
-        "list of one dict or more, or a Dataset"
+        "pyarrow Table, a list of one dict or more, or a Dataset"
     )
 
 

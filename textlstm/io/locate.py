@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -202,8 +203,12 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     origins, others = _by_split(
         [path for path in entries if path.is_dir() or _stem(path) != path.name]
     )
-    splits = {split: _files_of_split(split, found) for split, found in origins.items()}
     unused = [path for path in others if is_data(path)]
+    if "train" not in origins and not unused:
+        named = list(itertools.chain.from_iterable(origins.values()))
+        if all(map(_is_label, named)) and any(map(_is_label, others)):
+            origins = {}  # of labels, such as valid/ beside invalid/
+    splits = {split: _files_of_split(split, found) for split, found in origins.items()}
     if not splits and not unused and is_label_folder(folder):
         return Located(name, {"train": (folder,)}, single=True)
     if splits:
@@ -218,6 +223,12 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
         "name files train.csv, validation.csv, test.csv (or .tsv, .jsonl, .parquet), put files "
         f"into folders train/, validation/, test/, or pass a pattern such as '{folder}/**/*.csv'"
     )
+
+
+def _is_label(path: Path) -> bool:
+    """Whether a path is a folder with .txt files and nothing else."""
+    entries = list(path.iterdir()) if path.is_dir() else []
+    return bool(entries) and all(entry.suffix == ".txt" and entry.is_file() for entry in entries)
 
 
 def _by_split(entries: Iterable[Path]) -> tuple[dict[str, list[Path]], list[Path]]:

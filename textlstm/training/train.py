@@ -47,9 +47,9 @@ def train(
 
     Args:
         source: the data: 'sample', a file, a folder or a Hub dataset name; or Python objects: a
-            pair (texts, labels), a pandas `DataFrame` or a list of dicts with the columns
-            `text_column` and `label_column`, a `Dataset`, or a dict of split to one of these. Not
-            needed to resume a run, unless its data was Python objects.
+            pair (texts, labels), a pandas `DataFrame`, a pyarrow `Table` or a list of dicts with
+            the columns `text_column` and `label_column`, a `Dataset`, or a dict of split to one of
+            these. Not needed to resume a run, unless its data was Python objects.
         out: the model folder, new or empty; None keeps the model in memory only.
         resume: resume the unfinished run in `out`; start one if `out` is empty; return its
             classifier if the run has ended.
