@@ -206,7 +206,7 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     unused = [path for path in others if is_data(path)]
     if "train" not in origins and not unused:
         named = list(itertools.chain.from_iterable(origins.values()))
-        if all(map(_is_label, named)) and any(map(_is_label, others)):
+        if named and all(map(_is_label, named)) and any(map(_is_label, others)):
             origins = {}  # of labels, such as valid/ beside invalid/
     splits = {split: _files_of_split(split, found) for split, found in origins.items()}
     if not splits and not unused and is_label_folder(folder):
@@ -228,7 +228,7 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
 def _is_label(path: Path) -> bool:
     """Whether a path is a folder with .txt files and nothing else."""
     entries = list(path.iterdir()) if path.is_dir() else []
-    return bool(entries) and all(entry.suffix == ".txt" and entry.is_file() for entry in entries)
+    return bool(entries) and all(entry.suffix == ".txt" for entry in entries)
 
 
 def _by_split(entries: Iterable[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
