@@ -280,6 +280,27 @@ def library(folder, world, *, source, out=None, seen="same", **options):
     save(folder, "model", world, classifier.model.state_dict())
 
 
+def second_is_cut(folder, world, *, source, unlabeled, steps, **options):
+    """The time is over after some steps of a second model; what each process returns."""
+
+    class Cut(textlstm.training.fit.Trainer):
+        def _stop_reason(self):
+            if self.splits["train"].taught is not None and self._progress.step >= steps:
+                self._deadline = 0.0
+            return super()._stop_reason()
+
+    class Contrary(textlstm.training.run.EarlyStopping):
+        def update(self, epoch, figures):
+            return not super().update(epoch, figures)
+
+    textlstm.training.fit.Trainer = Cut
+    if world.rank:  # it would decide otherwise by itself
+        textlstm.training.run.EarlyStopping = Contrary
+    run = textlstm.training.train.train(source, folder / "m", unlabeled=unlabeled, **options)
+    save(folder, "model", world, run.model.state_dict())
+    (folder / f"facts.{world.rank}.json").write_text(json.dumps(run.record.training))
+
+
 def die(folder, world, *, source, out, rank, at, **options):
     """One process dies of an error of its own."""
 
@@ -319,7 +340,7 @@ SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
         *(talk, queue, gradients, evaluate, train, unlike, stops, half, clocks, runs_away),
-        *(command, library, die, waits),
+        *(command, library, second_is_cut, die, waits),
     )
 }
 

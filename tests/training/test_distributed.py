@@ -182,6 +182,21 @@ def test_a_teacher_teaches_two_processes_what_it_teaches_one(both, data, tmp_pat
     assert_alike(weights[0], train(data, **options).model.state_dict(), within=1e-4)
 
 
+@pytest.mark.parametrize(("steps", "taught"), [(0, False), (1, False), (24, True)])
+def test_all_decide_the_same_when_the_time_of_a_second_model_is_over(
+    both, data, tmp_path, steps, taught
+):
+    (tmp_path / "more.csv").write_text("text\n" + "a bright film\nso dull\n" * 20)
+    options = {"source": str(data), "unlabeled": str(tmp_path / "more.csv"), "steps": steps}
+    both("second_is_cut", **options, **{**OPTIONS, **DRY, "ngrams": 0, "learning_rate": 0.05})
+    weights = [load_file(tmp_path / f"model.{rank}") for rank in range(2)]
+    assert_alike(*weights, within=0)
+    facts = [json.loads((tmp_path / f"facts.{rank}.json").read_text()) for rank in range(2)]
+    assert [("teacher" in each, each["ended"]) for each in facts] == (
+        [(taught, "max minutes" if taught else "finished")] * 2
+    )
+
+
 def test_a_process_that_sees_another_folder_says_so(pair, data, tmp_path):
     codes = pair(
         "library", tmp_path, source=str(data), out=str(tmp_path / "m"), seen="other folder"

@@ -1,16 +1,21 @@
 """With unlabeled texts and no teacher, a first model of the labels alone teaches the second."""
 
+import time
+
 import pytest
 from tiny_corpus import OPTIONS, rows, write_splits
 
 from textlstm import TextClassifier, cross_validate, train
+from textlstm.cli import main
 from textlstm.config import PRESETS
 from textlstm.training.fit import TrainingInterrupted, fit_model
 from textlstm.training.observer import Observer
 from textlstm.training.run import Run
+from textlstm.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
+LEARNS = {**OPTIONS, "ngrams": 0, "epochs": 20, "learning_rate": 0.05}  # so a step changes much
 MODEL = ("model.safetensors", "vocab.txt")
 
 
@@ -41,6 +46,25 @@ class Count(Observer):
 
     def on_step(self, step, epoch, loss, texts):
         self.steps += 1
+
+
+def cut(monkeypatch, steps, *, last=None):
+    """Let the time be over after some steps of the second model, or by `last` raise that."""
+
+    class Cut(Trainer):
+        def _stop_reason(self):
+            if self.splits["train"].taught is not None and self._progress.step >= steps:
+                if last is not None:
+                    raise last
+                self._deadline = 0.0
+            return super()._stop_reason()
+
+    monkeypatch.setattr("textlstm.training.fit.Trainer", Cut)
+
+
+def kept(caplog):
+    """The lines that say which model is the result."""
+    return [r.getMessage() for r in caplog.records if r.getMessage().startswith("kept the ")]
 
 
 def contents(folder):
@@ -134,6 +158,80 @@ def test_a_run_that_is_finished_early_keeps_the_first_model(data, tmp_path):
     assert (tmp_path / "m" / "report.html").is_file()
     assert not (tmp_path / "m" / ".cache").exists()
     assert not (tmp_path / "m" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [(0, "the second is not validated yet"), (1, "the second is worse on validation so far (loss")],
+)
+def test_a_second_model_that_the_time_leaves_worse_does_not_replace_the_first(
+    data, tmp_path, monkeypatch, caplog, steps, why
+):
+    source, more = data
+    first = train(source, **LEARNS)
+    caplog.set_level("INFO", logger="textlstm")
+    with monkeypatch.context() as patch:
+        cut(patch, steps)
+        found = train(source, tmp_path / "m", unlabeled=more, **LEARNS)
+    assert found.fingerprint() == first.fingerprint()
+    assert TextClassifier.load(tmp_path / "m").metrics == found.metrics
+    assert found.metrics["validation"] == first.metrics["validation"]
+    assert found.metrics["test"]["accuracy"] == first.metrics["test"]["accuracy"]
+    (line,) = kept(caplog)
+    assert line.startswith(f"kept the first model, trained on the labels alone: {why}")
+    rest = Count()
+    train(out=tmp_path / "m", resume=True, observer=rest)
+    train(source, tmp_path / "whole", unlabeled=more, **LEARNS)
+    assert contents(tmp_path / "m") == contents(tmp_path / "whole")
+    assert rest.steps == TextClassifier.load(tmp_path / "m").record.training["steps"] - steps
+
+
+def test_a_second_model_that_the_time_leaves_better_is_the_result(
+    data, tmp_path, monkeypatch, caplog
+):
+    source, more = data
+    caplog.set_level("INFO", logger="textlstm")
+    cut(monkeypatch, 20)
+    options = {**LEARNS, "epochs": 3}
+    found = train(source, tmp_path / "m", unlabeled=more, **options)
+    assert "teacher" in found.record.training
+    (line,) = kept(caplog)
+    assert line.startswith("kept the second model: it is no worse on validation so far (loss")
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_is_finished_early_in_the_second_model_keeps_the_better_one(
+    data, tmp_path, monkeypatch, caplog, steps
+):
+    source, more = data
+    with monkeypatch.context() as patch:
+        cut(patch, steps, last=KeyboardInterrupt())
+        options = {**LEARNS, "checkpoint_minutes": 0}
+        with pytest.raises(KeyboardInterrupt):
+            train(source, tmp_path / "m", unlabeled=more, **options)
+    assert main(["train", "--finish", "--out", str(tmp_path / "m")]) == 0
+    found = TextClassifier.load(tmp_path / "m")
+    assert found.fingerprint() == train(source, **LEARNS).fingerprint()
+    assert "teacher" not in found.record.training
+    assert len(kept(caplog)) == 1
+    assert not (tmp_path / "m" / "run.json").exists()
+
+
+def test_when_the_first_model_takes_all_the_time_no_second_one_is_begun(data, tmp_path):
+    source, more = data
+
+    class Slow(Observer):
+        def on_epoch(self, record):
+            time.sleep(0.6 * (record["epoch"] == OPTIONS["epochs"]))
+
+    options = {"max_minutes": 0.01, "observer": Slow(), **OPTIONS}
+    early = train(source, tmp_path / "m", unlabeled=more, **options)
+    assert early.record.training["ended"] == "finished"
+    assert "teacher" not in early.record.training
+    assert not (tmp_path / "m" / ".cache" / "teacher.npy").exists()
+    train(out=tmp_path / "m", resume=True, max_minutes=10)
+    train(source, tmp_path / "whole", unlabeled=more, **OPTIONS)
+    assert contents(tmp_path / "m") == contents(tmp_path / "whole")
 
 
 def test_each_fold_of_a_cross_validation_has_a_first_model(data, caplog):

@@ -86,6 +86,7 @@ def fit_model(
     start: Pretrained | Base | None = None,
     observer: Observer | None = None,
     finish: bool = False,
+    spare: bool = False,
     world: World = ALONE,
 ) -> Fitted:
     """Train a network on encoded texts and evaluate it.
@@ -101,6 +102,7 @@ def fit_model(
         start: vectors or a base to start from.
         observer: callbacks for steps and epochs; if not given, a notebook shows a bar.
         finish: take no more steps, and return the best epoch so far.
+        spare: as for `run_loop`.
         world: the processes that train it together.
 
     Returns:
@@ -149,7 +151,7 @@ def fit_model(
             observer=observer,
             world=world,
         )
-        result = run_loop(trainer, world, resume=resumed, finish=finish)
+        result = run_loop(trainer, world, resume=resumed, finish=finish, spare=spare)
         metrics = {"validation": result.best_metrics or trainer.evaluate(texts["validation"])}
         thresholds = None
         if model.multi_label:
@@ -161,7 +163,9 @@ def fit_model(
         return Fitted(model, settings, result, metrics, facts, thresholds, cascade)
 
 
-def run_loop(loop: Loop, world: World, *, resume: bool, finish: bool) -> TrainResult:
+def run_loop(
+    loop: Loop, world: World, *, resume: bool, finish: bool, spare: bool = False
+) -> TrainResult:
     """Train until the end, or until a signal stops it.
 
     Args:
@@ -169,6 +173,7 @@ def run_loop(loop: Loop, world: World, *, resume: bool, finish: bool) -> TrainRe
         world: the processes that train.
         resume: whether to continue from the checkpoint.
         finish: whether to end with the best epoch so far, without another step.
+        spare: whether the caller has another model to end with, so that no epoch is needed.
 
     Raises:
         TrainingError: training can't continue, or there is no epoch to end with.
@@ -183,7 +188,7 @@ def run_loop(loop: Loop, world: World, *, resume: bool, finish: bool) -> TrainRe
         result = loop.run()
     if result.reason == "interrupted":
         raise TrainingInterrupted(caught[0] if caught else signal.SIGINT)
-    if finish and not result.best_epoch:
+    if finish and not (result.best_epoch or spare):
         raise TrainingError("the run has not taken a step yet: resume it with --resume")
     return result
 

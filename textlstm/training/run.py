@@ -29,6 +29,7 @@ from textlstm.data.checks import (
 from textlstm.data.corpus import Corpus, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, MissingDependencyError
+from textlstm.evaluation.figures import FIGURES
 from textlstm.nn.device import cpu_threads
 from textlstm.nn.loss import make_loss
 from textlstm.text.tokenizer import TextTokenizer
@@ -44,6 +45,7 @@ from textlstm.training.pretrained import (
 )
 from textlstm.training.resolve import for_texts, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
+from textlstm.training.schedule import EarlyStopping
 from textlstm.training.teacher import (
     PROBABILITIES,
     learn_from,
@@ -52,6 +54,7 @@ from textlstm.training.teacher import (
     teacher_fingerprint,
     write_probabilities,
 )
+from textlstm.training.trainer import Trainer
 from textlstm.training.validation import add_test
 
 logger = logging.getLogger(__name__)
@@ -191,23 +194,31 @@ class Run:
 
         Texts without labels need a teacher. Where there is none, a first model is trained on the
         labels alone and teaches a second one, with all texts (self-training). If the time is over
-        before, the first model is the result.
+        or the run is finished before the second one has ended, the first model is the result,
+        unless the second one is at least as good on validation.
 
         Returns:
             The classifier with the weights of the best epoch.
         """
         trained = self.settings.training.teacher or self.corpus.train.taught is not None
-        if self.corpus.unlabeled and not trained and not (self.work / PROBABILITIES).is_file():
-            began = time.monotonic()
+        two_models = bool(self.corpus.unlabeled) and not trained
+        if two_models and not (self.work / PROBABILITIES).is_file():
+            began, limit = time.monotonic(), self.settings.training.max_minutes
             first, ended = self._first()
             self._minutes = (time.monotonic() - began) / 60
-            if self.finish or not ended:
-                self._complete_first(first)
-                return self._write(first, resumable=not ended)
+            late = self.world.any(limit is not None and self._minutes >= limit)[0]
+            if self.finish or late or not ended:
+                why = "the texts without labels are not learned from yet"
+                return self._end_with(first, why, resumable=not self.finish)
             self.teachers = [first]
         with self.world.main_first():
             self.encode()
-        self.fit()
+        self.fit(spare=two_models)
+        reason = self.fitted.result.reason
+        if two_models and reason in ("max minutes", "ended early"):
+            first = self.teachers[0] if self.teachers else self._first()[0]
+            if why := self._shortfall(first):
+                return self._end_with(first, why, resumable=reason == "max minutes")
         return self.save()
 
     def _first(self) -> tuple[TextClassifier, bool]:
@@ -236,10 +247,26 @@ class Run:
             run.prepare(corpus, begun=begun)
         return run.complete(), run.fitted.result.reason != "max minutes"
 
-    def _complete_first(self, first: TextClassifier) -> None:
-        """Add to a first model that is the result what a run has: notes and test figures."""
+    def _shortfall(self, first: TextClassifier) -> str:
+        """Return why a second model that was cut off is no result; '' if it is one."""
+        if not self.fitted.result.best_epoch:
+            return "the second is not validated yet"
+        monitor = self.settings.training.monitor
+        key = Trainer.figures[monitor]
+        old, new = first.metrics["validation"][key], self.fitted.metrics["validation"][key]
+        worse = EarlyStopping(monitor, patience=1, best=new).update(1, {monitor: old})
+        name = FIGURES.get(monitor, monitor)
+        figures = f"on validation so far ({name} {new:.4f}, the first {old:.4f})"
+        if self.world.any(self.world.is_main and worse)[0]:  # others may round otherwise
+            return f"the second is worse {figures}"
         if self._checks():
-            self._warn(["the texts without labels are not learned from yet"])
+            logger.info("kept the second model: it is no worse %s", figures)
+        return ""
+
+    def _end_with(self, first: TextClassifier, why: str, *, resumable: bool) -> TextClassifier:
+        """Add to a first model what a run has, notes and test figures, and write its folder."""
+        if self._checks():
+            logger.warning("kept the first model, trained on the labels alone: %s", why)
         first.settings = first.settings.replace(report=self.settings.training.report)
         first.record = dataclasses.replace(first.record, notes=tuple(self.corpus.notes))
         encode = first.tokenizer.encode_batch
@@ -251,6 +278,7 @@ class Run:
         add_test(first, self.texts, self.world)
         if self.reports:
             log_metrics(first.metrics)
+        return self._write(first, resumable=resumable)
 
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""
@@ -277,8 +305,8 @@ class Run:
             request = self.folder.read_request()
             self.folder.write_request(dataclasses.replace(request, settings=self.settings))
 
-    def fit(self) -> None:
-        """Train the network and evaluate it."""
+    def fit(self, *, spare: bool = False) -> None:
+        """Train the network and evaluate it; `spare` is as for `fit_model`."""
         lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
         if self._checks():
             found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
@@ -290,8 +318,8 @@ class Run:
                 100 * self._unknown_share(),
             )
         settings, limit = self.settings, self.settings.training.max_minutes
-        if limit is not None and self._minutes:
-            settings = settings.replace(max_minutes=max(limit - self._minutes, 0.001))
+        if limit is not None:
+            settings = settings.replace(max_minutes=limit - self._minutes)
         self.fitted = fit_model(
             self.texts,
             self.corpus.labels,
@@ -303,16 +331,17 @@ class Run:
             start=self.start,
             observer=self.observer,
             finish=self.finish,
+            spare=spare,
             world=self.world,
         )
-        if self._checks():
-            self._warn(result_warnings(self.fitted.metrics["validation"]))
-        if self.reports:
-            log_metrics(self.fitted.metrics)
 
     def save(self) -> TextClassifier:
         """Make the classifier and write the model folder, if there is one."""
         corpus, fitted = self.corpus, self.fitted
+        if self._checks():
+            self._warn(result_warnings(fitted.metrics["validation"]))
+        if self.reports:
+            log_metrics(fitted.metrics)
         settings = self.settings.replace(
             text_column=corpus.train.columns,  # inferred here, used by prediction
             tensorboard=None,  # a folder of this machine, not for a training with these settings
