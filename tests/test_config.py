@@ -1,6 +1,7 @@
 """The settings of training: names are unique, tables read back, mistakes are named."""
 
 import dataclasses
+import glob
 import inspect
 import json
 import os
@@ -161,3 +162,18 @@ def test_files_are_named_so_that_they_are_found_from_any_folder(tmp_path, monkey
     names = {"validation": "owner/name", "test": "sample", "tokenizer": "word", "vocab": "no.txt"}
     found = TrainSettings.from_options(**names).to_options()
     assert {name: found[name] for name in names} == names
+
+
+def test_patterns_are_named_so_that_they_match_in_any_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "run [1]"
+    (folder / "dd").mkdir(parents=True)
+    (folder / "dd" / "x.csv").touch()
+    (folder / "x[1].csv").touch()
+    monkeypatch.chdir(folder)
+    kept = ["~/dd/*.csv", "https://host/*.csv", str(tmp_path / "*.csv"), "sample"]
+    names = ["dd/*.csv", "x[1].csv", *kept]
+    pattern, file, *others = TrainSettings.from_options(unlabeled=names).data.unlabeled
+    monkeypatch.chdir(tmp_path)
+    assert glob.glob(pattern) == [str(folder / "dd" / "x.csv")]  # noqa: PTH207
+    assert (file, others) == (str(folder / "x[1].csv"), kept)
+    assert TrainSettings.from_options(unlabeled=pattern).data.unlabeled == (pattern,)

@@ -6,6 +6,7 @@ file (`vocab_size`) and keyword arguments in Python (`vocab_size=`).
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -497,7 +498,7 @@ class TrainSettings:
         if isinstance(options.get("tensorboard"), str | os.PathLike):
             options["tensorboard"] = str(Path(options["tensorboard"]).absolute())
         for name, kept in _NAMES.items():
-            options |= {name: _absolute(options[name], kept)} if name in options else {}
+            options |= {name: absolute_names(options[name], kept)} if name in options else {}
         parts = {
             part: build(kind, {name: options[name] for name in names_of(kind) if name in options})
             for part, kind in TRAIN_PARTS.items()
@@ -543,12 +544,23 @@ _NAMES: dict[str, Sequence[str]] = {
 """Options that may name files or folders, and names that never do."""
 
 
-def _absolute(value: Any, kept: Sequence[str]) -> Any:
-    """Return names so that files and folders among them are found from any folder."""
+def absolute_names(value: Any, kept: Sequence[str]) -> Any:
+    """Return names so that files, folders and patterns among them hold in any working folder.
+
+    Args:
+        value: a name or several; anything else is returned as it is.
+        kept: names that are no files.
+    """
     if isinstance(value, list | tuple):
-        return tuple(_absolute(name, kept) for name in value)
-    local = isinstance(value, str | os.PathLike) and value not in kept and Path(value).exists()
-    return str(Path(value).absolute()) if local else value
+        return tuple(absolute_names(name, kept) for name in value)
+    if not isinstance(value, str | os.PathLike) or os.fspath(value) in kept:
+        return value
+    name = os.fspath(value)
+    if Path(name).exists():
+        return str(Path(name).absolute())
+    if glob.has_magic(name) and "://" not in name and not name.startswith("~"):
+        return str(Path(glob.escape(str(Path.cwd())), name))
+    return value
 
 
 TRAIN_PARTS: dict[str, type[Settings]] = {

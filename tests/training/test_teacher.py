@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from textlstm import TextClassifier, cross_validate, train
 from textlstm.config import TrainSettings
 from textlstm.data.encoded import EncodedTexts
 from textlstm.data.split import Split
-from textlstm.errors import ConfigError, TrainingError
+from textlstm.errors import ConfigError, DataError, TrainingError
 from textlstm.training.observer import Observer
 from textlstm.training.run_folder import RunFolder
 from textlstm.training.teacher import (
@@ -157,13 +158,50 @@ def test_another_teacher_is_refused_on_resume(data, teacher, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(teacher, own)
     begun(data, tmp_path / "run", teacher=own)
-    with pytest.raises(ConfigError, match=r"teacher was .*own and is now .*model"):
-        train(out=tmp_path / "run", resume=True, teacher=teacher)
+    record = (tmp_path / "run" / "run.json").read_text()
+    with pytest.raises(ConfigError, match=r"teacher was .*own and is now absent"):
+        train(out=tmp_path / "run", resume=True, teacher=[])
     with pytest.raises(ConfigError, match=r"teacher_weight was 0\.\d+ and is now 0.1"):
         train(out=tmp_path / "run", resume=True, teacher_weight=0.1)
     train(data, own, overwrite=True, seed=3, **FAST)
-    with pytest.raises(TrainingError, match="the teacher has changed since the run began"):
-        train(out=tmp_path / "run", resume=True)
+    shutil.copytree(own, tmp_path / "third")
+    for options in ({}, {"teacher": tmp_path / "third"}):
+        with pytest.raises(TrainingError, match="the teacher has changed since the run began"):
+            train(out=tmp_path / "run", resume=True, **options)
+        assert (tmp_path / "run" / "run.json").read_text() == record
+    train(out=tmp_path / "run", resume=True, teacher=teacher)
+
+
+def test_files_that_have_moved_are_named_anew_on_resume(data, teacher, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(teacher, "model")
+    old, new = Path("old"), Path("new")
+    shutil.copytree(data, old)
+    write_csv(old / "more.csv", 20, seed=7)
+    names = {"validation": "validation.csv", "test": "test.csv", "unlabeled": "more.csv"}
+    options = {name: str(old / file) for name, file in names.items()}
+    train(data / "train.csv", "straight", teacher="model", **FAST, **options)
+    begun(data / "train.csv", "run", teacher="model", **options)
+    record = Path("run/run.json").read_text()
+    old.rename(new)
+    Path("model").rename("moved")
+    with pytest.raises(DataError, match="no such file"):
+        train(out="run", resume=True)
+    moved = {"teacher": "moved", **{name: str(new / file) for name, file in names.items()}}
+    for name in names:
+        for other in ("train.csv", "other.csv"):  # with labels of its own, and as the right one
+            write_csv(new / "other.csv", 20, seed=8)
+            with pytest.raises(DataError, match="the data has changed since the run in run began"):
+                train(out="run", resume=True, **{**moved, name: str(new / other)})
+        nothing = {name: () if name == "unlabeled" else None}
+        with pytest.raises(ConfigError, match=f"{name} was .* and is now absent"):
+            train(out="run", resume=True, **{**moved, **nothing})
+    assert Path("run/run.json").read_text() == record
+    with pytest.raises(KeyboardInterrupt):
+        train(out="run", resume=True, observer=StopAt(10), **moved)
+    train(out="run", resume=True)  # the new names are kept
+    models = [Path(name, "model.safetensors").read_bytes() for name in ("straight", "run")]
+    assert models[0] == models[1]
 
 
 def test_a_teacher_of_python_is_needed_until_it_has_spoken(data, teacher, tmp_path):
@@ -172,7 +210,7 @@ def test_a_teacher_of_python_is_needed_until_it_has_spoken(data, teacher, tmp_pa
     (RunFolder(tmp_path / "run").work / PROBABILITIES).unlink()
     with pytest.raises(TrainingError, match="was passed as a Python object: pass it again"):
         train(out=tmp_path / "run", resume=True)
-    with pytest.raises(ConfigError, match=r"teacher was memory:\w+ and is now memory:"):
+    with pytest.raises(TrainingError, match="the teacher has changed since the run began"):
         train(out=tmp_path / "run", resume=True, teacher=train(data, seed=4, **FAST))
     train(out=tmp_path / "run", resume=True, teacher=classifier)
     begun(data, tmp_path / "other", teacher=classifier)

@@ -189,6 +189,14 @@ def test_a_run_is_resumed_from_another_working_directory(data, straight, tmp_pat
     assert contents(tmp_path / "model") == contents(straight)
 
 
+def test_a_run_on_a_pattern_is_resumed_from_another_working_directory(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    names = {"validation": f"{data.name}/val*.csv", "test": f"{data.name}/te[s]t.csv"}
+    interrupt(f"{data.name}/tr*.csv", tmp_path / "model", **names)
+    monkeypatch.chdir(tmp_path)
+    train(None, "model", resume=True)
+
+
 def test_a_resumed_run_encodes_nothing_again(data, tmp_path, monkeypatch):
     interrupt(data, tmp_path / "model")
 

@@ -172,7 +172,8 @@ class Loop(abc.ABC):
         begun |= saved.state["made_of"]
         # an older version kept None for what was left open
         begun |= {k: self._signature[k] for k in ("epochs", "adversarial") if begun.get(k) is None}
-        found = differences(begun, self._signature)
+        # its probabilities are compared, wherever the teacher is now
+        found = differences(begun, self._signature, ignore=("teacher",))
         if found:
             raise TrainingError(
                 f"{self._checkpoint} can't be resumed: {'; '.join(found)}; use the same settings "

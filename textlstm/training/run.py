@@ -51,6 +51,7 @@ from textlstm.training.teacher import (
     learn_from,
     load_teachers,
     require_same_labels,
+    require_same_teachers,
     teacher_fingerprint,
     write_probabilities,
 )
@@ -150,8 +151,12 @@ class Run:
                 f"process {self.world.rank} reads other data from {corpus.source} than the first "
                 "process: all need the same"
             )
-        self.prepare(corpus, begun=self.folder.has_begun() and (resume or not self.world.is_main))
+        begun = self.folder.has_begun() and (resume or not self.world.is_main)
+        self.prepare(corpus, begun=begun)
         if self.world.is_main:
+            if begun:  # before other names of them replace those of the run
+                self.teachers = load_teachers(self.settings, self.teachers)
+                require_same_teachers(self.work, self.teachers)
             request = dataclasses.replace(request, fingerprint=corpus.fingerprint)
             self.folder.claim(request, resume=resume)
 

@@ -16,13 +16,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textlstm.classifier.json_files import FILES, REPORT, RUN, read_config
-from textlstm.config import TrainingConfig, TrainSettings, with_preset
+from textlstm.config import TrainingConfig, TrainSettings, absolute_names, with_preset
 from textlstm.data.corpus import Source
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError, system_errors
 from textlstm.io.atomic import write_text
@@ -36,6 +36,7 @@ if sys.platform != "win32":  # a folder is not locked against a second process t
 
 WORK = ".cache"  # tokenizer and encoded texts; made again from the data where they are missing
 
+_DATA = ("validation", "test", "unlabeled")  # their content is in the fingerprint of the data
 _MODEL = tuple(dataclasses.asdict(FILES).values())
 _LEFTOVER = re.compile(
     "|".join(
@@ -176,7 +177,10 @@ class RunFolder:
                     f"textlstm {begun.command} --resume --out {self.path}"
                 )
             source = begun.source if source is None else source
-            settings = resumed_settings(self.path, begun.settings, options, begun.preset)
+            # the fingerprint of a teacher is kept in the work folder
+            settings = resumed_settings(
+                self.path, begun.settings, options, begun.preset, movable=(*_DATA, "teacher")
+            )
             if source is None and self.is_unfinished():
                 raise ConfigError(
                     f"the data of the run in {self.path} was passed as Python objects: pass them "
@@ -306,7 +310,12 @@ class RunFolder:
 
 
 def resumed_settings(
-    folder: Path, begun: TrainSettings, options: Mapping[str, Any], preset: str | None = None
+    folder: Path,
+    begun: TrainSettings,
+    options: Mapping[str, Any],
+    preset: str | None = None,
+    *,
+    movable: Collection[str] = _DATA,
 ) -> TrainSettings:
     """Return the settings with which a run is resumed.
 
@@ -315,6 +324,8 @@ def resumed_settings(
         begun: the settings with which it began.
         options: those given now, by flat name.
         preset: with which it began, '' for none; None if that is not known.
+        movable: options that name files whose content the caller compares, so that another name,
+            but not none, may be given.
 
     Returns:
         `begun`, with the values of `options` that may change on resume.
@@ -327,6 +338,8 @@ def resumed_settings(
     old = {"preset": preset or None, **TrainSettings.from_options(**before).to_dict()}
     new = {"preset": options.get("preset") or preset or None, **asked.to_dict()}
     free = resumable_names(TrainingConfig) | ({"preset"} if preset is None else set())
+    now = asked.to_options()
+    free |= {name for name in movable if before[name] and now[name]}
     found = differences(old, new, ignore=free)
     if found:
         raise ConfigError(
@@ -360,8 +373,5 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _absolute(name: str | os.PathLike[str]) -> str:
-    """Return a path that holds in any working folder; another name as it is."""
-    if name == STDIN:
-        return str(spool_stdin())
-    local = Path(name).exists() and str(name) != "sample"
-    return str(Path(name).absolute()) if local else str(name)
+    """Return a path or pattern that holds in any working folder; another name as it is."""
+    return str(spool_stdin() if name == STDIN else absolute_names(name, ("sample",)))

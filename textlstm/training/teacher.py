@@ -183,6 +183,21 @@ def teacher_fingerprint(work: Path) -> list[str]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
+def require_same_teachers(work: Path, classifiers: Sequence[TextClassifier]) -> None:
+    """Raise a `TrainingError` if others have taught the run; none were passed to another process.
+
+    Args:
+        work: folder of the run.
+        classifiers: the teachers.
+    """
+    begun, asked = teacher_fingerprint(work), [one.fingerprint() for one in classifiers]
+    if begun and asked and asked != begun:
+        raise TrainingError(
+            "the teacher has changed since the run began: use the same one, or start over with "
+            "--overwrite"
+        )
+
+
 def write_probabilities(
     work: Path,
     classifiers: Sequence[TextClassifier],
@@ -206,18 +221,14 @@ def write_probabilities(
         TrainingError: the teacher is not that of the run, or it is needed and not there.
     """
     path, shape = work / PROBABILITIES, (sum(map(len, splits)), len(labels))
-    begun, asked = teacher_fingerprint(work), [one.fingerprint() for one in classifiers]
-    if begun and asked and asked != begun:
-        raise TrainingError(
-            "the teacher has changed since the run began: use the same one, or start over with "
-            "--overwrite"
-        )
-    if begun and path.is_file():
+    require_same_teachers(work, classifiers)
+    if teacher_fingerprint(work) and path.is_file():
         found: np.ndarray = np.load(path, mmap_mode="r")
         if found.shape == shape:
             return found
     if not classifiers:
         raise TrainingError("the teacher of the run was passed as a Python object: pass it again")
+    asked = [one.fingerprint() for one in classifiers]
     write_text(work / _FINGERPRINT, json.dumps(asked))
     logger.info("the teacher labels %s texts", f"{shape[0]:,}")
     with atomic_path(path) as temporary:
