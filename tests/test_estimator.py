@@ -80,6 +80,8 @@ def test_a_class_that_no_row_has_may_have_a_weight():
     weights = {"bad": 2.0, "good": 1.0, "odd": 9.0}
     fitted = small(class_weight=weights, epochs=1).fit(X, Y)
     assert fitted.classifier_.settings.training.class_weights == ("bad=2.0", "good=1.0")
+    with pytest.raises(ConfigError, match="'goood' is not a label"):  # and "good" has no weight
+        small(class_weight={"bad": 2.0, "goood": 1.0}, epochs=1).fit(X, Y)
     with pytest.raises(ConfigError, match="'odd' is not a label"):
         small(class_weights=("odd=9",), epochs=1).fit(X, Y)
 

@@ -549,7 +549,7 @@ def absolute_names(value: Any, kept: Sequence[str]) -> Any:
 
     Args:
         value: a name or several; anything else is returned as it is.
-        kept: names that are no files.
+        kept: names that never stand for files.
     """
     if isinstance(value, list | tuple):
         return tuple(absolute_names(name, kept) for name in value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -84,7 +84,7 @@ def system_errors(kind: type[TextLSTMError], what: str) -> Iterator[None]:
 def require_choice(name: str, value: object, known: Iterable[object]) -> None:
     """Raise a `ConfigError` if the value of an option is none of those known."""
     words = {other: str(other) for other in known}
-    if not isinstance(value, Hashable) or value not in words:
+    if not any(value == other for other in words):  # a value may have no hash
         listing = ", ".join(words.values())
         hint = did_you_mean(value, words.values())
         raise ConfigError(f"{name} = {value!r}: must be one of {listing}{hint}")

@@ -88,8 +88,8 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             learned from, for all epochs.
         embedding_size: with `vectors` that of the file, unless it is set.
         class_weight: as in scikit-learn: 'balanced', or a dict of class to weight (above 0), where
-            classes that are left out count 1 and those that no row has do not matter; None leaves
-            it to `class_weights`.
+            classes that are left out count 1; a class that no row has is an error unless all
+            others have a weight. None leaves it to `class_weights`.
 
     Attributes:
         classes_: the classes in order, [C]; so are the columns of `predict_proba`.
@@ -223,10 +223,11 @@ class TextLSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         start: Pretrained | Base | None = None,
     ) -> Fitted:
         """Train on encoded rows; set `classes_` and `n_iter_`."""
-        if isinstance(self.class_weight, Mapping):  # the rows of a fold may lack a class
-            asked = settings.training.class_weights
-            known = [each for each in asked if each.rpartition("=")[0] in targets.names]
-            settings = settings.replace(class_weights=known)
+        if isinstance(self.class_weight, Mapping):
+            asked = {each.rpartition("=")[0]: each for each in settings.training.class_weights}
+            if asked.keys() >= {*targets.names}:  # the rows of a fold may lack a class
+                known = [each for name, each in asked.items() if name in targets.names]
+                settings = settings.replace(class_weights=known)
         weights = targets.weights
         texts = {
             name: LabelledTexts(

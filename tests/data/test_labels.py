@@ -165,6 +165,8 @@ def test_labels_of_a_caller_are_names_or_where_no_name_is_a_number_ids() -> None
     assert label_ids([5, "3"], ["3", "5"]).tolist() == [1, 0]
     assert label_ids([1.5, 2.0, -0.0], ["0", "1.50", "2"]).tolist() == [1, 2, 0]
     assert label_ids(["1.10", 1.1], ["1.1", "1.10"]).tolist() == [1, 0]
+    with pytest.raises(ConfigError, match=r"unknown label '1\.1'"):  # which of the two is it?
+        label_ids(["1.1"], ["1.10", "1.100"])
     assert label_ids([], ["a", "b"]).dtype == np.int64
 
 

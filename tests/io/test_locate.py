@@ -177,6 +177,7 @@ def test_a_folder_of_folders_of_texts_is_one_table_or_one_per_split(tmp_path: Pa
 @pytest.mark.parametrize("labels", [("valid", "invalid"), ("dev", "ops"), ("dev", "test", "val")])
 def test_labels_that_are_named_like_splits_make_a_label_folder(tmp_path, labels):
     write(tmp_path / "one", *(f"{label}/1.txt" for label in (*labels, "other")))
+    write(tmp_path / "one", *(f"{label}/.DS_Store" for label in labels))
     assert files(find(tmp_path / "one"), tmp_path) == {"train": ["one"]}
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textlstm.errors import DataError, OutputError
+from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io import output as row_output
 from textlstm.io import work_folder
 from textlstm.io.output import RowOutput, Target
@@ -309,6 +309,17 @@ def test_a_folder_that_is_there_is_a_folder_whatever_its_name(tmp_path):
 def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"x\.docx"):
         Target.of_path(tmp_path / "x.docx")
+
+
+def test_a_run_that_can_not_be_resumed_is_not_resumed_by_another(tmp_path):
+    """That over the lines of stdin, whose job is empty."""
+    with RowOutput(Target.of_path(tmp_path / "out.csv"), COLUMNS) as output:
+        output.open({}, {"chunks": 0}, overwrite=False, resume=False)
+        output.commit(output.encoder.encode(CHUNKS[0]), 3, {"chunks": 1})
+    with pytest.raises(
+        ConfigError, match=r"the unfinished run of .*out\.csv differs: x was absent"
+    ):
+        write(tmp_path / "out.csv")
 
 
 def test_data_that_is_shorter_than_the_state_says_is_refused(tmp_path):

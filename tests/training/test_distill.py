@@ -50,6 +50,13 @@ def test_options_data_and_several_teachers_can_be_passed(data, teacher):
         distill([], data)
 
 
+def test_data_that_is_spelled_in_another_way_is_no_other_data(data, teacher):
+    own = TextClassifier.load(teacher)
+    for spelling in (f"{data}/../{data.name}", [data]):
+        student = distill(own, spelling, validation_fraction=0.3, test_fraction=0.0, **FAST)
+        assert student.record.rows == own.record.rows
+
+
 def test_other_data_has_splits_of_its_own(data, teacher, tmp_path):
     from dataclasses import replace
 

@@ -36,7 +36,10 @@ class Trained(Protocol):
 
 @runtime_checkable
 class LabelledSplit(Protocol):
-    """A split of a corpus as `evaluate` needs it (`textlstm.data.corpus.Split` is one)."""
+    """A split of a corpus as `evaluate` needs it (`textlstm.data.corpus.Split` is one).
+
+    It may also have `names`, the label names of its ids.
+    """
 
     @property
     def labels(self) -> np.ndarray:
@@ -105,13 +108,16 @@ def model_ids(split: LabelledSplit, model: Trained) -> np.ndarray:
     count = ids.shape[1] if several else int(ids.max(initial=-1)) + 1
     if count > len(names) or (several and count != len(names)):
         raise ConfigError(
-            f"the split has {count} labels, and the model {len(names)}: load it with the model's"
+            f"the split has {count} labels, and the model {len(names)}: load it with the labels of "
+            "the model"
         )
     places = np.array([place[name] for name in names], np.int64)
-    found: np.ndarray = places[ids] if not several else np.zeros((len(ids), len(place)), bool)
-    if several:
-        found[:, places] = ids  # [N, C]
-    return found
+    if not several:
+        found: np.ndarray = places[ids.astype(np.int64)]
+        return found
+    matrix = np.zeros((len(ids), len(place)), bool)  # [N, C]
+    matrix[:, places] = ids
+    return matrix
 
 
 def is_source(data: Any) -> bool:

@@ -145,7 +145,7 @@ def names_like(names: Sequence[str], known: Sequence[str]) -> list[str]:
         known: the names of train or of a model.
 
     Returns:
-        For each name: itself if it is known; else the known name that `spelled` makes the same;
+        For each name: itself if it is known; else the known name with the same `spelled` form;
         else the known name that is the same number ('3.5' for '3.50'), unless two names are.
     """
     same = {spelled(name): name for name in known} | {name: name for name in known}
@@ -243,7 +243,8 @@ def is_list(value: Any) -> bool:
 
 def _places(names: Sequence[str]) -> dict[str, int]:
     """Return the ids of names, and of ids written as numbers if no name is one."""
-    by_name = {_number(name): i for i, name in enumerate(names)}
+    numbers = Counter(map(_number, names))
+    by_name = {_number(n): i for i, n in enumerate(names) if numbers[_number(n)] == 1}
     by_name |= {spelled(name): i for i, name in enumerate(names)}
     by_name |= {name: i for i, name in enumerate(names)}
     if not any(name.lstrip("-").isdecimal() for name in names):

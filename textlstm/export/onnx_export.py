@@ -92,6 +92,7 @@ def export_onnx(
             f"quantize = {quantize!r} changes results a little: pass data, labelled texts to "
             "measure how much"
         )
+    ids = None if data is None else model_ids(data, classifier)
     folder = Path(folder)
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"{folder} exists: pass overwrite to replace it, or another name")
@@ -113,7 +114,7 @@ def export_onnx(
         texts = EncodedTexts.from_batches(encoded)
         if not len(texts):
             raise DataError("the data to measure on has no texts: choose another split or file")
-        ids = model_ids(data, classifier)
+        assert ids is not None
         probabilities, before = _measure(content, session, texts, ids, classifier)
         report = replace(report, texts=len(texts), float32=before)
         if quantize:

@@ -102,7 +102,7 @@ def _folders_in(path: Path) -> list[Path]:
 def _texts_in(folder: Path) -> Iterator[Path]:
     """Yield the .txt files of a folder; neither hidden ones (macOS adds `._1.txt`) nor folders.
 
-    A link to nowhere is one: that it can't be read is said in its row.
+    A broken link counts as a text; its row says that it can't be read.
     """
     for path in folder.glob("*.txt"):
         if path.name[0] != ".":

@@ -243,7 +243,10 @@ def look_at_file(
 
 
 def _sample(rows: Iterator[Row], wanted: Sequence[str]) -> Iterator[Row]:
-    """Yield the first 100 rows and, while a wanted column is null, 100 from its first value on."""
+    """Yield the first 100 rows; then, for each wanted column that is null in all of them, 100 more.
+
+    These begin with its first value.
+    """
     missing = list(wanted)
 
     def is_null(row: Row, column: str) -> bool:

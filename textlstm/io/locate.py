@@ -226,9 +226,10 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
 
 
 def _is_label(path: Path) -> bool:
-    """Whether a path is a folder with .txt files and nothing else."""
-    entries = list(path.iterdir()) if path.is_dir() else []
-    return bool(entries) and all(entry.suffix == ".txt" for entry in entries)
+    """Whether a path is a folder with .txt files and nothing else that is not hidden."""
+    entries = path.iterdir() if path.is_dir() else ()
+    suffixes = {entry.suffix for entry in entries if not entry.name.startswith(".")}
+    return suffixes == {".txt"}
 
 
 def _by_split(entries: Iterable[Path]) -> tuple[dict[str, list[Path]], list[Path]]:

@@ -31,6 +31,7 @@ from textlstm.io.work_folder import WorkFolder
 from textlstm.io.writers import ArrowEncoder, Encoder, make_encoder
 from textlstm.options import differences
 
+FILE_ORDER = "order of the files"  # in a job
 PART_ROWS = 2**18  # at least, of a part in a folder
 _GROUP_ROWS = 2**16  # at least, of a parquet row group, if not limited by its bytes
 _GROUP_BYTES = 2**25
@@ -64,8 +65,8 @@ class Target:
 
         Raises:
             DataError: the suffix is of no known format.
-            OutputError: its folder can't be looked into, its name is too long, or it is a link to
-                itself.
+            OutputError: its folder can't be looked into, its name is too long, or it is a part
+                of a loop of links.
         """
         name = os.fspath(path)
         target = Path(name)
@@ -169,12 +170,15 @@ class RowOutput:
         with work.writing():
             self._data = (work.path / _DATA).open("wb", buffering=0)
         self._append(head)
+        sync(work.path)
         work.write_state(self._state(state))
         return state
 
     def _resume(self, job: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
-        begun = self._work.job()  # earlier versions noted less
-        found = differences(begun, {name: part for name, part in job.items() if name in begun})
+        begun = self._work.job()
+        if begun and FILE_ORDER in job:  # an earlier version did not note it
+            begun.setdefault(FILE_ORDER, job[FILE_ORDER])
+        found = differences(begun, job)
         if found:
             raise ConfigError(
                 f"the unfinished run of {self._target.path} differs: {'; '.join(found[:3])}: "

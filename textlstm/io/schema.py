@@ -97,7 +97,8 @@ def _without_loss(schema: pa.Schema, parts: Sequence[tuple[Path, pa.Schema]]) ->
         names = {
             field.name
             for field in schema
-            if field.type not in (own.field(field.name).type, *_UNBOUNDED, MIXED)
+            if field.type not in (*_UNBOUNDED, MIXED)
+            and not _is_wider(field.type, own.field(field.name).type)
         }
         for _, chunk in _chunks([path], typed=True, columns=tuple(names)) if names else ():
             for name, values in chunk.items():
@@ -105,6 +106,18 @@ def _without_loss(schema: pa.Schema, parts: Sequence[tuple[Path, pa.Schema]]) ->
                     names.remove(name)
                     schema = schema.set(schema.get_field_index(name), pa.field(name, MIXED))
     return schema
+
+
+def _is_wider(wide: pa.DataType, own: pa.DataType) -> bool:
+    """Whether a type holds all values of another, or is it."""
+    if own in (wide, pa.null()):
+        return True
+    if pa.types.is_floating(wide):
+        small: bool = pa.types.is_integer(own) and wide == pa.float64() and own.bit_width <= 32
+        return small or bool(pa.types.is_floating(own))
+    signed, unsigned = pa.types.is_signed_integer, pa.types.is_unsigned_integer
+    same: bool = any(kind(wide) and kind(own) for kind in (signed, unsigned))
+    return same and int(wide.bit_width) >= int(own.bit_width)
 
 
 def _scan(paths: Sequence[Path], *, typed: bool) -> tuple[pa.Schema, int]:

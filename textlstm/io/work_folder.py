@@ -2,8 +2,8 @@
 
 The work folder of `out.csv` is `.out.csv.partial`. It holds `job.json`, which says what the run
 was asked for, `state.json`, which says how far it is, and whatever the run keeps beside them. The
-state is replaced in one step, so it is true after a kill, a full disk or a power cut, if what it
-counts was on the disk before.
+state is replaced in one step. It is true after a kill, a full disk or a power cut, provided that
+the run puts what it counts on the disk first.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from textlstm.config import PredictionConfig
 from textlstm.errors import ConfigError, OutputError
 from textlstm.io.guess import TableColumns
 from textlstm.io.input import CHUNK_CHARACTERS, FileRows, RowInput, chunks, find_input, line_chunks
-from textlstm.io.output import RowOutput, Target
+from textlstm.io.output import FILE_ORDER, RowOutput, Target
 from textlstm.io.work_folder import WorkFolder
 from textlstm.options import resumable_names
 from textlstm.prediction.engines import Engine, Model, make_engine
@@ -196,7 +196,7 @@ def _job(rows: RowInput, engine: Engine, labeller: Labeller, columns: pa.Schema)
         },
     }
     if isinstance(rows, FileRows):
-        job["order of the files"] = rows.order()
+        job[FILE_ORDER] = rows.order()
     return cast("dict[str, Any]", json.loads(json.dumps(job)))
 
 

@@ -73,8 +73,7 @@ def distill(
     if not isinstance(first, TextClassifier):
         first = TextClassifier.from_pretrained(os.fspath(first), device="cpu")
     own = student_options(first.settings)
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-    if source is not None and name != first.record.source:
+    if source is not None and not _is_named(source, first.record.source):
         own = {name: value for name, value in own.items() if name not in _OF_ITS_DATA}
     if options.get("init_from") is not None:  # which has them
         others = (*OF_A_BASE, *SIZES, "pooling")
@@ -82,6 +81,15 @@ def distill(
     asked: dict[str, Any] = {**own, **with_preset(options), "teacher": models}
     source = _data_of(first) if source is None else source
     return train(source, out, overwrite=overwrite, observer=observer, **asked)
+
+
+def _is_named(source: Source, name: str) -> bool:
+    """Whether data is that of a name, which may be spelled in another way."""
+    if isinstance(source, list) and len(source) == 1:
+        source = source[0]
+    if not isinstance(source, str | os.PathLike):
+        return False
+    return os.fspath(source) == name or Path(source).resolve() == Path(name).resolve()
 
 
 def _data_of(model: TextClassifier) -> str:

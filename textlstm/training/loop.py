@@ -117,7 +117,7 @@ class Loop(abc.ABC):
         self.history: list[dict[str, Any]] = []
         self._checkpoint = checkpoint
         self._history_path = history
-        shown = ProgressObserver() if world.is_main else Observer()  # in a notebook
+        shown = ProgressObserver() if world.is_main else Observer()
         self._observer = observer or shown
         self._world = world
         self._optimizer = make_optimizer(model, config)

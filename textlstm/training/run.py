@@ -200,7 +200,7 @@ class Run:
         Texts without labels need a teacher. Where there is none, a first model is trained on the
         labels alone and teaches a second one, with all texts (self-training). If the time is over
         or the run is finished before the second one has ended, the first model is the result,
-        unless the second one is at least as good on validation.
+        unless the second one has been validated and is at least as good.
 
         Returns:
             The classifier with the weights of the best epoch.
@@ -214,6 +214,7 @@ class Run:
             late = self.world.any(limit is not None and self._minutes >= limit)[0]
             if self.finish or late or not ended:
                 why = "the texts without labels are not learned from yet"
+                why = f"the time is over before the second begins; {why}" if late and ended else why
                 return self._end_with(first, why, resumable=not self.finish)
             self.teachers = [first]
         with self.world.main_first():

@@ -324,8 +324,8 @@ def resumed_settings(
         begun: the settings with which it began.
         options: those given now, by flat name.
         preset: with which it began, '' for none; None if that is not known.
-        movable: options that name files whose content the caller compares, so that another name,
-            but not none, may be given.
+        movable: options that name files whose content the caller compares; they may be replaced
+            on resume, but not left out.
 
     Returns:
         `begun`, with the values of `options` that may change on resume.

@@ -321,7 +321,7 @@ def _toml(options: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     if best["ended"] == "cut off":
         lines.append("# The end of its time cut it off: train takes longer, and may become better.")
     lines += [
-        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        f"{name} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
         for name, value in options.items()
         if value is not None and value != default.get(name)
     ]
