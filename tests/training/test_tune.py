@@ -137,8 +137,9 @@ def test_the_pooling_after_a_base_is_in_the_settings(data, tmp_path):
 def test_the_settings_hold_any_letter(tmp_path):
     best = {"trial": 1, "ended": "done"}
     path = tmp_path / "settings.toml"
-    path.write_text(tuning._toml({"text_column": ["text \U0001f600"]}, best), encoding="utf-8")
-    assert read_settings(str(path)) == {"text_column": ["text \U0001f600"]}
+    options = {"text_column": ["text \U0001f600 \x7f \n"]}
+    path.write_text(tuning._toml(options, best), encoding="utf-8")
+    assert read_settings(str(path)) == options
 
 
 def test_the_same_seed_gives_the_same_trials(data, tuned, tmp_path):
