@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from textlstm.training.launch import read_rank
 
 _WAIT = 5.0  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_TOO_LARGE = ("can't allocate memory", "out of memory", "size calculation overflowed")  # torch
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 makes it
 # hold a core that another process waits for: two trainings on two cores then run at a tenth of
@@ -87,6 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is not None or error.errno not in _FULL:
             raise
         complain(f"the output can't be written: {error.strerror}")
+        return ERROR_CODE
+    except (MemoryError, RuntimeError) as error:
+        too_large = any(words in str(error) for words in _TOO_LARGE)
+        if not (too_large or isinstance(error, MemoryError)):
+            raise
+        wanted = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
+        complain(
+            f"there is not enough memory{f' ({wanted[0]})' if wanted else ''}: lower hidden_size, "
+            "vocab_size, max_length or the size of batches, or use a machine with more"
+        )
         return ERROR_CODE
     finally:
         set_verbosity(quiet=False, verbose=False)
