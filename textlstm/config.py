@@ -140,9 +140,11 @@ class TokenizerConfig(Settings):
 class ModelConfig(Settings):
     """The shape of the network and its dropout."""
 
-    embedding_size: int = option(100, "size of the embedding; that of --vectors, if any", low=1)
-    hidden_size: int = option(128, "LSTM units per direction", low=1)
-    num_layers: int = option(2, "stacked LSTM layers", low=1)
+    embedding_size: int = option(
+        100, "size of the embedding; that of --vectors, if any", low=1, high=2**31 - 1
+    )
+    hidden_size: int = option(128, "LSTM units per direction", low=1, high=2**31 - 1)
+    num_layers: int = option(2, "stacked LSTM layers", low=1, high=1024)
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option(
         "final+max",

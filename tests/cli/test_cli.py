@@ -143,12 +143,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
         run("train", "sample", "--out", tmp_path / "m")
 
 
-@pytest.mark.parametrize("units", [10**8, 10**10], ids=["refused", "overflow"])
-def test_a_network_larger_than_the_memory_is_one_line_and_exit_code_2(
-    data, tmp_path, capsys, units
-):
-    arguments = [str(data), "--out", str(tmp_path / "model"), "--hidden-size", str(units)]
-    assert main(["train", *arguments]) == 2
+def test_a_network_larger_than_the_memory_is_one_line_and_exit_code_2(data, tmp_path, capsys):
+    assert run("train", data, "--out", tmp_path / "model", "--hidden-size", 10**8) == 2
     (*_, said) = capsys.readouterr().err.splitlines()
     assert said.startswith("textlstm: error: there is not enough memory")
     assert "lower hidden_size" in said

@@ -32,7 +32,7 @@ from textlstm.training.launch import read_rank
 
 _WAIT = 5.0  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_TOO_LARGE = ("can't allocate memory", "out of memory", "size calculation overflowed")  # torch
+_TOO_LARGE = ("can't allocate memory", "out of memory")  # torch, on a CPU and on a GPU
 
 # How often an OpenMP thread looks for work before it sleeps. GNU's default of 300,000 makes it
 # hold a core that another process waits for: two trainings on two cores then run at a tenth of
