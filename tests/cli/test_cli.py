@@ -151,6 +151,15 @@ def test_a_network_larger_than_the_memory_is_one_line_and_exit_code_2(data, tmp_
 
 
 @pytest.mark.slow
+def test_a_run_whose_record_is_damaged_can_be_replaced(data, tmp_path):
+    out = tmp_path / "model"
+    assert run("train", data, "--out", out, "--hidden-size", 10**8) == 2
+    (out / "run.json").write_text("{}")
+    assert run("train", data, "--out", out, *flags()) == 2
+    assert run("train", data, "--out", out, "--overwrite", *flags()) == 0
+
+
+@pytest.mark.slow
 def test_training_says_what_it_does_on_stderr_and_nothing_on_stdout(data, tmp_path, capsys):
     assert run("train", data, "--out", tmp_path / "m", *flags()) == 0
     out, err = capsys.readouterr()

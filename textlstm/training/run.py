@@ -151,7 +151,7 @@ class Run:
                 f"process {self.world.rank} reads other data from {corpus.source} than the first "
                 "process: all need the same"
             )
-        begun = self.folder.has_begun() and (resume or not self.world.is_main)
+        begun = (resume or not self.world.is_main) and self.folder.has_begun()
         self.prepare(corpus, begun=begun)
         if self.world.is_main:
             if begun:  # before other names of them replace those of the run
