@@ -387,8 +387,8 @@ def test_results_with_fewer_figures_are_shown_as_they_are(folder, capsys):
     [
         {"hidden_size": 10**9},
         {"embedding_size": 16_000_000},
-        {"embedding_size": 2**63},
-        {"num_layers": 100_000},
+        {"embedding_size": 2**31 - 1},
+        {"num_layers": 1024},
         {"num_layers": 1},
         {"ngram_buckets": 2**28},
         {"pooling": "attention"},
@@ -405,6 +405,16 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_at_once(folder, mon
     change_config(folder, settings=settings)
     monkeypatch.setattr(model_folder, "network_of", refuse)
     with pytest.raises(ModelFolderError, match=r"model\.safetensors: .*config\.json .* ask for"):
+        TextClassifier.load(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [{"embedding_size": 2**63}, {"num_layers": 100_000}])
+def test_sizes_that_no_network_has_are_refused_by_their_name(folder, size):
+    settings = json.loads((folder / FILES.config).read_text())["settings"]
+    settings["model"] |= size
+    change_config(folder, settings=settings)
+    with pytest.raises(ModelFolderError, match=f"config\\.json.*{next(iter(size))} = .*at most"):
         TextClassifier.load(folder)
 
 
