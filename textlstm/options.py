@@ -279,6 +279,6 @@ def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
         if choices:
             require_choice(field.name, item, choices)
         if low is not None and not item >= low:
-            raise ConfigError(f"{field.name} = {item!r}: must be at least {low:g}")
+            raise ConfigError(f"{field.name} = {item!r}: must be at least {low:,.12g}")
         if high is not None and not item <= high:
-            raise ConfigError(f"{field.name} = {item!r}: must be at most {high:g}")
+            raise ConfigError(f"{field.name} = {item!r}: must be at most {high:,.12g}")

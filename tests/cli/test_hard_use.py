@@ -176,7 +176,7 @@ def test_an_onnx_folder_is_named_where_a_model_is_needed(capsys, tmp_path):
 
 def test_more_threads_than_any_machine_has_are_refused(capsys, model):
     said = error_of(capsys, "predict", model, "a film", "--threads", "100000")
-    assert said.endswith("threads = 100000: must be at most 1024")
+    assert said.endswith("threads = 100000: must be at most 1,024")
 
 
 def test_the_onnx_engine_refuses_another_device(capsys, model):
