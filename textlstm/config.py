@@ -29,6 +29,7 @@ CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
 """Shares of texts whose label a cascade may change, as training fits them."""
 NGRAM_FITS = ("ratios", "margins")
 MONITORS = ("macro_f1", "accuracy", "loss")
+_MOST = 2**31 - 1  # of a size or a seed
 
 
 def require_cascade(share: float | None) -> None:
@@ -119,7 +120,7 @@ class TokenizerConfig(Settings):
         metavar="FILE",
     )
     vocab_size: int = option(
-        30_000, "maximum number of entries, with <pad> and <unk>", low=3, high=2**31 - 1
+        30_000, "maximum number of entries, with <pad> and <unk>", low=3, high=_MOST
     )
     min_frequency: int = option(2, "minimum count of an entry in train", low=1)
     extend_vocab: int | None = option(
@@ -141,9 +142,9 @@ class ModelConfig(Settings):
     """The shape of the network and its dropout."""
 
     embedding_size: int = option(
-        100, "size of the embedding; that of --vectors, if any", low=1, high=2**31 - 1
+        100, "size of the embedding; that of --vectors, if any", low=1, high=_MOST
     )
-    hidden_size: int = option(128, "LSTM units per direction", low=1, high=2**31 - 1)
+    hidden_size: int = option(128, "LSTM units per direction", low=1, high=_MOST)
     num_layers: int = option(2, "stacked LSTM layers", low=1, high=1024)
     bidirectional: bool = option(True, "read the text from both ends")
     pooling: str = option(
@@ -270,7 +271,7 @@ class TrainingConfig(Settings):
     precision: str = option(
         "auto", "number format of the LSTM; auto is bf16 where it is native", choices=PRECISIONS
     )
-    seed: int = option(1, "random seed", low=0, high=2**31 - 1)
+    seed: int = option(1, "random seed", low=0, high=_MOST)
     threads: int | None = option(
         None, "CPU threads (default: all cores)", low=1, high=1024, resumable=True
     )
