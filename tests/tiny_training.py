@@ -56,6 +56,7 @@ def trainer(
     model=None,
     train=TRAIN,
     validation=VALIDATION,
+    unlabeled=None,
     names=NAMES,
     observer=None,
     world=ALONE,
@@ -70,9 +71,10 @@ def trainer(
         "adversarial": 0.0,
         **options,
     }  # more only get into each other's way on tiny tensors
+    more = {} if unlabeled is None else {"unlabeled": unlabeled}
     return Trainer(
         model or TinyModel(),
-        {"train": train, "validation": validation},
+        {"train": train, "validation": validation, **more},
         TrainingConfig(**settings),
         labels=names,
         checkpoint=folder and folder / "checkpoint.safetensors",

@@ -24,9 +24,10 @@ from tiny_training import NAMES, TRAIN, VALIDATION, TinyModel, timeless, trainer
 
 import textlstm.training.fit
 import textlstm.training.run
+import textlstm.training.teacher
 import textlstm.training.train
 from textlstm import cli
-from textlstm.config import ModelConfig, TrainSettings
+from textlstm.config import FEW_TEXTS, ModelConfig, TrainSettings
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, PeerError, TrainingError
 from textlstm.nn.device import seed_everything
@@ -266,8 +267,9 @@ def command(folder, world, *, words):
     sys.exit(cli.main(words))
 
 
-def library(folder, world, *, source, out=None, seen="same", **options):
+def library(folder, world, *, source, out=None, seen="same", few=FEW_TEXTS, **options):
     """`textlstm.train`, into a folder or in memory, with what a second process may see."""
+    textlstm.training.teacher.FEW_TEXTS = few
     if seen == "other data" and world.rank:
         load = textlstm.training.run.load_corpus
         textlstm.training.run.load_corpus = lambda *words, **more: replace(

@@ -29,6 +29,8 @@ CASCADES = (0.0005, 0.001, 0.002, 0.005, 0.01)
 """Shares of texts whose label a cascade may change, as training fits them."""
 NGRAM_FITS = ("ratios", "margins")
 MONITORS = ("macro_f1", "accuracy", "loss")
+FEW_TEXTS = 4_500
+"""Up to so many training texts are learned from with the preset 'small', if none is named."""
 _MOST = 2**31 - 1  # of a size or a seed
 
 
@@ -92,7 +94,7 @@ class DataConfig(TableConfig):
     unlabeled: tuple[str, ...] = option(
         (),
         "data without labels; the teacher labels it, or else a first model that is trained only on "
-        "the labelled data",
+        f"the labelled data (more than {FEW_TEXTS:,} texts and --init-from: the model itself)",
         metavar="DATA",
     )
     validation: str | None = option(
@@ -383,9 +385,6 @@ class TuneConfig(Settings):
         metavar="MB",
     )
 
-
-FEW_TEXTS = 4_500
-"""Up to so many training texts are learned from with the preset 'small', if none is named."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {

@@ -16,8 +16,9 @@ from tiny_corpus import OPTIONS, flags, write_splits
 from tiny_training import trainer
 from tiny_world import DRY, Pair, bilstm, trained
 
-from textlstm import TextClassifier, train
+from textlstm import TextClassifier, pretrain, train
 from textlstm.cli import main
+from textlstm.config import FEW_TEXTS, PRETRAIN_OPTIONS
 from textlstm.errors import ConfigError, TrainingError
 from textlstm.training.distributed import ALONE, World, join
 
@@ -168,18 +169,29 @@ def test_in_memory_each_process_gets_the_classifier(both, data, tmp_path):
     assert_alike(*(load_file(tmp_path / f"model.{rank}") for rank in range(2)), within=0)
 
 
-@pytest.mark.parametrize("kind", ["a teacher", "a first model of their own"])
-def test_a_teacher_teaches_two_processes_what_it_teaches_one(both, data, tmp_path, kind):
-    train(data, tmp_path / "teacher", **OPTIONS)
-    (tmp_path / "more.csv").write_text("text\na dull film\na bright plot\n" * 5)
-    options = {"unlabeled": str(tmp_path / "more.csv")}
+@pytest.mark.parametrize("kind", ["a teacher", "a first model of their own", "the model itself"])
+def test_a_teacher_teaches_two_processes_what_it_teaches_one(
+    both, data, tmp_path, monkeypatch, kind
+):
+    more = tmp_path / "more.csv"
+    more.write_text("text\na dull film\na bright plot\n" * 5)
+    options = {**OPTIONS, **DRY, "precision": "fp32", "epochs": 2, "unlabeled": str(more)}
     if kind == "a teacher":
+        train(data, tmp_path / "teacher", **OPTIONS)
         options["teacher"] = str(tmp_path / "teacher")
-    options |= {**OPTIONS, **DRY, "precision": "fp32", "epochs": 2}
-    both("library", source=str(data), out=str(tmp_path / "m"), **options)
+    elif kind == "the model itself":
+        own = {name: OPTIONS[name] for name in OPTIONS if name in PRETRAIN_OPTIONS}
+        pretrain(data / "train.csv", tmp_path / "base", **own)
+        options["init_from"] = str(tmp_path / "base")
+        del options["min_frequency"]  # its tokenizer is that of the base
+    few = 9 if kind == "the model itself" else FEW_TEXTS
+    monkeypatch.setattr("textlstm.training.teacher.FEW_TEXTS", few)
+    both("library", source=str(data), out=str(tmp_path / "m"), few=few, **options)
     weights = [load_file(tmp_path / f"model.{rank}") for rank in range(2)]
     assert_alike(*weights, within=0)
     assert_alike(weights[0], train(data, **options).model.state_dict(), within=1e-4)
+    said = TextClassifier.load(tmp_path / "m").record.training["teacher"]
+    assert said.startswith("the model itself") == (kind == "the model itself")
 
 
 @pytest.mark.parametrize(("steps", "taught"), [(0, False), (1, False), (24, True)])

@@ -193,6 +193,82 @@ def test_without_a_share_the_gradients_are_those_of_the_texts_alone():
     assert any(not torch.equal(plain[name], moved[name]) for name in plain)
 
 
+def taught_by_itself(model, rows, *, several=False, batch=8, **options):
+    """The gradients that rows of `TRAIN` without their labels add to those of a batch."""
+    labels = torch.nn.functional.one_hot(torch.from_numpy(TRAIN.labels)).bool().numpy()
+    texts = LabelledTexts(TRAIN.texts, labels if several else TRAIN.labels)
+    loss = make_loss(TrainingConfig(), texts.labels, NAMES)
+    made = BatchGradients(model, texts, loss, ALONE, unlabeled=TRAIN.texts, **options)
+    value = made.of(np.arange(batch), np.asarray(rows))
+    found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    assert made.of(np.arange(batch)) == value  # that of the labels alone
+    return {name: found[name] - w.grad for name, w in model.named_parameters()}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_text_without_a_label_is_learned_by_the_sharpened_prediction_of_the_model(several):
+    model = classifier()
+    model.linear.weight.data *= 30  # so that some are sure
+    rows = np.arange(20, 30)
+    found = taught_by_itself(model, rows, several=several)
+    model.zero_grad()
+    logits = model.lstm_logits(*collate(TRAIN.texts, rows, few_shapes=True))
+    if several:
+        targets = (2 * logits.detach()).sigmoid()
+        loss = functional.binary_cross_entropy_with_logits(logits, targets)
+    else:
+        targets = (2 * logits.detach()).softmax(dim=1)
+        loss = functional.cross_entropy(logits, targets)
+    loss.backward()
+    assert model.linear.weight.grad.abs().max() > 1e-3
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(found[name], value.grad, atol=1e-6, rtol=1e-3)
+
+
+def test_it_is_learned_with_dropout_and_moved_but_predicted_without(monkeypatch):
+    model, taught, known = classifier(output_dropout=0.5), [], []
+    forward = TextLoss.forward
+
+    def seen(self, logits, targets, weights=None, taught_by=None):
+        if taught_by is not None:
+            taught.append(taught_by.probabilities)
+            known.append(logits.detach())
+        return forward(self, logits, targets, weights, taught_by)
+
+    monkeypatch.setattr(TextLoss, "forward", seen)
+    rows = np.arange(20, 28)
+    gradients = BatchGradients(
+        model, TRAIN, TextLoss(None, 0.0), ALONE, adversarial=0.5, unlabeled=TRAIN.texts
+    )
+    gradients.of(np.arange(8), rows)
+    assert model.training
+    with torch.no_grad():
+        logits = model.eval().lstm_logits(*collate(TRAIN.texts, rows, few_shapes=True))
+    plain, moved = known
+    for targets in taught:
+        torch.testing.assert_close(targets, (2 * logits).softmax(dim=1))
+    assert not torch.allclose(plain, logits, atol=1e-3)
+    assert not torch.allclose(plain, moved, atol=1e-3)
+
+
+def test_fewer_texts_without_labels_than_with_count_as_much_each():
+    few = taught_by_itself(classifier(), [20, 21], batch=8)
+    alone = taught_by_itself(classifier(), [20, 21], batch=2)
+    for name, value in alone.items():
+        torch.testing.assert_close(few[name] * 4, value, atol=1e-6, rtol=1e-3)
+
+
+def test_texts_without_labels_teach_several_threads_what_they_teach_one(monkeypatch):
+    monkeypatch.setattr("textlstm.training.gradients._LEAST_WORK", 1)
+    found = []
+    for threads in (1, 2):
+        with cpu_threads(threads):
+            found.append(taught_by_itself(classifier(), np.arange(20, 42), adversarial=0.2))
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, atol=1e-6, rtol=1e-3)
+
+
 def test_embeddings_that_are_frozen_can_be_moved():
     model = classifier()
     model.embedding.requires_grad_(False)

@@ -1,13 +1,18 @@
-"""With unlabeled texts and no teacher, a first model of the labels alone teaches the second."""
+"""With unlabeled texts and no teacher, a first model of the labels alone teaches the second.
+
+A model that starts from a base teaches itself.
+"""
 
 import time
 
 import pytest
+import torch
 from tiny_corpus import OPTIONS, rows, write_splits
 
-from textlstm import TextClassifier, cross_validate, train
+from textlstm import TextClassifier, cross_validate, pretrain, train, tune
 from textlstm.cli import main
-from textlstm.config import PRESETS
+from textlstm.config import PRESETS, PRETRAIN_OPTIONS
+from textlstm.errors import ConfigError
 from textlstm.training.fit import TrainingInterrupted, fit_model
 from textlstm.training.observer import Observer
 from textlstm.training.run import Run
@@ -239,3 +244,75 @@ def test_each_fold_of_a_cross_validation_has_a_first_model(data, caplog):
     with caplog.at_level("INFO", logger="textlstm"):
         cross_validate(source / "train.csv", unlabeled=more, folds=2, **OPTIONS)
     assert caplog.text.count("training a first model on the labels alone") == 2
+
+
+SMALL = {name: OPTIONS[name] for name in ("epochs", "batch_size", "threads", "report")}
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Let the labels of these tests be more than a few."""
+    monkeypatch.setattr("textlstm.training.teacher.FEW_TEXTS", 11)
+
+
+@pytest.fixture(scope="module")
+def base(data, tmp_path_factory):
+    options = {name: value for name, value in OPTIONS.items() if name in PRETRAIN_OPTIONS}
+    folder = tmp_path_factory.mktemp("base") / "base"
+    pretrain(data[1], folder, **options)
+    return folder
+
+
+def test_what_starts_from_a_base_teaches_itself(data, base, many, tmp_path, caplog):
+    source, more = data
+    steps, alone = Count(), Count()
+    caplog.set_level("INFO", logger="textlstm")
+    found = train(source, tmp_path / "m", unlabeled=more, init_from=base, observer=steps, **SMALL)
+    assert "first model" not in caplog.text
+    assert found.record.rows == {"train": 12, "validation": 16, "test": 16, "unlabeled": 60}
+    assert "the model itself" in found.record.training["teacher"]
+    plain = train(source, init_from=base, observer=alone, **SMALL)
+    assert steps.steps == alone.steps
+    name = "lstm.weight_hh_l0"
+    assert not torch.equal(found.model.state_dict()[name], plain.model.state_dict()[name])
+    assert "teacher" not in plain.record.training
+
+
+def test_what_teaches_itself_gives_the_same_model_when_resumed(data, base, many, tmp_path):
+    source, more = data
+    options = {"unlabeled": more, "init_from": base, **SMALL}
+    train(source, tmp_path / "whole", **options)
+    with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
+        train(source, tmp_path / "cut", observer=StopAt(4), **options)
+    train(out=tmp_path / "cut", resume=True)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_teacher_goes_before_the_model_itself(data, base, many):
+    source, more = data
+    teacher = train(source, **OPTIONS)
+    found = train(source, teacher=teacher, unlabeled=more, init_from=base, **SMALL)
+    assert found.record.training["teacher"] == teacher.fingerprint()
+
+
+def test_what_teaches_itself_can_be_tuned(data, base, many, tmp_path):
+    source, more = data
+    with pytest.raises(ConfigError, match="or a base to start from"):
+        tune(source, tmp_path / "m", unlabeled=more, trials=1, **OPTIONS)
+    found = tune(source, tmp_path / "m", unlabeled=more, init_from=base, trials=1, **SMALL)
+    assert "the model itself" in found.record.training["teacher"]
+
+
+def test_with_few_labels_a_first_model_teaches_what_starts_from_a_base_too(data, base, monkeypatch):
+    source, more = data
+    monkeypatch.setattr("textlstm.training.teacher.FEW_TEXTS", 12)
+    found = train(source, unlabeled=more, init_from=base, **SMALL)
+    assert found.record.training["teacher"].startswith("a first model of the labels alone")
+
+
+@pytest.mark.parametrize("options", [{"teacher_weight": 0.5}, {"teacher_temperature": 2.0}])
+def test_what_teaches_itself_refuses_the_options_of_a_teacher(data, base, many, options):
+    source, more = data
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"{name} = .* is for a teacher: .*leave it out, or pass"):
+        train(source, unlabeled=more, init_from=base, **options, **SMALL)

@@ -33,10 +33,13 @@ from textlstm.nn.device import seed_everything
 from textlstm.nn.network import BiLSTMClassifier
 from textlstm.training import loop as loop_module
 from textlstm.training.checkpoint import load_checkpoint, save_checkpoint
+from textlstm.training.gradients import BatchGradients
 from textlstm.training.observer import Observer
 from textlstm.training.schedule import Schedule
 
 pytestmark = pytest.mark.slow
+
+UNLABELED = texts(24, seed=3)
 
 
 class StopAt(Observer):
@@ -662,6 +665,60 @@ def test_texts_are_moved_as_far_as_asked():
 
     assert torch.equal(learned(0.1), learned(0.1))
     assert not torch.equal(learned(0.1), learned(0.0))
+
+
+def read_without_labels(monkeypatch, *, folder=None, stop=None, resume=False, **options):
+    """The rows without labels that each step of a run has read, and the weights at its end."""
+    found = []
+    of = BatchGradients.of
+
+    def seen(self, rows, unlabeled=None):
+        found.append(unlabeled.tolist())
+        return of(self, rows, unlabeled)
+
+    observer = StopAt(step=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchGradients, "of", seen)
+        run = trainer(folder, unlabeled=UNLABELED, observer=observer, **options)
+        observer.trainer = run
+        if resume:
+            run.resume()
+        run.run()
+    return found, weights(run.model)
+
+
+def test_each_step_reads_texts_without_labels_and_all_are_read_equally_often(monkeypatch):
+    found, _ = read_without_labels(monkeypatch, epochs=3)
+    assert len(found) == 18  # 6 batches in an epoch
+    rounds = [found[start : start + 3] for start in range(0, 18, 3)]  # of 24 texts in batches of 8
+    for batches in rounds:
+        assert sorted(row for rows in batches for row in rows) == list(range(24))
+    assert len({json.dumps(batches) for batches in rounds}) > 1
+
+
+def test_a_run_with_texts_without_labels_is_resumed_bit_for_bit(monkeypatch, tmp_path):
+    whole, end = read_without_labels(monkeypatch, folder=tmp_path / "whole")
+    begun, _ = read_without_labels(monkeypatch, folder=tmp_path / "cut", stop=10)
+    rest, again = read_without_labels(monkeypatch, folder=tmp_path / "cut", resume=True)
+    assert begun + rest == whole
+    assert equal(end, again)
+
+
+def test_texts_without_labels_change_what_is_learned_and_their_labels_do_not(monkeypatch):
+    alone = trainer()
+    alone.run()
+    _, one = read_without_labels(monkeypatch)
+    assert not equal(weights(alone.model), one)
+    others = LabelledTexts(UNLABELED.texts, 1 - UNLABELED.labels)
+    other = trainer(unlabeled=others)
+    other.run()
+    assert equal(weights(other.model), one)
+
+
+def test_a_run_is_not_resumed_with_other_texts_without_labels(tmp_path):
+    trainer(tmp_path, unlabeled=UNLABELED, epochs=1).run()
+    with pytest.raises(TrainingError, match="unlabeled texts"):
+        trainer(tmp_path, epochs=1).resume()
 
 
 def test_a_checkpoint_of_a_version_that_left_options_open_is_resumed(tmp_path):

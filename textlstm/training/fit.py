@@ -92,7 +92,7 @@ def fit_model(
     """Train a network on encoded texts and evaluate it.
 
     Args:
-        texts: 'train' and 'validation', and 'test' if there is one.
+        texts: 'train' and 'validation', and 'test' and 'unlabeled' if there are any.
         labels: label names.
         settings: of model and training, as `resolve` returns them.
         vocab_size: ids are from 0 to below this.
@@ -143,7 +143,7 @@ def fit_model(
                     )
         trainer = Trainer(
             model,
-            {name: texts[name] for name in ("train", "validation")},
+            {name: split for name, split in texts.items() if name != "test"},
             settings.training,
             labels=labels,
             checkpoint=checkpoint,

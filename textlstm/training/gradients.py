@@ -7,6 +7,11 @@ Threads that share the products of an LSTM wait for each other at every time ste
 work one of them is often not running, and the others use up the processor's time until it is:
 training is then ten times slower. Threads with a part of the batch each wait once per batch.
 
+Texts without labels can be learned from in the same steps: the target is what the model itself
+says of the text as it is, without dropout, and it learns to say so of the text with dropout and
+moved against it (virtual adversarial training, Miyato et al. 2017, but along the gradient of the
+cross entropy). The target is sharpened, so that the model also has to decide (as Xie et al. 2020).
+
 Shapes: N texts, B texts of a batch or of a part of it, T tokens, C classes, V rows of an
 embedding, E numbers per row, K rows that a batch read.
 """
@@ -23,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from textlstm.classifier.predictor import MOST_THREADS, start_threads
-from textlstm.data.encoded import LabelledTexts, collate
+from textlstm.data.encoded import EncodedTexts, LabelledTexts, collate
 from textlstm.nn.device import cpu_threads
 from textlstm.nn.language_model import LanguageModel
 from textlstm.nn.layers import RowEmbedding, drawing_from
@@ -35,6 +40,7 @@ from textlstm.training.optimizer import unique_rows, update_threads
 
 _LEAST_NORM = 1e-12  # of a gradient; below, a text is not moved
 _LEAST_TEXTS = 4  # of a part
+_OWN_TEMPERATURE = 0.5  # of a model's own predictions; 1 gave IMDB half as much
 _LEAST_WORK = 40_000_000  # of a part: tokens times weights of the LSTM; threads share Python's time
 
 Learn = Callable[[nn.Module, np.ndarray, np.ndarray], Tensor]
@@ -151,6 +157,7 @@ class BatchGradients:
         world: the processes that share the work.
         adversarial: how far embeddings are moved against the model, as a share of their size;
             such a model is a `BiLSTMClassifier`.
+        unlabeled: texts without labels, for which the model teaches itself; None for none.
     """
 
     def __init__(
@@ -161,6 +168,7 @@ class BatchGradients:
         world: World,
         *,
         adversarial: float = 0.0,
+        unlabeled: EncodedTexts | None = None,
     ) -> None:
         self._model = model
         self._parts = Parts(model, self._of_part, texts.texts.lengths)
@@ -168,45 +176,70 @@ class BatchGradients:
         self._loss = loss
         self._world = world
         self._adversarial = adversarial
+        self._unlabeled = unlabeled
+        lengths = None if unlabeled is None else unlabeled.lengths
+        self._own_parts = Parts(model, self._of_own, lengths)
+        self._own_count = 1  # texts that the loss of a batch without labels is divided by
 
-    def of(self, rows: np.ndarray) -> Tensor:
+    def of(self, rows: np.ndarray, unlabeled: np.ndarray | None = None) -> Tensor:
         """Add the gradients of a batch to those of the model.
 
         Args:
             rows: the batch, the same in all processes, [B].
+            unlabeled: those of texts without labels, likewise, [B]; None for none. Together they
+                count as much as the batch; fewer than it has count as much as its texts.
 
         Returns:
-            The loss of the whole batch, a scalar without a graph.
+            The loss of the whole batch by its labels, a scalar without a graph.
         """
         loss = self._parts.learn(self._world.share(rows), rows)
+        if unlabeled is not None:
+            self._own_count = max(len(rows), len(unlabeled))
+            self._own_parts.learn(self._world.share(unlabeled), unlabeled)
         sum_gradients(self._model, self._world, loss)
         return loss
 
     def _of_part(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
         """Add the gradients of some texts of a batch; return their part of the loss."""
         device = next(model.parameters()).device
-        ids, lengths = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
-        ids = ids.to(device)
         targets, weights, taught = known_of(self._texts, part, device)
         share: Tensor | float = 1.0
         if len(part) < len(rows):  # the loss is divided by what counts in the part
             whole = torch.from_numpy(self._texts.labels[rows]).to(device)
             share = self._loss.divisor(targets) / self._loss.divisor(whole)
 
-        def learn(logits: Tensor) -> Tensor:
-            loss = self._loss(logits, targets, weights, taught) * share
-            loss.backward()
-            detached: Tensor = loss.detach()
-            return detached
+        def loss_of(logits: Tensor) -> Tensor:
+            loss: Tensor = self._loss(logits, targets, weights, taught) * share
+            return loss
 
-        if not self._adversarial:
-            return learn(cast(BiLSTMClassifier, model).lstm_logits(ids, lengths))
-        return self._learn_twice(cast(BiLSTMClassifier, model), learn, ids, lengths, targets)
+        batch = collate(self._texts.texts, part, few_shapes=True)  # [B, T], [B]
+        return self._learn(cast(BiLSTMClassifier, model), loss_of, *batch, targets)
 
-    def _learn_twice(
+    def _of_own(self, model: nn.Module, part: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Do as `_of_part` with texts without labels, and what the model itself says of them."""
+        assert self._unlabeled is not None
+        model = cast(BiLSTMClassifier, model)
+        ids, lengths = collate(self._unlabeled, part, few_shapes=True)  # [B, T], [B]
+        several = self._texts.multi_label
+        model.eval()
+        with torch.no_grad():
+            logits = model.lstm_logits(ids.to(next(model.parameters()).device), lengths)  # [B, C]
+        model.train()
+        own = probabilities_of(logits.float() / _OWN_TEMPERATURE, multi_label=several)  # [B, C]
+        targets = own >= 0.5 if several else own.argmax(dim=1)
+        taught = Taught(own, own.new_zeros(len(own)))
+        share = len(part) / self._own_count
+
+        def loss_of(logits: Tensor) -> Tensor:
+            loss: Tensor = self._loss(logits, targets, None, taught) * share
+            return loss
+
+        return self._learn(model, loss_of, ids, lengths, targets)
+
+    def _learn(
         self,
         model: BiLSTMClassifier,
-        learn: Callable[[Tensor], Tensor],
+        loss_of: Callable[[Tensor], Tensor],
         ids: Tensor,
         lengths: Tensor,
         targets: Tensor,
@@ -218,6 +251,15 @@ class BatchGradients:
         better the model knows a text's label, the longer the step: moving what is not known yet
         would keep it from being learned.
         """
+
+        def learn(logits: Tensor) -> Tensor:
+            loss = loss_of(logits)
+            loss.backward()
+            return loss.detach()
+
+        ids = ids.to(targets.device)
+        if not self._adversarial:
+            return learn(model.lstm_logits(ids, lengths))
         ids = model.drop_words(ids)
         x = model.embed(ids)  # [B, T, E]
         if not x.requires_grad:  # embeddings that are frozen

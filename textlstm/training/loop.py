@@ -304,9 +304,9 @@ class Loop(abc.ABC):
     def _compute_in(self, dtype: torch.dtype) -> None:
         cast(Any, self.model).compute_dtype = dtype
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
+    def _batches(self, epoch: int, split: str = "train") -> list[np.ndarray]:
         return train_batches(
-            self.splits["train"].texts.lengths,
+            self.splits[split].texts.lengths,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             epoch=epoch,

@@ -53,6 +53,7 @@ from textlstm.training.teacher import (
     require_same_labels,
     require_same_teachers,
     teacher_fingerprint,
+    who_teaches,
     write_probabilities,
 )
 from textlstm.training.trainer import Trainer
@@ -197,16 +198,16 @@ class Run:
     def complete(self) -> TextClassifier:
         """Train, evaluate and save; all processes together.
 
-        Texts without labels need a teacher. Where there is none, a first model is trained on the
-        labels alone and teaches a second one, with all texts (self-training). If the time is over
-        or the run is finished before the second one has ended, the first model is the result,
-        unless the second one has been validated and is at least as good.
+        Texts without labels need a teacher. Where there is none, a model that starts from a base
+        teaches itself; else a first model is trained on the labels alone and teaches a second one,
+        with all texts (self-training). If the time is over or the run is finished before the second
+        one has ended, the first model is the result, unless the second one has been validated and
+        is at least as good.
 
         Returns:
             The classifier with the weights of the best epoch.
         """
-        trained = self.settings.training.teacher or self.corpus.train.taught is not None
-        two_models = bool(self.corpus.unlabeled) and not trained
+        two_models = self._teacher() == "first"
         if two_models and not (self.work / PROBABILITIES).is_file():
             began, limit = time.monotonic(), self.settings.training.max_minutes
             first, ended = self._first()
@@ -301,6 +302,10 @@ class Run:
             self._taught(),
             self.settings.training.teacher_weight,
         )
+        if self._teacher() == "itself":
+            others = self.corpus.unlabeled
+            labels = np.concatenate([split.labels for split in others])
+            self.texts["unlabeled"] = LabelledTexts(self._encoded(others, "unlabeled"), labels)
         self.settings = resolve(
             self.settings,
             len(self.texts["train"].texts.ids),
@@ -407,9 +412,13 @@ class Run:
             self._warned += 1
             logger.warning("%s", sentence)
 
+    def _teacher(self) -> str:
+        return who_teaches(self.settings, self.corpus)
+
     def _to_learn(self) -> list[Split]:
-        """Return the rows that are learned from: those with labels come first."""
-        return [self.corpus.train, *self.corpus.unlabeled]
+        """Return the rows with a label or a teacher's: those with labels come first."""
+        others = () if self._teacher() == "itself" else self.corpus.unlabeled
+        return [self.corpus.train, *others]
 
     def _counts(self) -> dict[str, int]:
         """Return the number of rows by the name of their split."""
@@ -422,7 +431,7 @@ class Run:
         splits, labels = self._to_learn(), self.corpus.labels
         if self.corpus.train.taught is not None:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
-        if not (self.settings.training.teacher or self.corpus.unlabeled):
+        if self._teacher() in ("", "itself"):
             return None
         training, models = self.settings.training, load_teachers(self.settings, self.teachers)
         require_same_labels(models, labels, multi_label=self.corpus.train.labels.ndim == 2)
@@ -431,9 +440,11 @@ class Run:
 
     def _teacher_facts(self) -> dict[str, Any]:
         """Return which models have taught, for the record of the run."""
+        if self._teacher() == "itself":
+            return {"teacher": "the model itself, for the texts without labels"}
         found = teacher_fingerprint(self.work)
-        itself = "" if self.settings.training.teacher else "a first model of the labels alone, "
-        return {"teacher": itself + ", ".join(found)} if found else {}
+        first = "a first model of the labels alone, " if self._teacher() == "first" else ""
+        return {"teacher": first + ", ".join(found)} if found else {}
 
     def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:
         """Encode splits to one file, or open what the resumed run has encoded."""

@@ -5,7 +5,8 @@ Shapes: B batch, T time (tokens), N texts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -28,6 +29,7 @@ class Trainer(Loop):
 
     The model is a `BiLSTMClassifier`, or has its `branches`, `lstm_logits` and `scales`. Of the
     weights of training texts only the proportions matter; those of validation count in its figures.
+    A split `unlabeled`, whose labels don't matter, has texts for which the model teaches itself.
 
     Raises:
         ConfigError: the device does not exist, or, at the first step, a class weight.
@@ -45,11 +47,21 @@ class Trainer(Loop):
         train, adversarial = self.splits["train"], self.config.adversarial
         assert adversarial is not None  # see `resolve`
         loss = make_loss(self.config, train.labels, self.labels).to(self.device)
-        return BatchGradients(self.model, train, loss, self._world, adversarial=adversarial)
+        others = self.splits["unlabeled"].texts if "unlabeled" in self.splits else None
+        return BatchGradients(
+            self.model, train, loss, self._world, adversarial=adversarial, unlabeled=others
+        )
+
+    @cached_property
+    def _unlabeled(self) -> Iterator[np.ndarray]:
+        """The batches of texts without labels from this step on: all texts, again and again."""
+        numbers = itertools.count() if "unlabeled" in self.splits else ()
+        rounds = (self._batches(number, "unlabeled") for number in numbers)
+        return itertools.islice(itertools.chain.from_iterable(rounds), self._progress.step, None)
 
     def learn(self, rows: np.ndarray) -> Tensor:
         """Add the gradients of a batch to those of the model; return its loss, a scalar."""
-        return self._gradients.of(rows)
+        return self._gradients.of(rows, next(self._unlabeled, None))
 
     def validate(self) -> dict[str, Any] | None:
         """Evaluate the model on validation, its scales fitted first; None if it was cut off."""

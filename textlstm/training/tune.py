@@ -24,7 +24,7 @@ from textlstm.training.distributed import join
 from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 from textlstm.training.run_folder import RunRequest, resumed_settings
-from textlstm.training.teacher import split_teachers
+from textlstm.training.teacher import split_teachers, who_teaches
 from textlstm.training.tuning import TUNED, OnTrial, Tuning
 
 if TYPE_CHECKING:
@@ -97,9 +97,11 @@ def tune(
         source = source if source is not None else job["source"]
         settings = read_options(job["options"])
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
-        taught = settings.training.teacher or corpus.train.taught is not None
-        if corpus.unlabeled and not taught:
-            raise ConfigError("tuning with unlabeled texts needs a model that labels them: teacher")
+        if who_teaches(settings, corpus) == "first":
+            raise ConfigError(
+                "tuning with unlabeled texts needs a model that labels them (pass teacher), or a "
+                "base to start from (pass init_from)"
+            )
         if begun is None:
             work.begin({**job, "fingerprint": corpus.fingerprint})
             work.write_state({})
