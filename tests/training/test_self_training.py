@@ -268,6 +268,7 @@ def test_what_starts_from_a_base_teaches_itself(data, base, many, tmp_path, capl
     steps, alone = Count(), Count()
     caplog.set_level("INFO", logger="textlstm")
     found = train(source, tmp_path / "m", unlabeled=more, init_from=base, observer=steps, **SMALL)
+    assert "the model teaches itself about 60 texts without labels" in caplog.text
     assert "first model" not in caplog.text
     assert found.record.rows == {"train": 12, "validation": 16, "test": 16, "unlabeled": 60}
     assert "the model itself" in found.record.training["teacher"]

@@ -305,6 +305,8 @@ class Run:
         if self._teacher() == "itself":
             others = self.corpus.unlabeled
             labels = np.concatenate([split.labels for split in others])
+            count = f"{len(labels):,}"
+            logger.info("the model teaches itself about %s texts without labels", count)
             self.texts["unlabeled"] = LabelledTexts(self._encoded(others, "unlabeled"), labels)
         self.settings = resolve(
             self.settings,
