@@ -298,7 +298,7 @@ def test_a_teacher_goes_before_the_model_itself(data, base, many):
 
 def test_what_teaches_itself_can_be_tuned(data, base, many, tmp_path):
     source, more = data
-    with pytest.raises(ConfigError, match="or a base to start from"):
+    with pytest.raises(ConfigError, match="labelled texts and a base to start from"):
         tune(source, tmp_path / "m", unlabeled=more, trials=1, **OPTIONS)
     found = tune(source, tmp_path / "m", unlabeled=more, init_from=base, trials=1, **SMALL)
     assert "the model itself" in found.record.training["teacher"]

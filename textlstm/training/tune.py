@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from textlstm.classifier.classifier import TextClassifier
 from textlstm.classifier.json_files import FILES
-from textlstm.config import TRAIN_PARTS, TrainOptions, TrainSettings, TuneConfig, with_preset
+from textlstm.config import (
+    FEW_TEXTS,
+    TRAIN_PARTS,
+    TrainOptions,
+    TrainSettings,
+    TuneConfig,
+    with_preset,
+)
 from textlstm.data.corpus import Source, load_corpus
 from textlstm.errors import ConfigError, DataError, OutputError
 from textlstm.io.atomic import require_replaceable
@@ -99,8 +106,8 @@ def tune(
         corpus = load_corpus(source, settings.data, seed=settings.training.seed)
         if who_teaches(settings, corpus) == "first":
             raise ConfigError(
-                "tuning with unlabeled texts needs a model that labels them (pass teacher), or a "
-                "base to start from (pass init_from)"
+                "tuning with unlabeled texts needs a model that labels them (pass teacher), or "
+                f"more than {FEW_TEXTS:,} labelled texts and a base to start from (pass init_from)"
             )
         if begun is None:
             work.begin({**job, "fingerprint": corpus.fingerprint})
