@@ -24,6 +24,7 @@ from tiny_training import NAMES, TRAIN, VALIDATION, TinyModel, timeless, trainer
 
 import textlstm.training.fit
 import textlstm.training.run
+import textlstm.training.self_training
 import textlstm.training.teacher
 import textlstm.training.train
 from textlstm import cli
@@ -291,13 +292,13 @@ def second_is_cut(folder, world, *, source, unlabeled, steps, **options):
                 self._deadline = 0.0
             return super()._stop_reason()
 
-    class Contrary(textlstm.training.run.EarlyStopping):
+    class Contrary(textlstm.training.self_training.EarlyStopping):
         def update(self, epoch, figures):
             return not super().update(epoch, figures)
 
     textlstm.training.fit.Trainer = Cut
     if world.rank:  # it would decide otherwise by itself
-        textlstm.training.run.EarlyStopping = Contrary
+        textlstm.training.self_training.EarlyStopping = Contrary
     run = textlstm.training.train.train(source, folder / "m", unlabeled=unlabeled, **options)
     save(folder, "model", world, run.model.state_dict())
     (folder / f"facts.{world.rank}.json").write_text(json.dumps(run.record.training))

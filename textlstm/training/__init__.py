@@ -2,6 +2,7 @@
 
 - `train`: how a training is begun, resumed and ended
 - `run`: its steps from data to model folder: read, encode, fit, save
+- `self_training`: a run to its end, with the two models of self-training
 - `resolve`: what the options left open are for the vectors and texts at hand
 - `run_folder`: when a folder may be trained into, and how a run is resumed
 - `pretrain`: texts without labels to a base

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import itertools
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from textlstm.data.checks import (
 from textlstm.data.corpus import Corpus, Split, load_corpus
 from textlstm.data.encoded import EncodedTexts, LabelledTexts
 from textlstm.errors import DataError, MissingDependencyError
-from textlstm.evaluation.figures import FIGURES
 from textlstm.nn.device import cpu_threads
 from textlstm.nn.loss import make_loss
 from textlstm.text.tokenizer import TextTokenizer
@@ -45,9 +43,7 @@ from textlstm.training.pretrained import (
 )
 from textlstm.training.resolve import for_texts, resolve
 from textlstm.training.run_folder import RunFolder, RunRequest
-from textlstm.training.schedule import EarlyStopping
 from textlstm.training.teacher import (
-    PROBABILITIES,
     learn_from,
     load_teachers,
     require_same_labels,
@@ -56,12 +52,9 @@ from textlstm.training.teacher import (
     who_teaches,
     write_probabilities,
 )
-from textlstm.training.trainer import Trainer
-from textlstm.training.validation import add_test
 
 logger = logging.getLogger(__name__)
 
-_FIRST = "first"  # folder of a model that is trained on the labels alone
 _MOST_WARNINGS = 5
 _FIRST_WARNINGS = 3  # of those before the first step
 
@@ -111,7 +104,9 @@ def encoded_once(
 
 @dataclasses.dataclass
 class Run:
-    """A training run: `read` or `prepare`, then `complete`: `encode`, `fit`, `save`.
+    """A training run: `read` or `prepare`, then `train`: `encode` and `fit`, then `save`.
+
+    `complete` in `textlstm.training.self_training` does all that follows `prepare`.
 
     Args:
         settings: of the run; `encode` settles what they leave open.
@@ -137,9 +132,9 @@ class Run:
     start: Pretrained | Base | None = dataclasses.field(init=False)
     texts: dict[str, LabelledTexts] = dataclasses.field(init=False, default_factory=dict)
     fitted: Fitted = dataclasses.field(init=False)
-    _given: frozenset[str] | None = dataclasses.field(init=False, default=None)
+    given: frozenset[str] | None = dataclasses.field(init=False, default=None)  # by the user
+    minutes: float = dataclasses.field(init=False, default=0.0)  # spent on a first model
     _warned: int = dataclasses.field(init=False, default=0)
-    _minutes: float = dataclasses.field(init=False, default=0.0)  # spent on a first model
 
     def read(self, request: RunRequest, *, resume: bool) -> None:
         """Read and check all that can be wrong, then make the folder this run's own."""
@@ -169,7 +164,7 @@ class Run:
             begun: whether the files in the work folder, where there are any, are of this run.
         """
         self.corpus = corpus
-        self._given = self.settings.given
+        self.given = self.settings.given
         self.settings = for_texts(self.settings, len(corpus.train))
         for note in corpus.notes:
             logger.info("%s", note)
@@ -180,7 +175,7 @@ class Run:
         counts = ", ".join(f"{count:,} {name}" for name, count in self._counts().items())
         labels = ", ".join(corpus.labels[:10]) + (", …" if len(corpus.labels) > 10 else "")
         logger.info("texts: %s; %d labels: %s", counts, len(corpus.labels), labels)
-        if self._checks():
+        if self.checks:
             found = corpus_warnings(corpus)
             found.pop("measurement", None)  # which was asked for
             self._warn(list(found.values())[:_FIRST_WARNINGS])
@@ -195,97 +190,11 @@ class Run:
             lambda: itertools.chain.from_iterable(split.texts() for split in splits),
         )
 
-    def complete(self) -> TextClassifier:
-        """Train, evaluate and save; all processes together.
-
-        Texts without labels need a teacher. Where there is none, a model that starts from a base
-        teaches itself; else a first model is trained on the labels alone and teaches a second one,
-        with all texts (self-training). If the time is over or the run is finished before the second
-        one has ended, the first model is the result, unless the second one has been validated and
-        is at least as good.
-
-        Returns:
-            The classifier with the weights of the best epoch.
-        """
-        two_models = self._teacher() == "first"
-        if two_models and not (self.work / PROBABILITIES).is_file():
-            began, limit = time.monotonic(), self.settings.training.max_minutes
-            first, ended = self._first()
-            self._minutes = (time.monotonic() - began) / 60
-            late = self.world.any(limit is not None and self._minutes >= limit)[0]
-            if self.finish or late or not ended:
-                why = "the texts without labels are not learned from yet"
-                why = f"the time is over before the second begins; {why}" if late and ended else why
-                return self._end_with(first, why, resumable=not self.finish)
-            self.teachers = [first]
+    def train(self, *, spare: bool = False) -> None:
+        """Encode, train and evaluate, all processes together; `spare` is as for `fit_model`."""
         with self.world.main_first():
             self.encode()
-        self.fit(spare=two_models)
-        reason = self.fitted.result.reason
-        if two_models and reason in ("max minutes", "ended early"):
-            first = self.teachers[0] if self.teachers else self._first()[0]
-            if why := self._shortfall(first):
-                return self._end_with(first, why, resumable=reason == "max minutes")
-        return self.save()
-
-    def _first(self) -> tuple[TextClassifier, bool]:
-        """Train a model on the labels alone; return it and whether its training has ended."""
-        folder = RunFolder(self.work / _FIRST) if self.folder is not None else None
-        if folder is not None and folder.is_finished():
-            return TextClassifier.load(folder.path, device=self.settings.training.device), True
-        logger.info("training a first model on the labels alone, which then labels the other texts")
-        settings = self.settings.replace(unlabeled=(), report=False, tensorboard=None)
-        settings = dataclasses.replace(settings, given=self._given)  # the labelled texts may be few
-        corpus = dataclasses.replace(self.corpus, unlabeled=(), test=None, notes=[])
-        run = Run(
-            settings,
-            self.world,
-            folder.work if folder else self.work / _FIRST,
-            folder,
-            observer=self.observer,
-            finish=self.finish,
-            reports=False,
-        )
-        with self.world.main_first():
-            begun = folder is not None and folder.is_unfinished()
-            run.work.mkdir(parents=True, exist_ok=True)
-            if folder is not None and self.world.is_main:
-                folder.write_request(RunRequest(None, settings, corpus.fingerprint))
-            run.prepare(corpus, begun=begun)
-        return run.complete(), run.fitted.result.reason != "max minutes"
-
-    def _shortfall(self, first: TextClassifier) -> str:
-        """Return why a second model that was cut off is no result; '' if it is one."""
-        if not self.fitted.result.best_epoch:
-            return "the second is not validated yet"
-        monitor = self.settings.training.monitor
-        key = Trainer.figures[monitor]
-        old, new = first.metrics["validation"][key], self.fitted.metrics["validation"][key]
-        worse = EarlyStopping(monitor, patience=1, best=new).update(1, {monitor: old})
-        name = FIGURES.get(monitor, monitor)
-        figures = f"on validation so far ({name} {new:.4f}, the first {old:.4f})"
-        if self.world.any(self.world.is_main and worse)[0]:  # others may round otherwise
-            return f"the second is worse {figures}"
-        if self._checks():
-            logger.info("kept the second model: it is no worse %s", figures)
-        return ""
-
-    def _end_with(self, first: TextClassifier, why: str, *, resumable: bool) -> TextClassifier:
-        """Add to a first model what a run has, notes and test figures, and write its folder."""
-        if self._checks():
-            logger.warning("kept the first model, trained on the labels alone: %s", why)
-        first.settings = first.settings.replace(report=self.settings.training.report)
-        first.record = dataclasses.replace(first.record, notes=tuple(self.corpus.notes))
-        encode = first.tokenizer.encode_batch
-        self.texts = {
-            name: LabelledTexts(EncodedTexts.from_batches(map(encode, split.texts())), split.labels)
-            for name, split in self.corpus.splits.items()
-            if name != "train"
-        }
-        add_test(first, self.texts, self.world)
-        if self.reports:
-            log_metrics(first.metrics)
-        return self._write(first, resumable=resumable)
+        self.fit(spare=spare)
 
     def encode(self) -> None:
         """Encode all splits to disk, and settle what the settings leave open."""
@@ -302,7 +211,7 @@ class Run:
             self._taught(),
             self.settings.training.teacher_weight,
         )
-        if self._teacher() == "itself":
+        if self.teacher == "itself":
             others = self.corpus.unlabeled
             labels = np.concatenate([split.labels for split in others])
             count = f"{len(labels):,}"
@@ -321,7 +230,7 @@ class Run:
     def fit(self, *, spare: bool = False) -> None:
         """Train the network and evaluate it; `spare` is as for `fit_model`."""
         lengths, longest = self.texts["train"].texts.lengths, self.settings.tokenizer.max_length
-        if self._checks():
+        if self.checks:
             found = cut_texts(lengths, longest), unknown_words(self._unknown_share())
             self._warn([sentence for sentence in found if sentence])
         if self.reports:
@@ -332,7 +241,7 @@ class Run:
             )
         settings, limit = self.settings, self.settings.training.max_minutes
         if limit is not None:
-            settings = settings.replace(max_minutes=limit - self._minutes)
+            settings = settings.replace(max_minutes=limit - self.minutes)
         self.fitted = fit_model(
             self.texts,
             self.corpus.labels,
@@ -351,7 +260,7 @@ class Run:
     def save(self) -> TextClassifier:
         """Make the classifier and write the model folder, if there is one."""
         corpus, fitted = self.corpus, self.fitted
-        if self._checks():
+        if self.checks:
             self._warn(result_warnings(fitted.metrics["validation"]))
         if self.reports:
             log_metrics(fitted.metrics)
@@ -380,9 +289,9 @@ class Run:
             record=record,
             device=self.settings.training.device,
         )
-        return self._write(classifier, resumable=fitted.result.reason == "max minutes")
+        return self.write(classifier, resumable=fitted.result.reason == "max minutes")
 
-    def _write(self, classifier: TextClassifier, *, resumable: bool) -> TextClassifier:
+    def write(self, classifier: TextClassifier, *, resumable: bool) -> TextClassifier:
         """Write the model folder, if there is one, and return the classifier."""
         with self.world.main_first():  # the others wait until the folder is complete
             if self.folder is not None and self.world.is_main:
@@ -405,7 +314,9 @@ class Run:
             page = report_training(folder, classifier, split, encoded)
         return page
 
-    def _checks(self) -> bool:
+    @property
+    def checks(self) -> bool:
+        """Whether this process logs warnings."""
         return self.reports and self.world.is_main
 
     def _warn(self, sentences: list[str]) -> None:
@@ -414,12 +325,14 @@ class Run:
             self._warned += 1
             logger.warning("%s", sentence)
 
-    def _teacher(self) -> str:
+    @property
+    def teacher(self) -> str:
+        """Who teaches, as `who_teaches` calls it."""
         return who_teaches(self.settings, self.corpus)
 
     def _to_learn(self) -> list[Split]:
         """Return the rows with a label or a teacher's: those with labels come first."""
-        others = () if self._teacher() == "itself" else self.corpus.unlabeled
+        others = () if self.teacher == "itself" else self.corpus.unlabeled
         return [self.corpus.train, *others]
 
     def _counts(self) -> dict[str, int]:
@@ -433,7 +346,7 @@ class Run:
         splits, labels = self._to_learn(), self.corpus.labels
         if self.corpus.train.taught is not None:
             return np.concatenate([split.taught for split in splits if split.taught is not None])
-        if self._teacher() in ("", "itself"):
+        if self.teacher in ("", "itself"):
             return None
         training, models = self.settings.training, load_teachers(self.settings, self.teachers)
         require_same_labels(models, labels, multi_label=self.corpus.train.labels.ndim == 2)
@@ -442,10 +355,10 @@ class Run:
 
     def _teacher_facts(self) -> dict[str, Any]:
         """Return which models have taught, for the record of the run."""
-        if self._teacher() == "itself":
+        if self.teacher == "itself":
             return {"teacher": "the model itself, for the texts without labels"}
         found = teacher_fingerprint(self.work)
-        first = "a first model of the labels alone, " if self._teacher() == "first" else ""
+        first = "a first model of the labels alone, " if self.teacher == "first" else ""
         return {"teacher": first + ", ".join(found)} if found else {}
 
     def _encoded(self, splits: Sequence[Split], name: str) -> EncodedTexts:

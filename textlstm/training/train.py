@@ -21,6 +21,7 @@ from textlstm.training.observer import Observer
 from textlstm.training.resolve import read_options
 from textlstm.training.run import Run, log_metrics
 from textlstm.training.run_folder import RunFolder, RunRequest
+from textlstm.training.self_training import complete
 from textlstm.training.teacher import split_teachers
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def train(
                 finish=finish,
             )
             run.read(request, resume=resume)
-        return run.complete()
+        return complete(run)
 
 
 def train_on(
@@ -139,7 +140,7 @@ def train_on(
             settings, world, Path(work), teachers=teachers, observer=observer, reports=reports
         )
         run.prepare(corpus)
-        return run.complete()
+        return complete(run)
 
 
 def request_of_main(folder: RunFolder, source: Source | None, world: World) -> RunRequest:
