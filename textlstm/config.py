@@ -416,6 +416,8 @@ PRETRAIN_OPTIONS = (
 
 PRETRAIN_DEFAULTS: dict[str, Any] = {
     "total_tokens": 100_000_000,
+    "batch_tokens": 4096,
+    "learning_rate": 0.003,
     "embedding_dropout": 0.1,
     "dropout": 0.1,
     "output_dropout": 0.1,
@@ -423,7 +425,8 @@ PRETRAIN_DEFAULTS: dict[str, Any] = {
     "adversarial": 0.0,
     "monitor": "loss",
 }
-"""What a pretraining has instead of the defaults of a training."""
+"""What a pretraining has instead of the defaults of a training. Its steps are small: in one pass
+over 17 million tokens, 16 texts in each lead to a perplexity of 84, and 64 to one of 115."""
 
 DISTILL_DEFAULTS = {"hidden_size": 64, "num_layers": 1}
 """What a student has, whatever its teacher has."""

@@ -15,7 +15,7 @@ from textlstm.config import PRETRAIN_OPTIONS
 from textlstm.errors import ConfigError, DataError, ModelFolderError, OutputError
 from textlstm.training.fit import TrainingInterrupted
 from textlstm.training.observer import Observer
-from textlstm.training.pretrain import cut_pieces
+from textlstm.training.pretrain import _LanguageLoop, cut_pieces
 from textlstm.training.resolve import read_options
 
 pytestmark = pytest.mark.slow
@@ -97,6 +97,22 @@ def test_a_run_with_options_of_its_own_has_nothing_to_resume(texts, tmp_path):
     card = (tmp_path / "a b" / "README.md").read_text()
     assert "textlstm train DATA --init-from 'a b' --out my-model" in card
     assert "an embedding and a one-way LSTM" in card
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 4096), ({"batch_tokens": 800}, 800)])
+def test_a_step_reads_few_tokens_unless_asked_otherwise(tmp_path, monkeypatch, given, expected):
+    read = []
+    learn = _LanguageLoop.learn
+    monkeypatch.setattr(
+        _LanguageLoop, "learn", lambda loop, rows: read.append(len(rows)) or learn(loop, rows)
+    )
+    text = " ".join(FILLERS[:4] * 100)  # 400 tokens
+    path = tmp_path / "long.jsonl"
+    path.write_text(f"{json.dumps({'text': text})}\n" * 101, encoding="utf-8")
+    sizes = {"embedding_size": 2, "hidden_size": 2, "num_layers": 1}
+    pretrain(path, tmp_path / "base", min_frequency=1, epochs=1, threads=1, **sizes, **given)
+    assert sum(read) == 99  # two are held out
+    assert max(read) == expected // 400
 
 
 def test_it_learns_which_words_go_together(texts, tmp_path):
