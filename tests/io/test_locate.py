@@ -64,7 +64,7 @@ def test_a_folder_holds_a_file_of_any_format_per_split(tmp_path: Path) -> None:
         "validation": ["dev.parquet"],
         "test": ["test.jsonl"],
     }
-    assert found.notes == [f"not used in {tmp_path}: unlabeled.parquet"]
+    assert found.notes == [f"not a split of {tmp_path}: unlabeled.parquet"]
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "val", "dev"])

@@ -212,7 +212,7 @@ def _from_folder(folder: Path, name: str) -> Located[Rows]:
     if not splits and not unused and is_label_folder(folder):
         return Located(name, {"train": (folder,)}, single=True)
     if splits:
-        notes = [f"not used in {name}: {', '.join(path.name for path in unused)}"]
+        notes = [f"not a split of {name}: {', '.join(path.name for path in unused)}"]
         return Located(name, splits, notes=notes if unused else [])
     if unused:
         return Located(name, {"train": tuple(unused)}, single=True)
